@@ -1,0 +1,696 @@
+"""The configuration: what `config.yaml` may say, checked before any job starts.
+
+`load` turns the parsed YAML into a `Config`, or raises `ConfigError` with *every* problem, one line each.
+`variants` unfolds the sweeps into plain, key-sorted dictionaries, ready to be handed to jobs: Snakemake compares
+parameters by their `repr`, so nothing but builtin types in a fixed order may leave this module.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from fpkit.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+Activation = Literal["tanh", "relu", "sigmoid", "softplus", "elu", "gelu", "silu", "sin", "gaussian", "ricker"]
+Measure = Literal["fft", "projection", "filtering"]
+Null = Literal["white_noise", "shuffled_labels"]
+Statistic = Literal["first_order", "hold_order", "area_order", "low_advantage"]
+
+
+class ConfigError(UserError):
+    """What is wrong with a configuration: `problems`, one line each, naming the place and the remedy."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Entry(BaseModel):
+    """Base of every entry: an unknown key is an error, an entry never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+# --- datasets -------------------------------------------------------------------------------------------------------
+
+
+class Sines(Entry):
+    """y(x) = sum_i a_i sin(2 pi f_i x + phase_i) on a uniform grid."""
+
+    kind: Literal["sines"]
+    frequencies: list[PositiveFloat] = Field(min_length=1)
+    """Cycles per unit of x. Multiples of 1 / (stop - start) fall on the FFT grid; others leak."""
+    amplitudes: Finite | list[Finite] = 1.0
+    """One for all, or one per frequency."""
+    phases: Literal["random"] | Finite | list[Finite] = "random"
+    """Radians; `random` draws each from [0, 2 pi) with `seed`."""
+    interval: tuple[Finite, Finite] = (0.0, 1.0)
+    """[start, stop) of x. The network sees it rescaled to [-pi, pi)."""
+    samples: int = Field(200, ge=2)
+    test_samples: NonNegativeInt = 200
+    """Noise-free test points, uniform and half a step off the training grid."""
+    noise: NonNegativeFloat = 0.0
+    """Standard deviation of the Gaussian noise added to the training targets."""
+    seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        for key in ("amplitudes", "phases"):
+            values = getattr(self, key)
+            if isinstance(values, list) and len(values) != len(self.frequencies):
+                raise ValueError(f"{key} has {len(values)} values for {len(self.frequencies)} frequencies; give one each")
+        start, stop = self.interval
+        if not start < stop:
+            raise ValueError(f"interval [{start}, {stop}) is empty; start must lie below stop")
+        nyquist = self.samples / (stop - start) / 2
+        if max(self.frequencies) >= nyquist:
+            raise ValueError(
+                f"frequency {max(self.frequencies)} is not below the Nyquist frequency {nyquist:g} of {self.samples} samples"
+                f" on [{start:g}, {stop:g}); raise samples or lower the frequency"
+            )
+        return self
+
+
+class Images(Entry):
+    """What all image data sets share. Inputs are centred and scaled by the training part, targets are one-hot."""
+
+    limit: PositiveInt | None = None
+    """Stratified subset of the training images; all of them when left out."""
+    test_limit: PositiveInt | None = None
+    """The same for the test images."""
+    pool: PositiveInt = 1
+    """Average over pool x pool pixels: 2 turns 28 x 28 into 14 x 14."""
+    shuffle_labels: bool = False
+    """Deal the labels out at random: same images, same classes, nothing to generalize."""
+    seed: NonNegativeInt = 0
+    """Draws the subset, the digits' test part and the shuffle."""
+
+
+class Digits(Images):
+    """scikit-learn's 1,797 handwritten digits, 8 x 8; a fifth of them is the test part."""
+
+    kind: Literal["digits"]
+
+
+class Downloaded(Images):
+    """An image data set that is downloaded once, or taken from a local folder."""
+
+    path: str | None = None
+    """Folder with the original files; left out, the usual places are looked at, then the mirrors."""
+    mirrors: list[str] | None = None
+    """Base addresses to download from, tried in order, instead of the built-in ones."""
+    optional: bool = False
+    """Leave out what needs this data set when its files are not on this machine, instead of downloading them."""
+
+
+class FashionMnist(Downloaded):
+    """Fashion-MNIST (Xiao, Rasul, Vollgraf; arXiv:1708.07747): 60,000 + 10,000 grey images, 28 x 28."""
+
+    kind: Literal["fashion_mnist"]
+
+
+class Mnist(Downloaded):
+    """MNIST (LeCun, Cortes, Burges): 60,000 + 10,000 grey images, 28 x 28."""
+
+    kind: Literal["mnist"]
+
+
+class Cifar10(Downloaded):
+    """CIFAR-10, binary version (Krizhevsky, 2009): 50,000 + 10,000 colour images, 32 x 32."""
+
+    kind: Literal["cifar10"]
+
+
+Dataset = Annotated[Sines | Digits | FashionMnist | Mnist | Cifar10, Field(discriminator="kind")]
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+class Network(Entry):
+    """What all networks share."""
+
+    activation: Activation = "tanh"
+    initialization: Literal["scaled", "gaussian", "xavier", "he"] = "scaled"
+    """`scaled`: weights N(0, 1/fan_in), biases N(0, 1); `gaussian`: all N(0, std^2), the paper's choice; `xavier`
+    (Glorot, Bengio 2010) and `he` (He et al. 2015): normal weights, zero biases."""
+    std: PositiveFloat = 0.1
+    """Standard deviation of `gaussian`; the others have their own."""
+
+
+class Mlp(Network):
+    """Fully connected network; images are flattened."""
+
+    kind: Literal["mlp"]
+    widths: list[PositiveInt] = [64, 64, 64]
+    """Units of each hidden layer."""
+
+
+class Cnn(Network):
+    """Convolutions of stride 2, then fully connected layers."""
+
+    kind: Literal["cnn"]
+    channels: list[PositiveInt] = Field([8, 16], min_length=1)
+    """Channels of each convolution; each halves the image."""
+    kernel: Literal[3, 5, 7] = 3
+    widths: list[PositiveInt] = [64]
+    """Units of each fully connected hidden layer after the convolutions."""
+
+
+Model = Annotated[Mlp | Cnn, Field(discriminator="kind")]
+
+
+# --- training and record --------------------------------------------------------------------------------------------
+
+
+class Training(Entry):
+    """How an ensemble is trained. All members of a variant train together and differ by their seed alone."""
+
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    momentum: float = Field(0.0, ge=0, lt=1)
+    """Of `sgd`."""
+    batch_size: PositiveInt | None = None
+    """Samples per update, drawn without replacement in each epoch; all of them when left out."""
+    loss: Literal["mse", "cross_entropy"] = "mse"
+    steps: PositiveInt = 3000
+    """Parameter updates. More of them continue from the last checkpoint."""
+    members: PositiveInt = 10
+    """Networks in the ensemble, one per seed."""
+    seed_offset: NonNegativeInt = 1000
+    """Seed of the first member; the next ones count up."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = 1
+    """CPU threads of the job: another number may change the last bits."""
+
+    @model_validator(mode="after")
+    def _momentum_needs_sgd(self):
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum goes with optimizer: sgd, not {self.optimizer}")
+        return self
+
+
+class Record(Entry):
+    """When, and on which samples, predictions are written down."""
+
+    per_decade: int = Field(50, ge=1, le=90)
+    """Recorded steps per factor of ten, log-spaced, rounded to two digits; step 0 is always recorded."""
+    split: Literal["train", "test"] = "train"
+    """The samples whose predictions are kept and decomposed."""
+
+
+# --- decomposition --------------------------------------------------------------------------------------------------
+
+
+class Passage(Entry):
+    """When a frequency counts as captured."""
+
+    threshold: Fraction = 0.2
+    """A frequency is captured when its relative error falls below this."""
+    hold: Fraction = 0.05
+    """`hold_passage`: the error stays below the threshold for this fraction of the records."""
+
+
+class Fft(Passage):
+    """Discrete Fourier transform on the uniform grid of a one-dimensional input."""
+
+    frequencies: list[PositiveFloat] | None = None
+    """Cycles per unit of x to follow; left out, the peaks of the target's spectrum."""
+    peak_height: Fraction = 0.1
+    """A peak reaches this fraction of the largest target amplitude."""
+
+
+class Projection(Passage):
+    """Non-uniform Fourier transform along the first principal component of the inputs."""
+
+    frequencies: list[PositiveInt] | None = None
+    """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
+    max_frequency: PositiveInt = 20
+    permutations: int = Field(200, ge=20)
+    """Label permutations behind the 95% floor."""
+
+
+class Filtering(Entry):
+    """Gaussian low-pass filter in input space, for a range of widths."""
+
+    widths: list[PositiveFloat] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
+    """Kernel widths in units of the median distance between inputs."""
+    null_draws: PositiveInt = 8
+    """White-noise errors and permutations behind the controls."""
+
+
+class Decomposition(Entry):
+    """The measures taken of an experiment, each with its parameters (`{}` takes the defaults)."""
+
+    fft: Fft | None = None
+    projection: Projection | None = None
+    filtering: Filtering | None = None
+
+    @model_validator(mode="after")
+    def _any(self):
+        if not self.measures:
+            raise ValueError(f"names no measure; give at least one of {', '.join(get_args(Measure))}")
+        return self
+
+    @property
+    def measures(self) -> dict[str, Entry]:
+        return {name: getattr(self, name) for name in get_args(Measure) if getattr(self, name) is not None}
+
+
+# --- experiments, claims, figures -----------------------------------------------------------------------------------
+
+
+class Experiment(Entry):
+    """A data set, a model and a recipe; with `sweep`, one variant for each point of the grid."""
+
+    dataset: str
+    model: Model
+    training: Training = Training()
+    record: Record = Record()
+    decomposition: Decomposition
+    sweep: dict[str, list[Any] | dict[Name, Any]] = {}
+    """Dotted keys of this experiment to the values they take: a list, or named values (`{small: ..., large: ...}`).
+    A mapping is laid over the experiment's own; one of another `kind` takes its place."""
+
+
+class Bound(Entry):
+    """Where a statistic must lie: `{at_least: 0.8}` or `{at_most: 0.1}`."""
+
+    at_least: Finite | None = None
+    at_most: Finite | None = None
+
+    @model_validator(mode="after")
+    def _one(self):
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give either at_least or at_most")
+        return self
+
+
+class Claim(Entry):
+    """A sentence of the paper, made measurable. The bound is set before the run."""
+
+    statement: str
+    source: str
+    """Section or figure of the paper."""
+    experiment: str
+    measure: Measure
+    statistic: Statistic
+    bound: Bound
+    """On the statistic; with a control, on the statistic less its control."""
+    control: Null | None = None
+    """The null on which the same statistic is taken."""
+
+
+class Style(Entry):
+    """How a figure is drawn."""
+
+    width_mm: float = Field(180, ge=60, le=400)
+    font_size: float = Field(8, ge=5, le=20)
+    colormap: Literal["cividis", "viridis", "mako", "rocket"] = "cividis"
+
+
+class Figure(Entry):
+    """A picture of one experiment, all its variants side by side."""
+
+    kind: Literal["synthetic", "projection", "filtering"]
+    experiment: str
+    style: Style = Style()
+
+
+class Config(Entry):
+    """fpkit: data sets, experiments on them, the claims judged by them and the figures drawn from them."""
+
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    experiments: dict[Name, Experiment] = Field(min_length=1)
+    claims: dict[Name, Claim] = {}
+    figures: dict[Name, Figure] = {}
+
+
+FIGURE_MEASURE = {"synthetic": "fft", "projection": "projection", "filtering": "filtering"}
+STATISTIC_MEASURES = {
+    "first_order": ("fft", "projection"),
+    "hold_order": ("fft", "projection"),
+    "area_order": ("fft", "projection"),
+    "low_advantage": ("filtering",),
+}
+
+
+# --- loading --------------------------------------------------------------------------------------------------------
+
+
+def read_yaml(path: str | Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises ConfigError naming file and line where the file is broken or repeats a key.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = yaml.load(stream, Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError([f"{path}{line}: broken YAML: {getattr(error, 'problem', None) or error}"]) from error
+    if not isinstance(content, dict):
+        raise ConfigError([f"{path}: holds no mapping; give datasets:, experiments:, claims:, figures:"])
+    return content
+
+
+def load(raw: dict) -> Config:
+    """Check a parsed configuration as a whole.
+
+    Raises ConfigError with all problems found, one line each.
+    """
+    raw = json.loads(json.dumps(raw))  # plain dicts, whatever the YAML reader made
+    problems, config = [], None
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems += [_line(problem, Config) for problem in error.errors()]
+    problems += _dangling_names(raw)
+    if config is not None and not problems:
+        for name, experiment in config.experiments.items():
+            problems += _experiment_problems(config, name, experiment)
+        problems += _measure_problems(config)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return config
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One point of an experiment's sweep, resolved: one training job.
+
+    `name` is Snakemake's Paramspace spelling (`activation~relu`), or `base` without a sweep; the rest are plain
+    dictionaries with sorted keys.
+    """
+
+    experiment: str
+    name: str
+    dataset: str
+    model: dict
+    training: dict
+    record: dict
+    decomposition: dict
+
+
+def variants(config: Config) -> list[Variant]:
+    """All variants of all experiments, in the order of the configuration."""
+    return [variant for name in config.experiments for variant in _unfold(config, name)]
+
+
+def plain(entry: BaseModel | Any) -> Any:
+    """Builtin types with sorted keys, for anything in the configuration."""
+    if isinstance(entry, BaseModel):
+        entry = entry.model_dump(mode="json")
+    if isinstance(entry, dict):
+        return {key: plain(entry[key]) for key in sorted(entry)}
+    return [plain(item) for item in entry] if isinstance(entry, list) else entry
+
+
+def json_schema() -> str:
+    """The JSON schema of `config.yaml`, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=1) + "\n"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML without silent overwriting: a key given twice in one mapping is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key_node.value!r} is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value if isinstance(key_node.value, str) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+# --- sweeps ---------------------------------------------------------------------------------------------------------
+
+
+def _unfold(config: Config, name: str) -> list[Variant]:
+    experiment = config.experiments[name]
+    resolved = []
+    for label, point in _points(experiment):
+        base = Experiment.model_validate(_lay_over(plain(experiment) | {"sweep": {}}, point))
+        fields = {field: plain(getattr(base, field)) for field in ("model", "training", "record")}
+        measures = {measure: plain(entry) for measure, entry in base.decomposition.measures.items()}
+        resolved.append(Variant(name, label, base.dataset, **fields, decomposition=measures))
+    return resolved
+
+
+def _points(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
+    """(name, {dotted key: value}) of every point of the sweep."""
+    keys = list(experiment.sweep)
+    short = [key.rsplit(".", 1)[-1] for key in keys]
+    titles = [last if short.count(last) == 1 else key for key, last in zip(keys, short, strict=True)]
+    axes = [
+        list(values.items()) if isinstance(values, dict) else [(_slug(value), value) for value in values]
+        for values in experiment.sweep.values()
+    ]
+    return [
+        (
+            "_".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
+            {key: value for key, (_, value) in zip(keys, point, strict=True)},
+        )
+        for point in itertools.product(*axes)
+    ]
+
+
+def _slug(value: Any) -> str:
+    """A value as part of a file name: `0.001`, `relu`, `64-64`, also where YAML read 1e-3 as text."""
+    if isinstance(value, list):
+        return "-".join(_slug(item) for item in value)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
+    """The experiment with the point's values at their dotted keys."""
+    result = copy.deepcopy(experiment)
+    for key, value in point.items():
+        *parents, last = key.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {}) if isinstance(node, dict) else {}
+        old = node.get(last)
+        merges = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
+        node[last] = {**old, **value} if merges else value
+    return result
+
+
+# --- problems, each in one line -------------------------------------------------------------------------------------
+
+
+def _experiment_problems(config: Config, name: str, experiment: Experiment) -> list[str]:
+    problems = []
+    for key, values in experiment.sweep.items():
+        if isinstance(values, list) and any(isinstance(value, dict) for value in values):
+            problems.append(f"experiments.{name}.sweep.{key}: give the mappings names: {{first: {{...}}, second: {{...}}}}")
+        if not values:
+            problems.append(f"experiments.{name}.sweep.{key}: names no value; give at least one")
+        if _node(Experiment, key.split("."))[1] is None:
+            allowed = list(Experiment.model_fields)
+            parent, _, last = key.rpartition(".")
+            schema, node = _node(Experiment, parent.split(".")) if parent else (None, None)
+            if node is not None:
+                allowed = _keys(schema, node)
+            problems.append(f"experiments.{name}.sweep.{key}: {_unknown('key', last, allowed)}")
+    if problems:
+        return problems
+    labels = set()
+    for label, point in _points(experiment):
+        if label in labels:
+            problems.append(f"experiments.{name}.sweep: two variants are called {label!r}; give the values names")
+        if not re.fullmatch(r"[A-Za-z0-9_.,+~-]+", label):
+            problems.append(f"experiments.{name}.sweep: {label!r} is no file name; give the values names")
+        labels.add(label)
+        try:
+            variant = Experiment.model_validate(_lay_over(plain(experiment) | {"sweep": {}}, point))
+        except ValidationError as error:
+            problems += [_line(problem, Experiment, f"experiments.{name}.sweep.") for problem in error.errors()]
+            continue
+        where = f"experiments.{name}" if label == "base" else f"experiments.{name}.sweep ({label})"
+        problems += _suitability_problems(config, variant, where)
+    return problems
+
+
+def _suitability_problems(config: Config, experiment: Experiment, where: str) -> list[str]:
+    """What the data set, the model and the measures make of each other."""
+    if experiment.dataset not in config.datasets:
+        return [f"{where}.dataset: {_unknown('dataset', experiment.dataset, config.datasets)}"]
+    one_dimensional = isinstance(config.datasets[experiment.dataset], Sines)
+    problems = []
+    if one_dimensional:
+        if isinstance(experiment.model, Cnn):
+            problems.append(f"{where}.model: cnn needs images, {experiment.dataset!r} is one-dimensional; use mlp")
+        if experiment.training.loss == "cross_entropy":
+            problems.append(f"{where}.training.loss: cross_entropy needs classes, {experiment.dataset!r} has none; use mse")
+        needs = ("projection", "filtering"), "fft"
+    else:
+        needs = ("fft",), "projection or filtering"
+    for measure in experiment.decomposition.measures:
+        if measure in needs[0]:
+            problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {needs[1]}")
+    return problems
+
+
+def _dangling_names(raw: dict) -> list[str]:
+    """References to entries that do not exist, also where other entries are broken."""
+    tables = {key: raw.get(key) if isinstance(raw.get(key), dict) else {} for key in Config.model_fields}
+    problems = []
+    for table, field, target in (
+        ("experiments", "dataset", "datasets"),
+        ("claims", "experiment", "experiments"),
+        ("figures", "experiment", "experiments"),
+    ):
+        for name, entry in tables[table].items():
+            value = entry.get(field) if isinstance(entry, dict) else None
+            if isinstance(value, str) and value not in tables[target]:
+                problems.append(f"{table}.{name}.{field}: {_unknown(field, value, tables[target])}")
+    return problems
+
+
+def _measure_problems(config: Config) -> list[str]:
+    """Claims and figures that need a measure which their experiment does not take."""
+    problems = []
+    for name, claim in config.claims.items():
+        measures = STATISTIC_MEASURES[claim.statistic]
+        if claim.measure not in measures:
+            problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
+        if claim.control and claim.measure == "fft":
+            problems.append(f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out")
+    wants = [(f"claims.{name}", claim.experiment, claim.measure) for name, claim in config.claims.items()]
+    wants += [(f"figures.{name}", fig.experiment, FIGURE_MEASURE[fig.kind]) for name, fig in config.figures.items()]
+    for where, experiment, measure in wants:
+        if measure not in config.experiments[experiment].decomposition.measures:
+            problems.append(f"{where}: needs experiments.{experiment}.decomposition.{measure}, which is not there; add it")
+    return problems
+
+
+def _line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:
+    """One pydantic error as `path: what is wrong; did you mean ...? allowed: ...`."""
+    kind, given = problem["type"], problem["input"]
+    location, schema_node = _path(root, problem["loc"])
+    where = prefix + ".".join(location) if location else prefix.rstrip(".") or "config"
+    if kind == "extra_forbidden":
+        return f"{where}: {_unknown('key', location[-1], _keys(*schema_node))}"
+    if kind == "missing":
+        return f"{where}: is missing; give it"
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"]) or [problem["ctx"]["expected"]]
+        return f"{where}: {_unknown('', given, allowed)}"
+    if kind == "union_tag_invalid":
+        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
+        return f"{where}.kind: {_unknown('', problem['ctx']['tag'], allowed)}"
+    if kind == "union_tag_not_found":
+        return f"{where}.kind: is missing; say which kind"
+    if problem["loc"] and problem["loc"][-1] == "[key]":
+        return f"{where}: {given!r} is no name; use letters, digits, '_', '+' and '-'"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"{where}: {message}" + ("" if kind == "value_error" else f", not {_shown(given)}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unknown(what: str, given: Any, allowed) -> str:
+    allowed = [str(option) for option in allowed]
+    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what + ' ' if what else ''}{given!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
+
+
+def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dict]]:
+    """A pydantic location without the union tags in it, and the schema node of the last part's parent."""
+    schema = root.model_json_schema()
+    node, parent, shown = schema, schema, []
+    for part in loc:
+        if part == "[key]":
+            break
+        options = _options(schema, node)
+        tagged = [option for option in options if _tag(option) == part]
+        if tagged:
+            node = tagged[0]
+            continue
+        if len(options) > 1 and not any(_child(option, part) for option in options):
+            continue  # pydantic names the branch of a plain union (`list[float]`, `float`): no key of the user's
+        shown.append(str(part))
+        parent = next((option for option in options if _child(option, part)), options[0])
+        node = _child(parent, part) or {}
+    return shown, (schema, parent)
+
+
+def _node(root: type[BaseModel], parts: list[str]) -> tuple[dict, dict | None]:
+    """The root's schema and the node at dotted `parts` in any branch of its unions, or None."""
+    schema = root.model_json_schema()
+    nodes = [schema]
+    for part in parts:
+        nodes = [child for node in nodes for option in _options(schema, node) if (child := _child(option, part))]
+    return schema, {"anyOf": nodes} if nodes else None
+
+
+def _options(schema: dict, node: dict) -> list[dict]:
+    """The concrete branches of a schema node, references followed."""
+    if "$ref" in node:
+        return _options(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[-1]])
+    branches = node.get("oneOf") or node.get("anyOf")
+    return [option for branch in branches for option in _options(schema, branch)] if branches else [node]
+
+
+def _child(node: dict, part: Any) -> dict | None:
+    if isinstance(part, int):
+        return node.get("items") or (node["prefixItems"][part] if part < len(node.get("prefixItems", [])) else None)
+    if part in node.get("properties", {}):
+        return node["properties"][part]
+    extra = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
+    return extra if isinstance(extra, dict) else None
+
+
+def _tag(node: dict) -> str | None:
+    return node.get("properties", {}).get("kind", {}).get("const")
+
+
+def _keys(schema: dict, node: dict) -> list[str]:
+    """The keys a user may write in any branch of a schema node."""
+    return list(dict.fromkeys(key for option in _options(schema, node) for key in option.get("properties", {})))
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")
