@@ -406,8 +406,8 @@ def load(raw: dict) -> Config:
 class Variant:
     """One point of an experiment's sweep, resolved: one training job.
 
-    `name` is Snakemake's Paramspace spelling (`activation~relu`), or `base` without a sweep; the rest are plain
-    dictionaries with sorted keys.
+    `name` is Snakemake's Paramspace spelling (`activation~relu,learning_rate~0.1`), or `base` without a sweep; the rest
+    are plain dictionaries with sorted keys.
     """
 
     experiment: str
@@ -477,7 +477,7 @@ def _points(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
     ]
     return [
         (
-            "_".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
+            ",".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
             {key: value for key, (_, value) in zip(keys, point, strict=True)},
         )
         for point in itertools.product(*axes)

@@ -11,8 +11,8 @@ def record_steps(steps: int, per_decade: int) -> list[int]:
     The schedule does not depend on where training ends, so a longer run's records begin with a shorter one's.
     """
     grid, exponent = {0}, 0
-    while (step := 10 ** (exponent / per_decade)) <= steps * 1.1:
+    while (step := 10 ** (exponent / per_decade)) <= 1.1 * steps:
         digits = max(0, math.floor(math.log10(step)) - 1)
-        grid.add(int(round(step, -digits)))
+        grid.add(round(step / 10**digits) * 10**digits)
         exponent += 1
     return sorted(step for step in grid if step <= steps)

@@ -1,0 +1,27 @@
+# fpkit: in which order does a neural network learn the frequencies of its target?
+# config.yaml -> datasets -> training -> spectra -> claims and figures. Everything else is in workflow/rules.
+import os
+import sys
+
+# The package beside this file, in the workflow and in its jobs, also where another one is installed.
+sys.path.insert(0, str(workflow.basedir))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")]))
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/spectra.smk"
+include: "workflow/rules/claims.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule figures:
+    """Everything: all figures, and the claims judged."""
+    default_target: True
+    input:
+        FIGURE_FILES,
+        "results/claims.csv",

@@ -1,0 +1,73 @@
+"""`filtering`: low and high frequencies of real data, split by a Gaussian filter in the whole input space."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.claims import LEAST_SHARE
+from fpkit.figures import style
+
+SHOWN_WIDTHS = 2
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: both errors over steps for some widths, then the whole width x step map.
+
+    Args:
+        spectra: results of `fpkit.spectra.filtering.decompose`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    columns = SHOWN_WIDTHS + 1
+    figure, axes = plt.subplots(
+        len(spectra), columns, figsize=(width, 0.29 * width * len(spectra)), squeeze=False,
+        gridspec_kw={"width_ratios": [1] * SHOWN_WIDTHS + [1.3]},
+    )  # fmt: skip
+    for row, variant in zip(axes, spectra, strict=True):
+        for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
+            _errors(ax, variant.sel(width=filter_width))
+        _map(row[-1], variant)
+        row[0].annotate(
+            f"{style.variant_title(variant)}\n{style.members_note(variant)}", (0.03, 0.03), xycoords="axes fraction",
+            va="bottom", fontsize="small",
+        )  # fmt: skip
+        if row is not axes[-1]:
+            for ax in row:
+                ax.set_xlabel("")
+        for ax in row[1:SHOWN_WIDTHS]:
+            ax.set_ylabel("")
+    style.panel(axes[0, 0], "a", "Low part ahead of high part")
+    style.panel(axes[0, -1], "b", "How far ahead")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _telling_widths(spectra: xr.Dataset) -> np.ndarray:
+    """The narrowest and the widest filters at which both parts carry energy, evenly picked."""
+    share = spectra["low_share"]
+    telling = share["width"].where((share >= LEAST_SHARE) & (share <= 1 - LEAST_SHARE), drop=True).to_numpy()
+    pool = telling if len(telling) >= SHOWN_WIDTHS else share["width"].to_numpy()
+    return pool[np.linspace(0, len(pool) - 1, min(SHOWN_WIDTHS, len(pool))).round().astype(int)]
+
+
+def _errors(axes: Axes, spectra: xr.Dataset) -> None:
+    for part, color in (("low", style.LOW), ("high", style.HIGH)):
+        style.spread(axes, spectra[f"{part}_error"], color, f"network: $e_\\mathrm{{{part}}}$")
+        control = spectra[f"control_{part}_error"].median("member")
+        for null, line in (("white_noise", "--"), ("shuffled_labels", ":")):
+            name = f"{style.NULL_NAMES[null]}: $e_\\mathrm{{{part}}}$"
+            axes.plot(spectra["step"], control.sel(null=null), color=color, ls=line, lw=0.8, alpha=0.8, label=name)
+    style.log_steps(axes, spectra["step"])
+    axes.set(yscale="log", ylabel="relative error", title=f"width {float(spectra['width']):g}")
+
+
+def _map(axes: Axes, spectra: xr.Dataset) -> None:
+    ratio = np.log10(spectra["high_error"] / spectra["low_error"]).median("member")
+    bound = float(abs(ratio).quantile(0.99))
+    mesh = style.heat_map(axes, ratio, "width", "$\\log_{10}\\, e_\\mathrm{high}/e_\\mathrm{low}$", vmin=-bound, vmax=bound)
+    mesh.set_cmap("PuOr_r")
+    axes.set_ylabel("filter width\n(median distance)")

@@ -1,0 +1,75 @@
+"""`projection`: the order of frequencies along the first principal component of real data, beside its controls."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.claims import area_order, on_null
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: spectrum with its floor, errors of the peaks over steps, order against the controls.
+
+    Args:
+        spectra: results of `fpkit.spectra.projection.decompose`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.29 * width * len(spectra)), squeeze=False)
+    for row, variant in zip(axes, spectra, strict=True):
+        first, last = row is axes[0], row is axes[-1]
+        _spectrum(row[0], variant)
+        _errors(row[1], variant)
+        _order(row[2], variant)
+        row[0].annotate(
+            f"{style.variant_title(variant)}\n{style.members_note(variant)}", (0.97, 0.97), xycoords="axes fraction",
+            ha="right", va="top", fontsize="small",
+        )  # fmt: skip
+        if first:
+            style.panel(row[0], "a", "Spectrum of the target")
+            style.panel(row[1], "b", "Relative error of the peaks")
+            style.panel(row[2], "c", "Order by frequency")
+            row[0].legend(loc="center right")
+        if not last:
+            for ax in row[:2]:
+                ax.set_xlabel("")
+    return figure
+
+
+def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
+    amplitude, followed = spectra["target_amplitude"], spectra["followed"]
+    axes.plot(amplitude["frequency"], amplitude, color=style.TARGET, linewidth=0.8)
+    axes.axhline(float(spectra["floor"]), color=style.NULL, linestyle="--", linewidth=0.8, label="95% chance floor")
+    peaks = amplitude.where(followed, drop=True)
+    axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=3.5, label="followed")
+    axes.set(xlabel="frequency along p\n(cycles per data extent)", ylabel="|F[y]|")
+    axes.set_ylim(bottom=0)
+
+
+def _errors(axes: Axes, spectra: xr.Dataset) -> None:
+    error = spectra["relative_error"].where(spectra["followed"], drop=True)
+    for color, frequency in zip(style.ordered_colors(error.sizes["frequency"]), error["frequency"], strict=True):
+        ends = frequency in (error["frequency"][0], error["frequency"][-1])
+        style.spread(axes, error.sel(frequency=frequency), color, f"{int(frequency)}" if ends else None)
+    axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
+    style.log_steps(axes, spectra["step"])
+    axes.set(ylabel="relative error", ylim=(0, 1.3))
+    axes.legend(title="frequency", loc="lower left")
+
+
+def _order(axes: Axes, spectra: xr.Dataset) -> None:
+    """Rank correlation of frequency and area, per member, for the network and for both nulls."""
+    kept = spectra.sel(member=~spectra["diverged"])
+    rows = [("network", area_order(kept), style.LOW)]
+    rows += [(style.NULL_NAMES[null], area_order(on_null(kept, null)), style.NULL) for null in kept["null"].to_numpy()]
+    for height, (_, values, color) in enumerate(rows):
+        jitter = np.linspace(-0.18, 0.18, values.size)
+        axes.plot(values, height + jitter, "o", color=color, markersize=3, alpha=0.6)
+        axes.plot([values.median()] * 2, [height - 0.3, height + 0.3], color=color, linewidth=2)
+    axes.axvline(0, color=style.TARGET, linewidth=0.5)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of\nfrequency and time to capture")

@@ -1,0 +1,125 @@
+"""One look for all figures: fonts, colours, sizes, spread bands, and the mark of members that diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MM = 1 / 25.4
+TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
+NULL_NAMES = {"white_noise": "white-noise error", "shuffled_labels": "shuffled labels"}
+
+
+@contextmanager
+def context(width_mm: float, font_size: float, colormap: str):
+    """Everything drawn inside has this width (mm), font size (pt) and colour map for ordered quantities."""
+    small = font_size - 1
+    with sns.axes_style("ticks"), plt.rc_context(
+        {
+            "figure.figsize": (width_mm * MM, 0.62 * width_mm * MM),
+            "figure.constrained_layout.use": True,
+            "font.size": font_size,
+            "axes.titlesize": font_size,
+            "axes.labelsize": font_size,
+            "xtick.labelsize": small,
+            "ytick.labelsize": small,
+            "legend.fontsize": small,
+            "legend.frameon": False,
+            "axes.linewidth": 0.6,
+            "lines.linewidth": 1.2,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "image.cmap": sns.color_palette(colormap, as_cmap=True).name,
+            "svg.hashsalt": "fpkit",
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+        }
+    ):  # fmt: skip
+        yield
+
+
+def save(figure: Figure, paths: Sequence[str]) -> None:
+    """Write the figure to each path, in the format its ending says; the same figure gives the same bytes."""
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    for path in paths:
+        figure.savefig(path, dpi=200, metadata=undated[str(path).rsplit(".", 1)[-1]])
+    plt.close(figure)
+
+
+def ordered_colors(count: int) -> list:
+    """Colours for `count` ordered things, without the palest end of the colour map."""
+    return [plt.get_cmap()(value) for value in np.linspace(0, 0.85, count)]
+
+
+def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **line) -> None:
+    """Median over members against `step`, with a band from the 10% to the 90% quantile."""
+    low, middle, high = values.quantile([0.1, 0.5, 0.9], "member").transpose("quantile", "step").to_numpy()
+    axes.fill_between(values["step"], low, high, color=color, alpha=0.2, linewidth=0)
+    axes.plot(values["step"], middle, color=color, label=label, **line)
+
+
+def log_steps(axes: Axes, steps: xr.DataArray) -> None:
+    """A logarithmic step axis, from step 1 on."""
+    axes.set(xscale="log", xlim=(1, float(steps.max())), xlabel="training step")
+
+
+def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = False, **limits):
+    """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar."""
+    values = values.sel(step=slice(1, None)).transpose(y, "step")
+    edges = np.arange(values.sizes[y] + 1) - 0.5
+    steps = values["step"].to_numpy().astype(float)
+    borders = np.concatenate([[steps[0]], np.sqrt(steps[1:] * steps[:-1]), [steps[-1]]])
+    norm = matplotlib.colors.LogNorm(**limits) if log else matplotlib.colors.Normalize(**limits)
+    mesh = axes.pcolormesh(borders, edges, values, norm=norm, rasterized=True)
+    axes.set_yticks(edges[:-1] + 0.5, [f"{value:g}" for value in values[y].to_numpy()])
+    log_steps(axes, values["step"])
+    bar = axes.figure.colorbar(mesh, ax=axes, label=label, pad=0.02)
+    bar.outline.set_visible(False)
+    return mesh
+
+
+def passage_ranges(axes: Axes, spectra: xr.Dataset, passage: str, color, offset: float = 0, **marker) -> None:
+    """Passage per followed frequency: median and whole range over members; an arrow where some never got there."""
+    followed = spectra[passage].where(spectra["followed"], drop=True)
+    last = float(spectra["step"].max())
+    for frequency, values in zip(followed["frequency"].to_numpy(), followed.transpose("frequency", "member").to_numpy(), strict=True):
+        seen = values[np.isfinite(values)]
+        kept = len(values) - int(spectra["diverged"].sum())
+        where = frequency + offset
+        if len(seen) < kept:
+            axes.annotate("", (where, last * 1.5), (where, last), arrowprops={"arrowstyle": "->", "color": color})
+        if len(seen):
+            axes.plot([where, where], [seen.min(), seen.max()], color=color, linewidth=1, alpha=0.6)
+    middle = followed.median("member")
+    axes.plot(middle["frequency"] + offset, middle, color=color, **marker)
+
+
+def members_note(spectra: xr.Dataset) -> str:
+    """`10 members`, or `9 of 10 members (1 diverged)`: a visible mark of what was left out."""
+    bad, all_members = int(spectra["diverged"].sum()), spectra.sizes["member"]
+    if bad == 0:
+        return f"{all_members} members"
+    return f"\N{WARNING SIGN} {all_members - bad} of {all_members} members ({bad} diverged)"
+
+
+def panel(axes: Axes, letter: str, title: str) -> None:
+    """A panel's letter and what it shows."""
+    axes.set_title(f"$\\bf{{{letter}}}$  {title}", loc="left")
+
+
+def variant_title(spectra: xr.Dataset) -> str:
+    """Dataset and variant as a reader says them: `fashion mnist, mlp`."""
+    pairs = [pair.split("~", 1) for pair in spectra.attrs["variant"].split(",") if "~" in pair]
+    values = [value for key, value in pairs if key != "dataset"]
+    return ", ".join([spectra.attrs["dataset"], *values]).replace("_", " ")

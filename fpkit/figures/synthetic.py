@@ -1,0 +1,71 @@
+"""`synthetic`: the order in which a one-dimensional target's frequencies are learned."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """Four panels for each variant: outputs on the way, spectrum of the target, error map, passages.
+
+    Args:
+        spectra: results of `fpkit.spectra.fft.decompose`, one for each variant.
+    """
+    width, height = plt.rcParams["figure.figsize"]
+    figure = plt.figure(figsize=(width, height * len(spectra)))
+    for variant, part in zip(spectra, np.atleast_1d(figure.subfigures(len(spectra), 1)), strict=True):
+        ((outputs, spectrum), (errors, passages)) = part.subplots(2, 2)
+        part.suptitle(f"{style.variant_title(variant)} ({style.members_note(variant)})", fontsize="medium")
+        _outputs(outputs, variant)
+        _spectrum(spectrum, variant)
+        _errors(errors, variant)
+        _passages(passages, variant)
+    return figure
+
+
+def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
+    position = spectra["position"]
+    axes.plot(position, spectra["target"].isel(output=0), color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
+    snapshots = spectra["snapshot_output"].isel(output=0)
+    for color, step in zip(style.ordered_colors(snapshots.sizes["snapshot"]), snapshots["snapshot"], strict=True):
+        middle = snapshots.sel(snapshot=step).where(~spectra["diverged"]).median("member")
+        axes.plot(position, middle, color=color, linewidth=1, label=f"step {int(step)}")
+    axes.set(xlabel="x", ylabel="y (median over members)")
+    axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.28))
+    style.panel(axes, "a", "Output on its way to the target")
+
+
+def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
+    amplitude = np.sqrt((spectra["target_amplitude"] ** 2).sum("output"))
+    peaks = amplitude.where(spectra["followed"], drop=True)
+    shown = amplitude.sel(frequency=slice(0, 2 * float(peaks["frequency"].max())))
+    axes.plot(shown["frequency"], shown, color=style.TARGET, linewidth=0.8)
+    axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=4, label="followed peaks")
+    axes.set(xlabel=f"frequency ({amplitude['frequency'].units})", ylabel="|F[y]|")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right")
+    style.panel(axes, "b", "Spectrum of the target")
+
+
+def _errors(axes: Axes, spectra: xr.Dataset) -> None:
+    error = spectra["relative_error"].where(spectra["followed"], drop=True).median("member").clip(0, 1)
+    style.heat_map(axes, error, "frequency", "relative error (median)", vmin=0, vmax=1)
+    axes.set_ylabel(f"frequency ({spectra['frequency'].units})")
+    style.panel(axes, "c", "Low frequencies are captured first")
+
+
+def _passages(axes: Axes, spectra: xr.Dataset) -> None:
+    style.passage_ranges(axes, spectra, "first_passage", style.LOW, -0.1, marker="o", ms=4, lw=0, label="first")
+    style.passage_ranges(axes, spectra, "hold_passage", style.HIGH, 0.1, marker="s", ms=3.5, lw=0, label="hold")
+    followed = spectra["frequency"].where(spectra["followed"], drop=True)
+    threshold = spectra.attrs["threshold"]
+    axes.set(xlabel=f"frequency ({spectra['frequency'].units})", ylabel="training step", yscale="log")
+    axes.set_xticks(followed.to_numpy(), [f"{value:g}" for value in followed.to_numpy()])
+    axes.legend(title=f"error below {threshold:g}", loc="upper left")
+    style.panel(axes, "d", "When: median, range over members")

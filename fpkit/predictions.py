@@ -1,0 +1,146 @@
+"""The prediction store: what a training writes and a decomposition reads. Zarr v3, sharded.
+
+`prediction (step, member, sample, output)` float32 and scores such as `loss_train (step, member)`, with coordinates
+`step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone; some
+tens of steps share a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from fpkit.errors import UserError
+
+LOSS_EXPLODED = 1e3  # times its loss at step 0
+SHARD_BYTES = 64 * 2**20
+SHARD_STEPS = 64
+
+DESCRIPTIONS = {
+    "step": ("optimizer updates", "1"),
+    "member": ("seed of the ensemble member", "1"),
+    "sample": ("index of the sample in the dataset", "1"),
+    "output": ("index of the output", "1"),
+    "prediction": ("network output", "1"),
+    "loss_train": ("loss on the training samples", "1"),
+    "loss_test": ("loss on the test samples", "1"),
+    "accuracy_train": ("fraction of training samples classified correctly", "1"),
+    "accuracy_test": ("fraction of test samples classified correctly", "1"),
+}
+
+
+class Writer:
+    """Appends recorded steps to a store.
+
+    Records are gathered until a shard is full and written at once; `flush` writes what has been gathered so far.
+    Memory and the cost of an append do not grow with the number of records.
+    """
+
+    def __init__(self, path: str | Path, members: Sequence[int], samples: int, outputs: int, scores: Sequence[str]):
+        """Open the store at `path` to append to it, or create it if none can be read there.
+
+        Args:
+            members: seeds. samples, outputs: extents of a prediction. scores: names of the (member,) arrays.
+        """
+        shape = (len(members), samples, outputs)
+        self.path, self.scores = Path(path), list(scores)
+        self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(shape)), 1, SHARD_STEPS))
+        self._pending: list[tuple] = []
+        try:
+            self._group = zarr.open_group(self.path, mode="r+")
+            self.records = self._group["step"].shape[0]
+            if self._group["prediction"].shape[1:] != shape:
+                raise KeyError("prediction of another shape")
+        except (FileNotFoundError, KeyError, ValueError):
+            self._create(np.asarray(members), shape)
+            self.records = 0
+
+    def _create(self, members: np.ndarray, shape: tuple[int, int, int]) -> None:
+        self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
+        for name, values in {
+            "member": members,
+            "sample": np.arange(shape[1]),
+            "output": np.arange(shape[2]),
+        }.items():
+            self._array(name, (name,), data=values.astype(np.int64))
+        many = 4096  # steps per chunk of the small arrays
+        self._array("step", ("step",), shape=(0,), chunks=(many,), dtype="int64")
+        for name in self.scores:
+            self._array(name, ("step", "member"), shape=(0, shape[0]), chunks=(many, shape[0]), dtype="float32")
+        self._array(
+            "prediction",
+            ("step", "member", "sample", "output"),
+            shape=(0, *shape),
+            chunks=(1, 1, *shape[1:]),
+            shards=(self._steps_per_shard, *shape),
+            dtype="float32",
+            compressors=[zarr.codecs.Crc32cCodec()],  # float noise hardly compresses; a checksum notices bad disks
+        )
+
+    def _array(self, name: str, dimensions: tuple[str, ...], **options) -> None:
+        long_name, units = DESCRIPTIONS[name]
+        attributes = {"long_name": long_name, "units": units}
+        self._group.create_array(
+            name, dimension_names=dimensions, attributes=attributes, fill_value=0, **options
+        )
+
+    def append(self, step: int, prediction: np.ndarray, **scores: np.ndarray) -> None:
+        """Add one record: prediction (member, sample, output) and the scores (member,)."""
+        self._pending.append((step, prediction, scores))
+        self.records += 1
+        if self.records % self._steps_per_shard == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all records to the store."""
+        if not self._pending:
+            return
+        steps, predictions, scores = zip(*self._pending, strict=True)
+        begin = self.records - len(steps)
+        columns = {"prediction": np.stack(predictions)}
+        columns |= {name: np.stack([score[name] for score in scores]) for name in self.scores}
+        columns["step"] = np.asarray(steps)  # last: a store's length is that of `step`
+        for name, values in columns.items():
+            array = self._group[name]
+            array.resize((self.records, *array.shape[1:]))
+            array[begin:] = values
+        self._pending = []
+
+    def truncate(self, records: int) -> None:
+        """Forget all but the first `records` records."""
+        self._pending = []
+        for name in ("step", "prediction", *self.scores):
+            array = self._group[name]
+            array.resize((records, *array.shape[1:]))
+        self.records = records
+
+    def describe(self, **attributes) -> None:
+        """Set attributes of the store; those that are no text or number are written as JSON."""
+        self._group.attrs.update(
+            {key: value if isinstance(value, str | int | float) else json.dumps(value) for key, value in attributes.items()}
+        )
+
+
+def open_predictions(path: str | Path) -> xr.Dataset:
+    """The store at `path`, lazily, in dask chunks of one shard.
+
+    Raises UserError where there is no readable store.
+    """
+    try:
+        predictions = xr.open_zarr(path, consolidated=False, chunks=None)
+        shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew") from error
+    return predictions.chunk(step=shards[0])
+
+
+def diverged(predictions: xr.Dataset) -> xr.DataArray:
+    """Members (member,) whose training loss was ever not finite, or above 1,000 times its first value."""
+    loss = predictions["loss_train"].compute()
+    worst = LOSS_EXPLODED * loss.isel(step=0)
+    return (~np.isfinite(loss) | (loss > worst)).any("step").rename("diverged")

@@ -1,0 +1,59 @@
+"""Which code a job runs: hashes of a script and of every fpkit module that it imports, directly or not.
+
+The hash is that of the syntax tree without docstrings: comments, layout and a touched file change nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import grimp
+
+PACKAGE = Path(__file__).parent
+
+
+def code_hashes(script: str | Path, *modules: str) -> list[str]:
+    """Sorted `path@hash` of `script`, of the fpkit modules it imports, of `modules`, and of all that these import.
+
+    Args:
+        modules: dotted names that the script imports by name at run time, which its text does not show.
+    """
+    graph = _import_graph()
+    direct = set(modules) | _imported(Path(script), graph.modules)
+    used = set().union(direct, *(graph.find_upstream_modules(module) for module in direct))
+    used |= {".".join(module.split(".")[:depth]) for module in used for depth in range(1, module.count(".") + 1)}
+    files = {f"{module.replace('.', '/')}": _file(module) for module in used}
+    return sorted([f"{Path(script).name}@{_hash(Path(script))}", *(f"{name}@{_hash(file)}" for name, file in files.items())])
+
+
+@cache
+def _import_graph() -> grimp.ImportGraph:
+    return grimp.build_graph("fpkit", cache_dir=None)
+
+
+def _imported(script: Path, known: set[str]) -> set[str]:
+    """The fpkit modules that a script imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names & known
+
+
+def _file(module: str) -> Path:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+@cache
+def _hash(file: Path) -> str:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]

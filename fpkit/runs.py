@@ -1,0 +1,149 @@
+"""A variant's run: dataset in, predictions out, resumed from its checkpoint whatever happened to it before.
+
+Work in progress lives in a folder of its own, named after everything that determines the result except the number of
+steps: an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe does not.
+The finished store shares its files with that folder (hard links), so keeping both costs no disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+import fpkit
+from fpkit.errors import UserError
+from fpkit.predictions import Writer, diverged, open_predictions
+from fpkit.training.schedule import record_steps
+from fpkit.training.trainer import train
+
+STORE = "predictions.zarr"
+
+
+def run(
+    dataset: str | Path,
+    output: str | Path,
+    checkpoints: str | Path,
+    *,
+    model: dict,
+    training: dict,
+    record: dict,
+    code: Sequence[str] = (),
+    progress: Callable[[int, np.ndarray], None] = lambda step, loss: None,
+) -> xr.Dataset:
+    """Train a variant and leave its store at `output/predictions.zarr`.
+
+    Args:
+        dataset: netCDF file of the dataset contract.
+        output: folder of the finished run; replaced as a whole, at the very end.
+        checkpoints: folder for this variant's work in progress.
+        model, training, record: config entries as plain dictionaries.
+        code: hashes of the code in use; other code never continues a checkpoint.
+        progress: see `fpkit.training.trainer.train`.
+
+    Returns:
+        The finished predictions, lazily.
+
+    Raises:
+        UserError: the dataset holds too few samples, or cannot be trained on with this recipe.
+    """
+    output, checkpoints = Path(output), Path(checkpoints)
+    data = _load(dataset, record["split"])
+    recipe = {"model": model, "training": training, "record": record}
+    work = checkpoints / _key(recipe, code, data)
+    work.mkdir(parents=True, exist_ok=True)
+    with _alone(work):
+        samples, outputs = data[f"y_{record['split']}"].shape
+        seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
+        scores = [f"loss_{part}" for part in ("train", "test") if len(data[f"x_{part}"])]
+        scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
+        writer = Writer(work / STORE, seeds, samples, outputs, scores)
+        began = time.time()
+        device = train(
+            model, data, writer, **training, **record, checkpoint_path=work / "state.pt", progress=progress
+        )
+        attributes = {
+            "recipe": recipe,
+            "dataset": Path(dataset).stem,
+            "device": device,
+            "threads": training["threads"],
+            "wall_seconds": round(time.time() - began, 2),
+            "versions": {"fpkit": fpkit.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        }
+        _publish(work / STORE, output, len(record_steps(training["steps"], record["per_decade"])), attributes)
+    for other in checkpoints.iterdir():
+        if other.name != work.name and other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+    predictions = open_predictions(output / STORE)
+    _report_diverged(predictions)
+    return predictions
+
+
+def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
+    with xr.open_dataset(dataset, engine="h5netcdf") as file:
+        data = {name: file[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
+    for part in ("train", split):
+        if len(data[f"x_{part}"]) == 0:
+            raise UserError(f"{dataset}: has no {part} samples; give datasets.{Path(dataset).stem} some, or record others")
+    return data
+
+
+def _key(recipe: dict, code: Sequence[str], data: dict[str, np.ndarray]) -> str:
+    timeless = {**recipe, "training": {key: value for key, value in recipe["training"].items() if key != "steps"}}
+    digest = hashlib.sha256(json.dumps([timeless, list(code)], sort_keys=True).encode())
+    for name in sorted(data):
+        digest.update(np.ascontiguousarray(data[name]).data)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(work: Path):
+    """Hold the folder against other processes: a training orphaned by a killed workflow may still be writing there."""
+    with open(work / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process is training this variant ({work}); waiting for it to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _publish(store: Path, output: Path, records: int, attributes: dict) -> None:
+    """Make `output` hold the first `records` records of `store`, in one move."""
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(store, partial / STORE, copy_function=_link)
+    with xr.open_zarr(store, consolidated=False, chunks=None) as predictions:
+        members, scores = predictions["member"].to_numpy(), [name for name in predictions if name != "prediction"]
+        samples, outputs = predictions.sizes["sample"], predictions.sizes["output"]
+    writer = Writer(partial / STORE, members, samples, outputs, scores)
+    if writer.records > records:
+        writer.truncate(records)
+    writer.describe(**attributes)
+    shutil.rmtree(output, ignore_errors=True)
+    os.replace(partial, output)
+
+
+def _link(source: str, target: str) -> None:
+    # Zarr replaces files, never writes into them, so that linked stores cannot disturb each other.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _report_diverged(predictions: xr.Dataset) -> None:
+    bad = diverged(predictions)
+    for seed in bad["member"].to_numpy()[bad.to_numpy()]:
+        print(f"member with seed {seed} diverged; it is left out of the spectra", flush=True)

@@ -1,0 +1,51 @@
+"""What the measures share: the shape of their results, and the masking of members that diverged."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from fpkit import convergence
+from fpkit.errors import UserError
+from fpkit.predictions import diverged
+
+NULLS = ("white_noise", "shuffled_labels")
+
+
+def norm(values: xr.DataArray, dim: str | list[str]) -> xr.DataArray:
+    """Euclidean norm over `dim`, of real or complex values."""
+    return np.sqrt((abs(values) ** 2).sum(dim))
+
+
+def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Inputs (sample, *feature) and targets (sample, output) of a part, both float64.
+
+    Raises UserError for a constant target: an error relative to it is undefined.
+    """
+    names = {f"sample_{split}": "sample"}
+    x, y = (dataset[f"{name}_{split}"].rename(names).astype(np.float64) for name in ("x", "y"))
+    if bool((y.max("sample") == y.min("sample")).all()):
+        raise UserError("the target is constant: its relative error is undefined; give a target that varies")
+    return x, y
+
+
+def with_convergence(
+    error: xr.DataArray, predictions: xr.Dataset, threshold: float, hold: float
+) -> dict[str, xr.DataArray]:
+    """The relative error (step, member, frequency) and what convergence makes of it, NaN for members that diverged."""
+    error = error.where(~diverged(predictions))
+    error = error.astype(np.float32).assign_attrs(long_name="relative error |F[h] - F[y]| / |F[y]|", units="1")
+    return {
+        "relative_error": error,
+        "first_passage": convergence.first_passage(error, threshold),
+        "hold_passage": convergence.hold_passage(error, threshold, hold),
+        "area": convergence.area(error),
+    }
+
+
+def finish(spectra: xr.Dataset, predictions: xr.Dataset, **attributes) -> xr.Dataset:
+    """Computed, with the losses and the marks of diverged members beside the spectra."""
+    scores = [name for name in predictions if str(name).startswith(("loss", "accuracy"))]
+    spectra = spectra.assign({name: predictions[name] for name in scores} | {"diverged": diverged(predictions)})
+    spectra["diverged"].attrs.update(long_name="member diverged and is left out", units="1")
+    return spectra.assign_attrs(attributes).compute()

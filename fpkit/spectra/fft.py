@@ -1,0 +1,110 @@
+"""Discrete Fourier transform of one-dimensional outputs on their uniform grid (paper, Sec. 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+import xarray as xr
+
+from fpkit.errors import UserError
+from fpkit.spectra.common import finish, norm, target_of, with_convergence
+
+SNAPSHOTS = 3
+
+
+def decompose(
+    predictions: xr.Dataset,
+    dataset: xr.Dataset,
+    *,
+    split: str,
+    threshold: float,
+    hold: float,
+    frequencies: list[float] | None,
+    peak_height: float,
+) -> xr.Dataset:
+    """Amplitudes |F[h]|, |F[y]| and relative errors at the followed frequencies.
+
+    F[y](k) = 1/n sum_j y_j exp(-2 pi i k x_j), k in cycles per unit of x.
+
+    Args:
+        predictions: prediction (step, member, sample, output), lazily or not.
+        dataset: with `position_{split}`, the uniform grid.
+        split, threshold, hold, frequencies, peak_height: see `fpkit.config.Fft`.
+
+    Returns:
+        amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (frequency, output),
+        relative_error (step, member, frequency), NaN off the followed frequencies, with its convergence; `followed`
+        (frequency); `target` (sample, output) and `snapshot_output` (snapshot, member, sample, output), the outputs at
+        three telling steps.
+
+    Raises:
+        UserError: the grid is not uniform, a followed frequency is not on the FFT grid, or the target is constant.
+    """
+    _, target = target_of(dataset, split)
+    position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
+    spacing = np.diff(position)
+    if len(spacing) == 0 or not np.allclose(spacing, spacing.mean(), rtol=1e-3):
+        raise UserError(f"fft needs a uniform grid of {split} samples; give at least two, equally spaced")
+    grid = scipy.fft.rfftfreq(len(position), spacing.mean())
+
+    target_coefficient = _coefficients(target, grid)
+    target_amplitude = abs(target_coefficient)
+    followed = _followed(norm(target_amplitude, "output"), frequencies, peak_height)
+    coefficient = _coefficients(predictions["prediction"], grid)
+    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output")
+    measured = with_convergence(error.where(followed).compute(), predictions, threshold, hold)
+    snapshot = predictions["prediction"].sel(step=_telling_steps(measured["first_passage"], predictions["step"]))
+
+    spectra = xr.Dataset(
+        {
+            "amplitude": abs(coefficient).astype(np.float32).assign_attrs(long_name="|F[h]|", units="1"),
+            "target_amplitude": target_amplitude.assign_attrs(long_name="|F[y]|", units="1"),
+            "followed": followed.assign_attrs(long_name="frequency is followed", units="1"),
+            "target": target.assign_attrs(long_name="target y", units="1"),
+            "snapshot_output": snapshot.rename(step="snapshot"),
+            **measured,
+        }
+    )
+    spectra = spectra.assign_coords(position=("sample", position, {"long_name": "x", "units": "unit of x"}))
+    return finish(spectra, predictions, measure="fft", threshold=threshold, hold=hold)
+
+
+def _coefficients(values: xr.DataArray, grid: np.ndarray) -> xr.DataArray:
+    """Fourier coefficients over `sample`, one per frequency of the grid; float32 stays single precision."""
+    n = values.sizes["sample"]
+    coefficient = xr.apply_ufunc(
+        lambda block: scipy.fft.rfft(block, axis=-1) / np.float32(n),
+        values,
+        input_core_dims=[["sample"]],
+        output_core_dims=[["frequency"]],
+        dask="parallelized",
+        output_dtypes=[np.complex64 if values.dtype == np.float32 else np.complex128],
+        dask_gufunc_kwargs={"output_sizes": {"frequency": len(grid)}},
+    )
+    return coefficient.assign_coords(frequency=("frequency", grid, FREQUENCY))
+
+
+FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
+
+
+def _followed(amplitude: xr.DataArray, frequencies: list[float] | None, peak_height: float) -> xr.DataArray:
+    """The given frequencies, or the peaks (zero frequency excluded), as a mask (frequency)."""
+    grid = amplitude["frequency"]
+    if frequencies is None:
+        rest = amplitude.where(grid > 0, 0)
+        # A peak stands above both neighbours' slopes or is high by itself: neighbouring sines are peaks too.
+        return rest >= peak_height * rest.max()
+    spacing = float(grid[1] - grid[0])
+    nearest = grid.sel(frequency=frequencies, method="nearest")
+    off = [f for f, g in zip(frequencies, nearest.to_numpy(), strict=True) if abs(f - g) > 1e-3 * spacing]
+    if off:
+        raise UserError(f"decomposition.fft.frequencies: {off[0]:g} is not a multiple of {spacing:g}, the grid's resolution")
+    return grid.isin(nearest)
+
+
+def _telling_steps(passage: xr.DataArray, steps: xr.DataArray) -> np.ndarray:
+    """Recorded steps at which the output is worth a look: lowest and middle frequency just captured, and the end."""
+    captured = passage.median("member").dropna("frequency").to_numpy()
+    chosen = [captured[0], captured[len(captured) // 2]] if len(captured) else [1, 10]
+    nearest = steps.sel(step=[*chosen, int(steps[-1])], method="nearest").to_numpy()
+    return np.unique(nearest)

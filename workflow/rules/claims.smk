@@ -1,0 +1,29 @@
+# TAKES    the spectra that the claims are about; claims: in config.yaml
+# MAKES    results/claims.csv
+# STEPS    statistic per member, median and bootstrap interval, verdict
+CLAIM_SPECTRA = {
+    name: spectra_of(claim.experiment, claim.measure) for name, claim in CONFIG.claims.items()
+}
+
+
+rule judge_claims:
+    """Judge every claim on every variant of its experiment."""
+    input:
+        sorted({path for paths in CLAIM_SPECTRA.values() for path in paths}),
+    output:
+        claims="results/claims.csv",
+    log:
+        "results/logs/claims.log",
+    benchmark:
+        "results/benchmarks/claims.tsv"
+    params:
+        claims=fpconfig.plain(CONFIG.claims),
+        spectra=CLAIM_SPECTRA,
+        code=code_of("judge_claims.py"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+        gpu=0,
+    script:
+        "../scripts/judge_claims.py"

@@ -1,0 +1,21 @@
+# TAKES    datasets: in config.yaml; the files of downloaded data sets
+# MAKES    results/datasets/{dataset}.nc
+# STEPS    generate or read, centre and scale, one-hot targets
+rule make_dataset:
+    """Build one data set: training and test part, with units and provenance."""
+    output:
+        dataset="results/datasets/{dataset}.nc",
+    log:
+        "results/logs/datasets/{dataset}.log",
+    benchmark:
+        "results/benchmarks/datasets/{dataset}.tsv"
+    params:
+        dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
+        code=lambda w: code_of("make_dataset.py", f"fpkit.datasets.{CONFIG.datasets[w.dataset].kind}"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=0,
+    script:
+        "../scripts/make_dataset.py"

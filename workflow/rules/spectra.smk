@@ -1,0 +1,25 @@
+# TAKES    results/runs/{experiment}/{variant}/predictions.zarr, results/datasets/{dataset}.nc; one measure's parameters
+# MAKES    results/spectra/{experiment}/{variant}/{measure}.nc
+# STEPS    amplitudes and relative errors by frequency, their controls, when each frequency is captured
+rule decompose:
+    """Take one measure of one variant's predictions."""
+    input:
+        run="results/runs/{experiment}/{variant}",
+        dataset=lambda w: f"results/datasets/{variant_of(w).dataset}.nc",
+    output:
+        spectra="results/spectra/{experiment}/{variant}/{measure}.nc",
+    log:
+        "results/logs/spectra/{experiment}/{variant}/{measure}.log",
+    benchmark:
+        "results/benchmarks/spectra/{experiment}/{variant}/{measure}.tsv"
+    params:
+        measure=lambda w: variant_of(w).decomposition[w.measure],
+        split=lambda w: variant_of(w).record["split"],
+        code=lambda w: code_of("decompose.py", f"fpkit.spectra.{w.measure}"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=0,
+    script:
+        "../scripts/decompose.py"

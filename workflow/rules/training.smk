@@ -1,0 +1,25 @@
+# TAKES    results/datasets/{dataset}.nc; model, training and record of an experiment's variant
+# MAKES    results/runs/{experiment}/{variant}/predictions.zarr
+# STEPS    train all members together, dump predictions at log-spaced steps, resume from results/checkpoints
+rule train:
+    """Train the ensemble of one variant and dump its predictions."""
+    input:
+        dataset=lambda w: f"results/datasets/{variant_of(w).dataset}.nc",
+    output:
+        run=directory("results/runs/{experiment}/{variant}"),
+    log:
+        "results/logs/runs/{experiment}/{variant}.log",
+    benchmark:
+        "results/benchmarks/runs/{experiment}/{variant}.tsv"
+    params:
+        model=lambda w: variant_of(w).model,
+        training=lambda w: variant_of(w).training,
+        record=lambda w: variant_of(w).record,
+        code=code_of("train.py"),
+    threads: lambda w: variant_of(w).training["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=lambda w: int(variant_of(w).training["device"] == "cuda"),
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,21 @@
+"""Dataset and recipe of a variant -> predictions."""
+
+from fpkit.jobs import job
+
+name = f"{snakemake.wildcards.experiment}/{snakemake.wildcards.variant}"
+with job(snakemake.log[0], f"train {name}", snakemake.threads):
+    from fpkit.progress import Progress
+    from fpkit.runs import run
+
+    params = snakemake.params
+    with Progress(name, params.training["steps"], "results/.progress") as progress:
+        run(
+            snakemake.input.dataset,
+            snakemake.output.run,
+            f"results/checkpoints/{name}",
+            model=params.model,
+            training=params.training,
+            record=params.record,
+            code=params.code,
+            progress=progress,
+        )
