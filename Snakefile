@@ -5,7 +5,9 @@ import sys
 
 # The package beside this file, in the workflow and in its jobs, also where another one is installed.
 sys.path.insert(0, str(workflow.basedir))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])
+)
 
 
 configfile: "config.yaml"

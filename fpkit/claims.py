@@ -46,7 +46,9 @@ def low_advantage(spectra: xr.Dataset) -> xr.DataArray:
 
     Over the widths at which both parts carry energy.
     """
-    telling = spectra.where((spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE), drop=True)
+    telling = spectra.where(
+        (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE), drop=True
+    )
     telling = telling.sel(step=slice(1, None))
     ratio = np.log10(telling["high_error"] / telling["low_error"]).mean("width", skipna=False)
     ratio = ratio.assign_coords(step=np.log10(ratio["step"]))

@@ -82,7 +82,9 @@ class Sines(Entry):
         for key in ("amplitudes", "phases"):
             values = getattr(self, key)
             if isinstance(values, list) and len(values) != len(self.frequencies):
-                raise ValueError(f"{key} has {len(values)} values for {len(self.frequencies)} frequencies; give one each")
+                raise ValueError(
+                    f"{key} has {len(values)} values for {len(self.frequencies)} frequencies; give one each"
+                )
         start, stop = self.interval
         if not start < stop:
             raise ValueError(f"interval [{start}, {stop}) is empty; start must lie below stop")
@@ -519,7 +521,9 @@ def _experiment_problems(config: Config, name: str, experiment: Experiment) -> l
     problems = []
     for key, values in experiment.sweep.items():
         if isinstance(values, list) and any(isinstance(value, dict) for value in values):
-            problems.append(f"experiments.{name}.sweep.{key}: give the mappings names: {{first: {{...}}, second: {{...}}}}")
+            problems.append(
+                f"experiments.{name}.sweep.{key}: give the mappings names: {{first: {{...}}, second: {{...}}}}"
+            )
         if not values:
             problems.append(f"experiments.{name}.sweep.{key}: names no value; give at least one")
         if _node(Experiment, key.split("."))[1] is None:
@@ -558,7 +562,9 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
         if isinstance(experiment.model, Cnn):
             problems.append(f"{where}.model: cnn needs images, {experiment.dataset!r} is one-dimensional; use mlp")
         if experiment.training.loss == "cross_entropy":
-            problems.append(f"{where}.training.loss: cross_entropy needs classes, {experiment.dataset!r} has none; use mse")
+            problems.append(
+                f"{where}.training.loss: cross_entropy needs classes, {experiment.dataset!r} has none; use mse"
+            )
         needs = ("projection", "filtering"), "fft"
     else:
         needs = ("fft",), "projection or filtering"
@@ -592,12 +598,16 @@ def _measure_problems(config: Config) -> list[str]:
         if claim.measure not in measures:
             problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
         if claim.control and claim.measure == "fft":
-            problems.append(f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out")
+            problems.append(
+                f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out"
+            )
     wants = [(f"claims.{name}", claim.experiment, claim.measure) for name, claim in config.claims.items()]
     wants += [(f"figures.{name}", fig.experiment, FIGURE_MEASURE[fig.kind]) for name, fig in config.figures.items()]
     for where, experiment, measure in wants:
         if measure not in config.experiments[experiment].decomposition.measures:
-            problems.append(f"{where}: needs experiments.{experiment}.decomposition.{measure}, which is not there; add it")
+            problems.append(
+                f"{where}: needs experiments.{experiment}.decomposition.{measure}, which is not there; add it"
+            )
     return problems
 
 

@@ -42,4 +42,8 @@ def area(error: xr.DataArray) -> xr.DataArray:
 
 def _first_step(reached: xr.DataArray, long_name: str) -> xr.DataArray:
     first = reached["step"].isel(step=reached.argmax("step")).where(reached.any("step"))
-    return first.drop_vars("step", errors="ignore").astype(float).assign_attrs(long_name=long_name, units="optimizer updates")
+    return (
+        first.drop_vars("step", errors="ignore")
+        .astype(float)
+        .assign_attrs(long_name=long_name, units="optimizer updates")
+    )

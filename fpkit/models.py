@@ -54,7 +54,9 @@ def build(kind: str, features: Sequence[int], outputs: int, activation: str, **o
     return builders[kind](tuple(features), outputs, ACTIVATIONS[activation], **options)
 
 
-def initialize(weights: Sequence[tuple[int, ...]], initialization: str, std: float, seeds: Sequence[int]) -> list[Tensor]:
+def initialize(
+    weights: Sequence[tuple[int, ...]], initialization: str, std: float, seeds: Sequence[int]
+) -> list[Tensor]:
     """Initial parameters, weight and bias of each layer in turn, each (member, *shape), float32 on the CPU.
 
     Each member draws from a generator of its own, seeded by its seed, hence independently of the other members and of

@@ -85,9 +85,7 @@ class Writer:
     def _array(self, name: str, dimensions: tuple[str, ...], **options) -> None:
         long_name, units = DESCRIPTIONS[name]
         attributes = {"long_name": long_name, "units": units}
-        self._group.create_array(
-            name, dimension_names=dimensions, attributes=attributes, fill_value=0, **options
-        )
+        self._group.create_array(name, dimension_names=dimensions, attributes=attributes, fill_value=0, **options)
 
     def append(self, step: int, prediction: np.ndarray, **scores: np.ndarray) -> None:
         """Add one record: prediction (member, sample, output) and the scores (member,)."""
@@ -122,7 +120,10 @@ class Writer:
     def describe(self, **attributes) -> None:
         """Set attributes of the store; those that are no text or number are written as JSON."""
         self._group.attrs.update(
-            {key: value if isinstance(value, str | int | float) else json.dumps(value) for key, value in attributes.items()}
+            {
+                key: value if isinstance(value, str | int | float) else json.dumps(value)
+                for key, value in attributes.items()
+            }
         )
 
 
@@ -135,7 +136,9 @@ def open_predictions(path: str | Path) -> xr.Dataset:
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
         shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
     except (FileNotFoundError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew") from error
+        raise UserError(
+            f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
+        ) from error
     return predictions.chunk(step=shards[0])
 
 

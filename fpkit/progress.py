@@ -44,7 +44,10 @@ class Progress:
             self.first_step = step
         if now - self.logged >= LOG_SECONDS or step == self.steps:
             self.logged = now
-            print(f"step {step} of {self.steps}, median loss {np.median(loss):.3g}, {self._remaining(step, now)}", flush=True)
+            print(
+                f"step {step} of {self.steps}, median loss {np.median(loss):.3g}, {self._remaining(step, now)}",
+                flush=True,
+            )
         if self.terminal and now - self.drawn >= DRAW_SECONDS:
             self.drawn = now
             self.file.write_text(json.dumps([self.name, step / self.steps]))

@@ -26,7 +26,9 @@ def code_hashes(script: str | Path, *modules: str) -> list[str]:
     used = set().union(direct, *(graph.find_upstream_modules(module) for module in direct))
     used |= {".".join(module.split(".")[:depth]) for module in used for depth in range(1, module.count(".") + 1)}
     files = {f"{module.replace('.', '/')}": _file(module) for module in used}
-    return sorted([f"{Path(script).name}@{_hash(Path(script))}", *(f"{name}@{_hash(file)}" for name, file in files.items())])
+    return sorted(
+        [f"{Path(script).name}@{_hash(Path(script))}", *(f"{name}@{_hash(file)}" for name, file in files.items())]
+    )
 
 
 @cache

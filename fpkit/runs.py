@@ -70,9 +70,7 @@ def run(
         scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
         writer = Writer(work / STORE, seeds, samples, outputs, scores)
         began = time.time()
-        device = train(
-            model, data, writer, **training, **record, checkpoint_path=work / "state.pt", progress=progress
-        )
+        device = train(model, data, writer, **training, **record, checkpoint_path=work / "state.pt", progress=progress)
         attributes = {
             "recipe": recipe,
             "dataset": Path(dataset).stem,
@@ -95,7 +93,9 @@ def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
         data = {name: file[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
     for part in ("train", split):
         if len(data[f"x_{part}"]) == 0:
-            raise UserError(f"{dataset}: has no {part} samples; give datasets.{Path(dataset).stem} some, or record others")
+            raise UserError(
+                f"{dataset}: has no {part} samples; give datasets.{Path(dataset).stem} some, or record others"
+            )
     return data
 
 

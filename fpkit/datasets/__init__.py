@@ -1,0 +1,1 @@
+"""The data sets: one module per `kind`, each with `build(...) -> xarray.Dataset`."""

@@ -22,27 +22,24 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """
     width = plt.rcParams["figure.figsize"][0]
     columns = SHOWN_WIDTHS + 1
+    grid = {"width_ratios": [1] * SHOWN_WIDTHS + [1.3]}
     figure, axes = plt.subplots(
-        len(spectra), columns, figsize=(width, 0.29 * width * len(spectra)), squeeze=False,
-        gridspec_kw={"width_ratios": [1] * SHOWN_WIDTHS + [1.3]},
-    )  # fmt: skip
+        len(spectra), columns, figsize=(width, 0.29 * width * len(spectra)), squeeze=False, gridspec_kw=grid
+    )
     for row, variant in zip(axes, spectra, strict=True):
         for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
             _errors(ax, variant.sel(width=filter_width))
         _map(row[-1], variant)
-        row[0].annotate(
-            f"{style.variant_title(variant)}\n{style.members_note(variant)}", (0.03, 0.03), xycoords="axes fraction",
-            va="bottom", fontsize="small",
-        )  # fmt: skip
-        if row is not axes[-1]:
-            for ax in row:
-                ax.set_xlabel("")
-        for ax in row[1:SHOWN_WIDTHS]:
-            ax.set_ylabel("")
-    style.panel(axes[0, 0], "a", "Low part ahead of high part")
-    style.panel(axes[0, -1], "b", "How far ahead")
+        note = f"{style.variant_title(variant)}\n{style.members_note(variant)}"
+        row[0].annotate(note, (0.03, 0.03), xycoords="axes fraction", va="bottom", fontsize="small")
+    style.panel(axes[0, 0], "a", "Errors of the low and the high part")
+    style.panel(axes[0, -1], "b", "How far the low part is ahead")
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
+    for ax in axes[:, 1:SHOWN_WIDTHS].flat:
+        ax.set_ylabel("")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -55,19 +52,24 @@ def _telling_widths(spectra: xr.Dataset) -> np.ndarray:
 
 
 def _errors(axes: Axes, spectra: xr.Dataset) -> None:
-    for part, color in (("low", style.LOW), ("high", style.HIGH)):
+    parts = {"low": style.LOW, "high": style.HIGH}
+    for part, color in parts.items():
         style.spread(axes, spectra[f"{part}_error"], color, f"network: $e_\\mathrm{{{part}}}$")
-        control = spectra[f"control_{part}_error"].median("member")
-        for null, line in (("white_noise", "--"), ("shuffled_labels", ":")):
+    for null, line in (("white_noise", "--"), ("shuffled_labels", ":")):
+        for part, color in parts.items():
+            control = spectra[f"control_{part}_error"].sel(null=null).median("member")
             name = f"{style.NULL_NAMES[null]}: $e_\\mathrm{{{part}}}$"
-            axes.plot(spectra["step"], control.sel(null=null), color=color, ls=line, lw=0.8, alpha=0.8, label=name)
+            axes.plot(spectra["step"], control, color=color, linestyle=line, linewidth=0.8, label=name)
     style.log_steps(axes, spectra["step"])
-    axes.set(yscale="log", ylabel="relative error", title=f"width {float(spectra['width']):g}")
+    axes.set(yscale="log", ylabel="relative error")
+    axes.set_title(f"width {float(spectra['width']):g}", loc="right", fontsize="small", y=0.9)
 
 
 def _map(axes: Axes, spectra: xr.Dataset) -> None:
     ratio = np.log10(spectra["high_error"] / spectra["low_error"]).median("member")
     bound = float(abs(ratio).quantile(0.99))
-    mesh = style.heat_map(axes, ratio, "width", "$\\log_{10}\\, e_\\mathrm{high}/e_\\mathrm{low}$", vmin=-bound, vmax=bound)
+    mesh = style.heat_map(
+        axes, ratio, "width", "$\\log_{10}\\, e_\\mathrm{high}/e_\\mathrm{low}$", vmin=-bound, vmax=bound
+    )
     mesh.set_cmap("PuOr_r")
-    axes.set_ylabel("filter width\n(median distance)")
+    axes.set_ylabel("filter width (median distance)")

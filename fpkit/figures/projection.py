@@ -21,22 +21,17 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.29 * width * len(spectra)), squeeze=False)
     for row, variant in zip(axes, spectra, strict=True):
-        first, last = row is axes[0], row is axes[-1]
         _spectrum(row[0], variant)
         _errors(row[1], variant)
         _order(row[2], variant)
-        row[0].annotate(
-            f"{style.variant_title(variant)}\n{style.members_note(variant)}", (0.97, 0.97), xycoords="axes fraction",
-            ha="right", va="top", fontsize="small",
-        )  # fmt: skip
-        if first:
-            style.panel(row[0], "a", "Spectrum of the target")
-            style.panel(row[1], "b", "Relative error of the peaks")
-            style.panel(row[2], "c", "Order by frequency")
-            row[0].legend(loc="center right")
-        if not last:
-            for ax in row[:2]:
-                ax.set_xlabel("")
+        note = f"{style.variant_title(variant)}\n{style.members_note(variant)}"
+        row[0].annotate(note, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize="small")
+    style.panel(axes[0, 0], "a", "Spectrum of the target")
+    style.panel(axes[0, 1], "b", "Relative error of the peaks")
+    style.panel(axes[0, 2], "c", "Order, beside its controls")
+    axes[0, 0].legend(loc="center right")
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
     return figure
 
 
@@ -57,7 +52,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
         style.spread(axes, error.sel(frequency=frequency), color, f"{int(frequency)}" if ends else None)
     axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
     style.log_steps(axes, spectra["step"])
-    axes.set(ylabel="relative error", ylim=(0, 1.3))
+    axes.set(ylabel="relative error", yscale="log")
     axes.legend(title="frequency", loc="lower left")
 
 
@@ -72,4 +67,8 @@ def _order(axes: Axes, spectra: xr.Dataset) -> None:
         axes.plot([values.median()] * 2, [height - 0.3, height + 0.3], color=color, linewidth=2)
     axes.axvline(0, color=style.TARGET, linewidth=0.5)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of\nfrequency and time to capture")
+    axes.set(
+        xlim=(-1.05, 1.05),
+        ylim=(len(rows) - 0.5, -0.5),
+        xlabel="rank correlation of frequency\nand time to capture (members)",
+    )

@@ -42,7 +42,6 @@ def context(width_mm: float, font_size: float, colormap: str):
             "axes.spines.right": False,
             "image.cmap": sns.color_palette(colormap, as_cmap=True).name,
             "svg.hashsalt": "fpkit",
-            "svg.fonttype": "none",
             "pdf.fonttype": 42,
         }
     ):  # fmt: skip
@@ -93,10 +92,12 @@ def passage_ranges(axes: Axes, spectra: xr.Dataset, passage: str, color, offset:
     """Passage per followed frequency: median and whole range over members; an arrow where some never got there."""
     followed = spectra[passage].where(spectra["followed"], drop=True)
     last = float(spectra["step"].max())
-    for frequency, values in zip(followed["frequency"].to_numpy(), followed.transpose("frequency", "member").to_numpy(), strict=True):
+    kept = int((~spectra["diverged"]).sum())
+    for frequency, values in zip(
+        followed["frequency"], followed.transpose("frequency", "member").to_numpy(), strict=True
+    ):
         seen = values[np.isfinite(values)]
-        kept = len(values) - int(spectra["diverged"].sum())
-        where = frequency + offset
+        where = float(frequency) + offset
         if len(seen) < kept:
             axes.annotate("", (where, last * 1.5), (where, last), arrowprops={"arrowstyle": "->", "color": color})
         if len(seen):

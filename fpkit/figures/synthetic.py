@@ -37,7 +37,7 @@ def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
         middle = snapshots.sel(snapshot=step).where(~spectra["diverged"]).median("member")
         axes.plot(position, middle, color=color, linewidth=1, label=f"step {int(step)}")
     axes.set(xlabel="x", ylabel="y (median over members)")
-    axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.28))
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28), columnspacing=1, handlelength=1.5)
     style.panel(axes, "a", "Output on its way to the target")
 
 
@@ -45,10 +45,10 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
     amplitude = np.sqrt((spectra["target_amplitude"] ** 2).sum("output"))
     peaks = amplitude.where(spectra["followed"], drop=True)
     shown = amplitude.sel(frequency=slice(0, 2 * float(peaks["frequency"].max())))
-    axes.plot(shown["frequency"], shown, color=style.TARGET, linewidth=0.8)
+    axes.vlines(shown["frequency"], 0, shown, color=style.TARGET, linewidth=1.5)
     axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=4, label="followed peaks")
     axes.set(xlabel=f"frequency ({amplitude['frequency'].units})", ylabel="|F[y]|")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * float(shown.max()))
     axes.legend(loc="upper right")
     style.panel(axes, "b", "Spectrum of the target")
 

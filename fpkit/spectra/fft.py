@@ -98,7 +98,9 @@ def _followed(amplitude: xr.DataArray, frequencies: list[float] | None, peak_hei
     nearest = grid.sel(frequency=frequencies, method="nearest")
     off = [f for f, g in zip(frequencies, nearest.to_numpy(), strict=True) if abs(f - g) > 1e-3 * spacing]
     if off:
-        raise UserError(f"decomposition.fft.frequencies: {off[0]:g} is not a multiple of {spacing:g}, the grid's resolution")
+        raise UserError(
+            f"decomposition.fft.frequencies: {off[0]:g} is not a multiple of {spacing:g}, the grid's resolution"
+        )
     return grid.isin(nearest)
 
 

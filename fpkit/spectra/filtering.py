@@ -58,7 +58,9 @@ def decompose(
     for start in range(0, steps, per_block):
         block = slice(start, start + per_block)
         prediction = predictions["prediction"][block].transpose("sample", "step", "member", "output").to_numpy()
-        residual = _centred(prediction - target.transpose("sample", "output").to_numpy().astype(np.float32)[:, None, None])
+        residual = _centred(
+            prediction - target.transpose("sample", "output").to_numpy().astype(np.float32)[:, None, None]
+        )
         shape = residual.shape[1:3]
         flat = residual.reshape(len(y), -1)
         both = np.concatenate([flat, flat[deals[0]]], axis=1)
@@ -85,7 +87,11 @@ def decompose(
             "high_error": errors(np.sqrt(high_r / high_y), "high-frequency"),
             "control_low_error": errors(np.stack([white[0], dealt[0]]), "low-frequency", "null"),
             "control_high_error": errors(np.stack([white[1], dealt[1]]), "high-frequency", "null"),
-            "low_share": ("width", low_y / (low_y + high_y), {"long_name": "low part's share of the energy", "units": "1"}),
+            "low_share": (
+                "width",
+                low_y / (low_y + high_y),
+                {"long_name": "low part's share of the energy", "units": "1"},
+            ),
         },
         coords={
             "step": predictions["step"],

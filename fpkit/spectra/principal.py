@@ -24,7 +24,9 @@ def coordinate(x: xr.DataArray) -> xr.DataArray:
     extent = np.ptp(position)
     if extent == 0:
         raise UserError("projection needs inputs that differ; all of them are alike")
-    return xr.DataArray(position / extent, dims="sample", attrs={"long_name": "position along p", "units": "data extent"})
+    return xr.DataArray(
+        position / extent, dims="sample", attrs={"long_name": "position along p", "units": "data extent"}
+    )
 
 
 def centred(values: xr.DataArray) -> xr.DataArray:

@@ -2,7 +2,8 @@
 # MAKES    results/claims.csv
 # STEPS    statistic per member, median and bootstrap interval, verdict
 CLAIM_SPECTRA = {
-    name: spectra_of(claim.experiment, claim.measure) for name, claim in CONFIG.claims.items()
+    name: spectra_of(claim.experiment, claim.measure)
+    for name, claim in CONFIG.claims.items()
 }
 
 
@@ -16,14 +17,14 @@ rule judge_claims:
         "results/logs/claims.log",
     benchmark:
         "results/benchmarks/claims.tsv"
-    params:
-        claims=fpconfig.plain(CONFIG.claims),
-        spectra=CLAIM_SPECTRA,
-        code=code_of("judge_claims.py"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
         gpu=0,
+    params:
+        claims=fpconfig.plain(CONFIG.claims),
+        spectra=CLAIM_SPECTRA,
+        code=code_of("judge_claims.py"),
     script:
         "../scripts/judge_claims.py"

@@ -16,9 +16,14 @@ except fpconfig.ConfigError as error:
 ABSENT = {
     name
     for name, dataset in CONFIG.datasets.items()
-    if getattr(dataset, "optional", False) and not is_present(dataset.kind, dataset.path)
+    if getattr(dataset, "optional", False)
+    and not is_present(dataset.kind, dataset.path)
 }
-VARIANTS = {(v.experiment, v.name): v for v in fpconfig.variants(CONFIG) if v.dataset not in ABSENT}
+VARIANTS = {
+    (v.experiment, v.name): v
+    for v in fpconfig.variants(CONFIG)
+    if v.dataset not in ABSENT
+}
 
 
 wildcard_constraints:
@@ -39,4 +44,8 @@ def code_of(script, *modules):
 
 def spectra_of(experiment, measure):
     """The spectra files of an experiment, one for each variant."""
-    return [f"results/spectra/{e}/{name}/{measure}.nc" for e, name in VARIANTS if e == experiment]
+    return [
+        f"results/spectra/{e}/{name}/{measure}.nc"
+        for e, name in VARIANTS
+        if e == experiment
+    ]

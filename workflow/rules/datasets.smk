@@ -9,13 +9,15 @@ rule make_dataset:
         "results/logs/datasets/{dataset}.log",
     benchmark:
         "results/benchmarks/datasets/{dataset}.tsv"
-    params:
-        dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
-        code=lambda w: code_of("make_dataset.py", f"fpkit.datasets.{CONFIG.datasets[w.dataset].kind}"),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
         gpu=0,
+    params:
+        dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
+        code=lambda w: code_of(
+            "make_dataset.py", f"fpkit.datasets.{CONFIG.datasets[w.dataset].kind}"
+        ),
     script:
         "../scripts/make_dataset.py"

@@ -2,7 +2,9 @@
 # MAKES    results/figures/{figure}.svg, .pdf, .png
 # STEPS    draw, all variants side by side
 FORMATS = ["svg", "pdf", "png"]
-FIGURE_FILES = expand("results/figures/{figure}.{format}", figure=CONFIG.figures, format=FORMATS)
+FIGURE_FILES = expand(
+    "results/figures/{figure}.{format}", figure=CONFIG.figures, format=FORMATS
+)
 
 
 def figure_spectra(wildcards):
@@ -20,13 +22,15 @@ rule plot:
         "results/logs/figures/{figure}.log",
     benchmark:
         "results/benchmarks/figures/{figure}.tsv"
-    params:
-        figure=lambda w: fpconfig.plain(CONFIG.figures[w.figure]),
-        code=lambda w: code_of("plot.py", f"fpkit.figures.{CONFIG.figures[w.figure].kind}"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=15,
         gpu=0,
+    params:
+        figure=lambda w: fpconfig.plain(CONFIG.figures[w.figure]),
+        code=lambda w: code_of(
+            "plot.py", f"fpkit.figures.{CONFIG.figures[w.figure].kind}"
+        ),
     script:
         "../scripts/plot.py"

@@ -12,14 +12,14 @@ rule decompose:
         "results/logs/spectra/{experiment}/{variant}/{measure}.log",
     benchmark:
         "results/benchmarks/spectra/{experiment}/{variant}/{measure}.tsv"
-    params:
-        measure=lambda w: variant_of(w).decomposition[w.measure],
-        split=lambda w: variant_of(w).record["split"],
-        code=lambda w: code_of("decompose.py", f"fpkit.spectra.{w.measure}"),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
         gpu=0,
+    params:
+        measure=lambda w: variant_of(w).decomposition[w.measure],
+        split=lambda w: variant_of(w).record["split"],
+        code=lambda w: code_of("decompose.py", f"fpkit.spectra.{w.measure}"),
     script:
         "../scripts/decompose.py"

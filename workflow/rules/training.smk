@@ -11,15 +11,15 @@ rule train:
         "results/logs/runs/{experiment}/{variant}.log",
     benchmark:
         "results/benchmarks/runs/{experiment}/{variant}.tsv"
-    params:
-        model=lambda w: variant_of(w).model,
-        training=lambda w: variant_of(w).training,
-        record=lambda w: variant_of(w).record,
-        code=code_of("train.py"),
     threads: lambda w: variant_of(w).training["threads"]
     resources:
         mem_mb=8000,
         runtime=240,
         gpu=lambda w: int(variant_of(w).training["device"] == "cuda"),
+    params:
+        model=lambda w: variant_of(w).model,
+        training=lambda w: variant_of(w).training,
+        record=lambda w: variant_of(w).record,
+        code=code_of("train.py"),
     script:
         "../scripts/train.py"

@@ -19,6 +19,8 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
         predictions = open_predictions(f"{snakemake.input.run}/predictions.zarr")
         spectra = measure.decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure)
         spectra.attrs.update(
-            experiment=snakemake.wildcards.experiment, variant=snakemake.wildcards.variant, dataset=dataset.attrs["name"]
+            experiment=snakemake.wildcards.experiment,
+            variant=snakemake.wildcards.variant,
+            dataset=dataset.attrs["name"],
         )
     spectra.to_netcdf(snakemake.output.spectra, engine="h5netcdf")

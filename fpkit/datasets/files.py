@@ -1,0 +1,236 @@
+"""Where the files of the image data sets are: a local folder, a well-known folder, the cache, the mirrors.
+
+Downloads are checked by SHA-256. Files in local folders were often packed again by somebody else, with other hashes;
+their readers check the format instead (`idx`, `cifar10`). The workflow asks `is_present` each time it is parsed, so
+this module imports the standard library alone, and pooch only where it is needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fpkit.errors import UserError
+
+CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
+CIFAR10_FOLDER = "cifar-10-batches-bin"
+CIFAR10_BATCHES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
+
+# What is downloaded: {kind: {file name: SHA-256}}.
+SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+    "cifar10": {
+        CIFAR10_ARCHIVE: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    },
+}
+
+MIRRORS = {
+    "mnist": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "fashion_mnist": (
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    ),
+    "cifar10": (
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+    ),
+}
+
+# Folders in which a system package puts the files (Debian: dataset-fashion-mnist).
+WELL_KNOWN_FOLDERS = {"fashion_mnist": ("/usr/share/datasets/fashion-mnist",)}
+
+# The complete sets of files a folder may hold, any one of which will do: {file name: where it may lie}.
+_IDX = {name: (name, name.removesuffix(".gz")) for name in SHA256["mnist"]}
+LAYOUTS = {
+    "mnist": (_IDX,),
+    "fashion_mnist": (_IDX,),
+    "cifar10": (
+        {CIFAR10_ARCHIVE: (CIFAR10_ARCHIVE,)},
+        {name: (name, f"{CIFAR10_FOLDER}/{name}") for name in CIFAR10_BATCHES},
+    ),
+}
+
+
+def is_present(kind: str, path: str | None) -> bool:
+    """Whether all files that `kind` needs are on this machine, so that building it downloads nothing.
+
+    Arguments:
+        kind: of the data set; one without files (sines, digits) is always present.
+        path: the data set's own folder; when given, no other place counts. None: the well-known folders and the
+            cache, whose files count only when their SHA-256 is right.
+    """
+    if kind not in LAYOUTS:
+        return True
+    folders = WELL_KNOWN_FOLDERS.get(kind, ()) if path is None else (path,)
+    if any(in_folder(kind, folder) for folder in folders):
+        return True
+    return path is None and _is_cached(SHA256[kind], cache_folder(kind))
+
+
+def locate(kind: str, path: str | None, mirrors: Sequence[str] | None) -> dict[str, Path]:
+    """The files of `kind`, downloaded if need be: {file name: where it is}.
+
+    Arguments:
+        path: folder with the files. None: the well-known folders, the cache and the mirrors, in this order.
+        mirrors: base addresses to download from. None: the built-in ones.
+
+    Raises UserError when the folder lacks a file, or when no mirror delivers.
+    """
+    if path is not None:
+        found = in_folder(kind, path)
+        if not found:
+            raise UserError(
+                f"path: {path} lacks {_lacking(kind, path)}; put the original files there, or leave"
+                " path out to download them"
+            )
+        return found
+    for folder in WELL_KNOWN_FOLDERS.get(kind, ()):
+        if found := in_folder(kind, folder):
+            return found
+    return fetch(SHA256[kind], MIRRORS[kind] if mirrors is None else mirrors, cache_folder(kind))
+
+
+def in_folder(kind: str, folder: str | Path) -> dict[str, Path]:
+    """The first complete set of files of `kind` in a folder, {file name: where it is}; empty when there is none."""
+    for layout in LAYOUTS[kind]:
+        found = _found(layout, folder)
+        if len(found) == len(layout):
+            return found
+    return {}
+
+
+def cache_folder(kind: str) -> Path:
+    """Where downloads of `kind` are kept: in $FPKIT_CACHE or, without it, in the user's cache."""
+    base = os.environ.get("FPKIT_CACHE")
+    if not base:
+        import pooch
+
+        base = pooch.os_cache("fpkit")
+    return Path(base).expanduser() / kind
+
+
+def fetch(sha256: Mapping[str, str], mirrors: Sequence[str], cache: str | Path) -> dict[str, Path]:
+    """Files from the cache or, where they are missing or have gone bad there, from the first mirror that has them.
+
+    Arguments:
+        sha256: {file name: SHA-256}, what to fetch.
+        mirrors: base addresses (http, https), tried in order.
+        cache: folder that keeps the files. A download enters it whole and with the right hash, or not at all.
+
+    Returns {file name: path in the cache}. Raises UserError with each mirror's reason when none delivers a file.
+    """
+    import pooch  # not at the top: the workflow imports this module each time it is parsed
+
+    try:
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{cache}: cannot keep downloads there ({error.strerror}); set FPKIT_CACHE to another folder"
+        ) from error
+    order = list(mirrors)
+    for name, known in sha256.items():
+        if _is_cached({name: known}, cache):
+            continue
+        reasons = []
+        for mirror in list(order):
+            if not mirror.startswith(("http://", "https://")):
+                reasons.append(f"{mirror}: no http(s) address")
+                continue
+            try:
+                pooch.retrieve(f"{mirror.rstrip('/')}/{name}", known_hash=f"sha256:{known}", fname=name, path=cache)
+                break
+            except (OSError, ValueError) as error:
+                reasons.append(f"{mirror}: {_reason(error)}")
+                order.append(order.pop(order.index(mirror)))  # last for the next files: it may cost another time-out
+        else:
+            raise UserError(
+                f"cannot download {name} ({'; '.join(reasons) or 'mirrors is empty'}); set"
+                f" path to a folder that holds {', '.join(sha256)}"
+            )
+    return {name: Path(cache) / name for name in sha256}
+
+
+def read(path: Path) -> bytes:
+    """The content of a file, unpacked when it is gzipped, whatever its name (browsers unpack without renaming).
+
+    Raises UserError when it cannot be read, is truncated, or fails gzip's own check sum.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except EOFError as error:
+        raise broken(path, "its gzip stream is truncated") from error
+    except (OSError, zlib.error) as error:
+        raise broken(path, "its gzip stream is corrupt") from error
+
+
+def broken(path: Path, what: str) -> UserError:
+    """The error that says what is wrong with a file, in one line."""
+    return UserError(f"{path}: {what}; put the original file in its place")
+
+
+def hashes(paths: Mapping[str, Path]) -> str:
+    """{file name: SHA-256} of the files as they are on this machine, as JSON, which fits a netCDF attribute."""
+    return json.dumps({path.name: _sha256(path) for path in paths.values()})
+
+
+def _found(layout: Mapping[str, Sequence[str]], folder: str | Path) -> dict[str, Path]:
+    """Those files of a layout that are in the folder, in the layout's order."""
+    found = {}
+    for name, places in layout.items():
+        paths = [Path(folder).expanduser() / place for place in places]
+        present = [path for path in paths if path.is_file()]
+        if present:
+            found[name] = present[0]
+    return found
+
+
+def _lacking(kind: str, folder: str | Path) -> str:
+    missing = [[name for name in layout if name not in _found(layout, folder)] for layout in LAYOUTS[kind]]
+    return " or ".join(", ".join(names) for names in missing)
+
+
+def _is_cached(sha256: Mapping[str, str], cache: str | Path) -> bool:
+    try:
+        return all(_sha256(Path(cache) / name) == known for name, known in sha256.items())
+    except OSError:  # not there, or not readable
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed, in a few words: what the HTTP libraries say themselves fills half a screen."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP status {response.status_code}"
+    if "hash" in str(error):
+        return "wrong SHA-256"
+    return getattr(error, "strerror", None) or type(error).__name__

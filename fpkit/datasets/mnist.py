@@ -1,0 +1,43 @@
+"""MNIST: handwritten digits (LeCun, Cortes, Burges)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from fpkit.datasets import files, idx, images
+
+
+def build(
+    path: str | None = None,
+    mirrors: Sequence[str] | None = None,
+    limit: int | None = None,
+    test_limit: int | None = None,
+    pool: int = 1,
+    shuffle_labels: bool = False,
+    seed: int = 0,
+) -> xr.Dataset:
+    """The data set, from a local folder or a mirror; see `config.Mnist` and `images.assemble`.
+
+    Returns `x_train (sample_train, channel=1, row, column)`, `y_train (sample_train, output)`, same for test, float32.
+    Raises UserError when the files are nowhere to be had or broken, or when a parameter does not fit them.
+    """
+    paths = files.locate("mnist", path, mirrors)
+    train, test = idx.read_parts(paths)
+    return images.assemble(
+        train,
+        test,
+        maximum=255,
+        limit=limit,
+        test_limit=test_limit,
+        pool=pool,
+        shuffle_labels=shuffle_labels,
+        seed=seed,
+        attrs={
+            "kind": "mnist",
+            "source": "LeCun, Cortes, Burges: The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist/",
+            "license": "CC BY-SA 3.0",
+            "sha256": files.hashes(paths),
+        },
+    )
