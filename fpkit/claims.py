@@ -13,7 +13,6 @@ import numpy as np
 import scipy.stats
 import xarray as xr
 
-
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "control",
     "bound", "verdict", "members", "censored",
@@ -99,7 +98,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
 
 
 def verdict(low: float, high: float, kind: str, bound: float) -> str:
-    """`holds` or `does not hold` where the whole interval [low, high] lies on one side of the bound, else `undecided`."""
+    """`holds` or `does not hold` where all of [low, high] lies on one side of the bound, or `undecided`."""
     if not np.isfinite([low, high]).all():
         return "undecided"
     if kind == "at_most":

@@ -91,8 +91,8 @@ class Sines(Entry):
         nyquist = self.samples / (stop - start) / 2
         if max(self.frequencies) >= nyquist:
             raise ValueError(
-                f"frequency {max(self.frequencies)} is not below the Nyquist frequency {nyquist:g} of {self.samples} samples"
-                f" on [{start:g}, {stop:g}); raise samples or lower the frequency"
+                f"frequency {max(self.frequencies):g} is not below the Nyquist frequency {nyquist:g} of"
+                f" {self.samples} samples on [{start:g}, {stop:g}); raise samples or lower the frequency"
             )
         return self
 

@@ -6,6 +6,7 @@ output, and its gradient under a loss summed over members, do not depend on the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Network:
     """A network without its parameters.
 
     Attributes:
-        weights: shape of each layer's weight for one member: (fan_in, units) or (channels, in_channels, kernel, kernel).
+        weights: shape of each layer's weight, without member: (fan_in, units) or (channels, in_channels, kernel,
+            kernel).
         forward: (parameters, x) -> outputs (member, sample, output). `parameters` are weight and bias of each layer in
             turn, each with a leading member dimension; x is (sample, *feature), shared by all members, or
             (member, sample, *feature).
@@ -83,7 +85,7 @@ def initialize(
 
 
 def _fans(weight: tuple[int, ...]) -> tuple[int, int, int]:
-    """(units, fan_in, fan_out) of a dense (fan_in, units) or convolution (units, in_channels, kernel, kernel) weight."""
+    """(units, fan_in, fan_out) of a dense (fan_in, units) or convolution (units, in_channels, kernel, kernel)."""
     if len(weight) == 2:
         fan_in, units = weight
         return units, fan_in, units
@@ -108,7 +110,7 @@ def _mlp(features: tuple[int, ...], outputs: int, activation, widths: Sequence[i
         x = x.flatten(-len(features))
         return _dense(parameters, x.expand(members, *x.shape[-2:]), activation)
 
-    return Network(list(zip(units[:-1], units[1:], strict=True)), forward)
+    return Network(list(itertools.pairwise(units)), forward)
 
 
 def _cnn(
@@ -120,7 +122,7 @@ def _cnn(
         convolutions.append((out_channels, in_channels, kernel, kernel))
         in_channels, image = out_channels, [(size + 1) // 2 for size in image]
     units = [in_channels * math.prod(image), *widths, outputs]
-    dense = list(zip(units[:-1], units[1:], strict=True))
+    dense = list(itertools.pairwise(units))
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
         members = parameters[0].shape[0]

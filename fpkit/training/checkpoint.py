@@ -9,7 +9,7 @@ import torch
 
 
 def save(path: Path, state: dict) -> None:
-    """Write `state` (tensors and builtin types) so that `path` always holds one whole checkpoint, the old or the new."""
+    """Write `state` (tensors and builtin types) so that `path` always holds a whole checkpoint, old or new."""
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as stream:
         torch.save(state, stream)

@@ -1,0 +1,27 @@
+# Each target alone does all the set-up it needs; a second run skips what is done.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: figures test lint clean
+.DEFAULT_GOAL := figures
+
+figures: .venv/installed
+	$(BIN)/snakemake --cores all figures
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/lint-imports
+
+# Results only; the environment stays.
+clean:
+	rm -rf results .snakemake
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
