@@ -9,6 +9,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])
 )
 
+from fpkit.config import ConfigError, read_yaml
+
+try:
+    read_yaml("config.yaml")  # Snakemake's own reader, below, does not say which line is broken.
+except ConfigError as error:
+    sys.exit(str(error))
+
 
 configfile: "config.yaml"
 

@@ -18,12 +18,13 @@ def norm(values: xr.DataArray, dim: str | list[str]) -> xr.DataArray:
 
 
 def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """Inputs (sample, *feature) and targets (sample, output) of a part, both float64.
+    """Inputs (sample, *feature), as they are, and targets (sample, output), in double precision, of a part.
 
     Raises UserError for a constant target: an error relative to it is undefined.
     """
     names = {f"sample_{split}": "sample"}
-    x, y = (dataset[f"{name}_{split}"].rename(names).astype(np.float64) for name in ("x", "y"))
+    x, y = (dataset[f"{name}_{split}"].rename(names) for name in ("x", "y"))
+    y = y.astype(np.float64)
     if bool((y.max("sample") == y.min("sample")).all()):
         raise UserError("the target is constant: its relative error is undefined; give a target that varies")
     return x, y

@@ -37,56 +37,60 @@ def decompose(
         UserError: a constant target, fewer than two samples, or inputs all alike.
     """
     x, target = target_of(dataset, split)
-    inputs = torch.from_numpy(x.to_numpy().reshape(x.sizes["sample"], -1).astype(np.float32))
+    inputs = torch.from_numpy(x.to_numpy().reshape(x.sizes["sample"], -1))
     if len(inputs) < 2 or (unit := median_distance(inputs)) == 0:
         raise UserError("filtering needs at least two inputs that differ")
-    y = _centred(target.transpose("sample", "output").to_numpy().astype(np.float32))
+    y = target.transpose("sample", "output").to_numpy().astype(np.float32)
     absolute = [width * unit for width in widths]
 
     rng = np.random.default_rng(NULL_SEED)
-    noise = _centred(rng.standard_normal((len(y), null_draws * y.shape[1]), dtype=np.float32))
+    noise = _centred(rng.standard_normal((len(y), null_draws, y.shape[1]), dtype=np.float32))
     deals = [rng.permutation(len(y)) for _ in range(null_draws)]
-    fixed = np.concatenate([y, noise, *[y[deal] for deal in deals]], axis=1)
-    low, high = _energies(inputs, fixed, absolute, y.shape[1])
+    centred_y = _centred(y.copy())
+    fixed = np.stack([centred_y, *np.moveaxis(noise, 1, 0), *(centred_y[deal] for deal in deals)], axis=1)
+    low, high = _energies(inputs, fixed, absolute)
     low_y, high_y = low[:, 0], high[:, 0]
     low_noise, high_noise = (part[:, 1 : 1 + null_draws].mean(1) for part in (low, high))
     low_dealt, high_dealt = (part[:, 1 + null_draws :].mean(1) for part in (low, high))
 
+    # Energies (width, error or dealt error, step, member) of the errors h - y, as many steps at once as fit.
     steps, members = predictions.sizes["step"], predictions.sizes["member"]
-    low_r, high_r, low_s, high_s, energy = (np.empty((steps, members, *tail)) for tail in [(len(widths),)] * 4 + [()])
-    per_block = max(1, COLUMN_BYTES // (8 * y.size * members))
+    low_r, high_r = (np.empty((len(widths), 2, steps, members)) for _ in range(2))
+    total = np.empty((steps, members))
+    per_block = max(1, COLUMN_BYTES // (2 * 4 * y.size * members))
     for start in range(0, steps, per_block):
         block = slice(start, start + per_block)
         prediction = predictions["prediction"][block].transpose("sample", "step", "member", "output").to_numpy()
-        residual = _centred(
-            prediction - target.transpose("sample", "output").to_numpy().astype(np.float32)[:, None, None]
-        )
-        shape = residual.shape[1:3]
-        flat = residual.reshape(len(y), -1)
-        both = np.concatenate([flat, flat[deals[0]]], axis=1)
-        low, high = (part.reshape(len(widths), 2, *shape) for part in _energies(inputs, both, absolute, y.shape[1]))
-        low_r[block], low_s[block] = (np.moveaxis(part, 0, -1) for part in (low[:, 0], low[:, 1]))
-        high_r[block], high_s[block] = (np.moveaxis(part, 0, -1) for part in (high[:, 0], high[:, 1]))
-        energy[block] = (flat.astype(np.float64) ** 2).reshape(len(y), *shape, -1).sum(axis=(0, 3))
+        columns = np.empty((len(y), 2, *prediction.shape[1:]), np.float32)
+        np.subtract(prediction, y[:, None, None], out=columns[:, 0])
+        _centred(columns[:, 0])
+        columns[:, 1] = columns[deals[0], 0]
+        low_r[:, :, block], high_r[:, :, block] = _energies(inputs, columns, absolute)
+        total[block] = np.einsum("isml,isml->sm", columns[:, 0], columns[:, 0])
 
-    noise_scale = energy[..., None] / (noise.astype(np.float64) ** 2).sum() * null_draws
-    dims = ("step", "member", "width")
-    white = np.sqrt(low_noise / low_y * noise_scale), np.sqrt(high_noise / high_y * noise_scale)
-    dealt = np.sqrt(low_s / low_dealt), np.sqrt(high_s / high_dealt)
+    to_norm = total / ((noise.astype(np.float64) ** 2).sum() / null_draws)
+    white = (np.multiply.outer(part, to_norm) for part in (low_noise / low_y, high_noise / high_y))
+    low_w, high_w = (np.moveaxis(np.sqrt(part), 0, -1) for part in white)
+
+    def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.moveaxis(np.sqrt(part / whole[:, None, None]), 0, -1)
+
     bad = diverged(predictions)
 
     def errors(values: np.ndarray, part: str, *leading: str) -> xr.DataArray:
         name = f"relative error of the {part} part"
         return xr.DataArray(
-            values.astype(np.float32), dims=(*leading, *dims), attrs={"long_name": name, "units": "1"}
+            values.astype(np.float32),
+            dims=(*leading, "step", "member", "width"),
+            attrs={"long_name": name, "units": "1"},
         ).where(~bad.drop_vars("member"))
 
     spectra = xr.Dataset(
         {
-            "low_error": errors(np.sqrt(low_r / low_y), "low-frequency"),
-            "high_error": errors(np.sqrt(high_r / high_y), "high-frequency"),
-            "control_low_error": errors(np.stack([white[0], dealt[0]]), "low-frequency", "null"),
-            "control_high_error": errors(np.stack([white[1], dealt[1]]), "high-frequency", "null"),
+            "low_error": errors(ratio(low_r[:, 0], low_y), "low-frequency"),
+            "high_error": errors(ratio(high_r[:, 0], high_y), "high-frequency"),
+            "control_low_error": errors(np.stack([low_w, ratio(low_r[:, 1], low_dealt)]), "low-frequency", "null"),
+            "control_high_error": errors(np.stack([high_w, ratio(high_r[:, 1], high_dealt)]), "high-frequency", "null"),
             "low_share": (
                 "width",
                 low_y / (low_y + high_y),
@@ -105,10 +109,12 @@ def decompose(
 
 
 def _centred(values: np.ndarray) -> np.ndarray:
-    return values - values.mean(axis=0)
+    """`values` less their mean over samples, in place."""
+    values -= values.mean(axis=0, dtype=np.float64).astype(values.dtype)
+    return values
 
 
-def _energies(x: torch.Tensor, columns: np.ndarray, widths: list[float], outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high energy (width, group) of groups of `outputs` neighbouring columns."""
-    parts = low_high_energy(x, torch.from_numpy(np.ascontiguousarray(columns)), widths)
-    return tuple(part.reshape(len(widths), -1, outputs).sum(-1).numpy() for part in parts)
+def _energies(x: torch.Tensor, values: np.ndarray, widths: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Energy of values (sample, *others, output) below and above the filter: two arrays (width, *others)."""
+    parts = low_high_energy(x, torch.from_numpy(values.reshape(len(values), -1)), widths)
+    return tuple(part.numpy().reshape(len(widths), *values.shape[1:]).sum(axis=-1) for part in parts)

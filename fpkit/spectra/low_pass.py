@@ -30,9 +30,7 @@ def low_high_energy(
     """
     samples = len(x)
     squares = x.square().sum(dim=1)
-    # A column of ones gives the row sums in the same matrix product.
-    columns = torch.cat([columns, torch.ones(samples, 1, dtype=columns.dtype, device=columns.device)], dim=1)
-    low = torch.zeros(len(widths), columns.shape[1] - 1, dtype=torch.float64, device=x.device)
+    low = torch.zeros(len(widths), columns.shape[1], dtype=torch.float64, device=x.device)
     high = torch.zeros_like(low)
     rows = max(1, tile_bytes // (4 * samples))
     for start in range(0, samples, rows):
@@ -42,10 +40,9 @@ def low_high_energy(
         kernel = torch.empty_like(distance)
         for index, width in enumerate(widths):
             torch.mul(distance, -0.5 / width**2, out=kernel).exp_()
-            smooth = kernel @ columns
-            smooth = smooth[:, :-1] / smooth[:, -1:]
+            smooth = (kernel @ columns).div_(kernel.sum(dim=1, keepdim=True))
             low[index] += smooth.square().sum(dim=0, dtype=torch.float64)
-            high[index] += smooth.sub_(columns[tile, :-1]).square().sum(dim=0, dtype=torch.float64)
+            high[index] += smooth.sub_(columns[tile]).square_().sum(dim=0, dtype=torch.float64)
     return low, high
 
 

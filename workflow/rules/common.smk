@@ -9,9 +9,8 @@ SCRIPTS = f"{workflow.basedir}/workflow/scripts"
 
 try:
     CONFIG = fpconfig.load(config)
-except fpconfig.ConfigError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
+except ConfigError as error:
+    sys.exit(str(error))
 
 ABSENT = {
     name
