@@ -7,7 +7,7 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.spectra.common import finish, norm, target_of, with_convergence
+from fpkit.spectra.common import finish, norm, outputs_of, target_of, with_convergence
 
 SNAPSHOTS = 3
 
@@ -50,10 +50,12 @@ def decompose(
     target_coefficient = _coefficients(target, grid)
     target_amplitude = abs(target_coefficient)
     followed = _followed(norm(target_amplitude, "output"), frequencies, peak_height)
-    coefficient = _coefficients(predictions["prediction"], grid)
-    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output")
-    measured = with_convergence(error.where(followed).compute(), predictions, threshold, hold)
-    snapshot = predictions["prediction"].sel(step=_telling_steps(measured["first_passage"], predictions["step"]))
+    outputs = outputs_of(predictions)
+    coefficient = _coefficients(outputs, grid)
+    # Off the followed frequencies |F[y]| may be zero, and the ratio says nothing.
+    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output").where(followed)
+    measured = with_convergence(error.compute(), threshold, hold)
+    snapshot = outputs.sel(step=_telling_steps(measured["first_passage"], predictions["step"]))
 
     spectra = xr.Dataset(
         {
