@@ -54,7 +54,7 @@ def test_a_line_of_the_configuration_plans_its_own_chain(finished):
 
 
 CONFIG_CHANGES = {
-    "figures: {synthetic: {style: {width_mm: 90}}}": {"plot synthetic", "figures"},
+    "figures: {synthetic: {style: {width_mm: 150}}}": {"plot synthetic", "figures"},
     "experiments: {images: {decomposition: {projection: {permutations: 41}}}}": {
         *(f"decompose {variant}/projection" for variant in IMAGES),
         "plot projection",
