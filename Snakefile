@@ -12,7 +12,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 from fpkit.config import ConfigError, read_yaml
 
 try:
-    read_yaml("config.yaml")  # Snakemake's own reader, below, does not say which line is broken.
+    read_yaml(
+        "config.yaml"
+    )  # Snakemake's own reader, below, does not say which line is broken.
 except ConfigError as error:
     sys.exit(str(error))
 
