@@ -11,10 +11,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from fpkit.config import ConfigError, read_yaml
 
+# Snakemake's own reader, below, does not say which line is broken.
 try:
-    read_yaml(
-        "config.yaml"
-    )  # Snakemake's own reader, below, does not say which line is broken.
+    read_yaml("config.yaml")
 except ConfigError as error:
     sys.exit(str(error))
 
