@@ -3,16 +3,18 @@
 import os
 import sys
 
-# The package beside this file, in the workflow and in its jobs, also where another one is installed.
-sys.path.insert(0, str(workflow.basedir))
+# The package beside this file, and the user's own parts in the working directory: in the workflow and in its jobs.
+sys.path[:0] = [str(workflow.basedir), os.getcwd()]
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])
+    filter(None, [str(workflow.basedir), os.getcwd(), os.environ.get("PYTHONPATH")])
 )
 
 from fpkit.config import ConfigError, read_yaml
 
 try:
-    read_yaml("config.yaml")  # Snakemake's own reader, below, does not say which line is broken.
+    read_yaml(
+        "config.yaml"
+    )  # Snakemake's own reader, below, does not say which line is broken.
 except ConfigError as error:
     sys.exit(str(error))
 

@@ -512,31 +512,40 @@ class Style(Entry):
     colormap: Literal["cividis", "viridis", "mako", "rocket"] = "cividis"
 
 
-# The kinds of figures and the measure whose spectra they are drawn from; `claims` is drawn from the claims.
-FIGURE_MEASURE = {
-    "synthetic": "fft",
-    "animation": "fft",
-    "order": "fft",
-    "structures": "fft",
-    "initialization": "fft",
-    "amplitudes": "fft",
-    "projection": "projection",
-    "filtering": "filtering",
-    "early_stopping": "fft",
-    "parity": "walsh",
-    "generalization": "projection",
-    "natural_image": "radial",
-    "theory": "ntk",
-    "claims": None,
+# The kinds of figures and the measures whose spectra they show; `claims` is drawn from the claims.
+FIGURE_MEASURES = {
+    "synthetic": ("fft",),
+    "animation": ("fft",),
+    "order": ("fft", "projection"),
+    "structures": ("fft", "projection"),
+    "initialization": ("fft",),
+    "amplitudes": ("fft",),
+    "projection": ("projection",),
+    "filtering": ("filtering",),
+    "early_stopping": ("fft", "projection"),
+    "generalization": ("walsh", "projection"),
+    "natural_image": ("radial",),
+    "theory": ("ntk",),
+    "claims": (),
 }
 
 
 class Figure(Entry):
-    """A picture of one experiment, all its variants side by side."""
+    """A picture of one experiment or several, all their variants side by side."""
 
-    kind: Literal[tuple(FIGURE_MEASURE)]
-    experiment: str
+    kind: Literal[tuple(FIGURE_MEASURES)]
+    experiment: str | list[str] = []
     style: Style = Style()
+
+    @property
+    def experiments(self) -> list[str]:
+        return [self.experiment] if isinstance(self.experiment, str) else self.experiment
+
+    @model_validator(mode="after")
+    def _shows_something(self):
+        if FIGURE_MEASURES[self.kind] and not self.experiments:
+            raise ValueError("experiment is missing; say what to draw")
+        return self
 
 
 class Config(Entry):
@@ -571,11 +580,11 @@ def read_yaml(path: str | Path) -> dict:
 
 
 def load(raw: dict) -> Config:
-    """Check a parsed configuration as a whole.
+    """Check a parsed configuration as a whole. An entry set to null, by an overlay, is left out.
 
     Raises ConfigError with all problems found, one line each.
     """
-    raw = json.loads(json.dumps(raw))  # plain dicts, whatever the YAML reader made
+    raw = _without_nulls(json.loads(json.dumps(raw)))  # plain dicts, whatever the YAML reader made
     problems, config = [], None
     try:
         config = Config.model_validate(raw)
@@ -761,6 +770,20 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
     return problems
 
 
+def _without_nulls(raw: dict) -> dict:
+    """The configuration less the entries, sweep axes and sweep points that are null: how an overlay takes them out."""
+
+    def keep(table: Any) -> Any:
+        return {key: value for key, value in table.items() if value is not None} if isinstance(table, dict) else table
+
+    result = {name: keep(table) for name, table in raw.items()}
+    experiments = result.get("experiments")
+    for experiment in experiments.values() if isinstance(experiments, dict) else ():
+        if isinstance(experiment, dict) and isinstance(experiment.get("sweep"), dict):
+            experiment["sweep"] = {axis: keep(points) for axis, points in keep(experiment["sweep"]).items()}
+    return result
+
+
 def _dangling_names(raw: dict) -> list[str]:
     """References to entries that do not exist, also where other entries are broken."""
     tables = {key: raw.get(key) if isinstance(raw.get(key), dict) else {} for key in Config.model_fields}
@@ -772,8 +795,9 @@ def _dangling_names(raw: dict) -> list[str]:
     ):
         for name, entry in tables[table].items():
             value = entry.get(field) if isinstance(entry, dict) else None
-            if isinstance(value, str) and value not in tables[target]:
-                problems.append(f"{table}.{name}.{field}: {_unknown(field, value, tables[target])}")
+            for reference in value if isinstance(value, list) else [value]:
+                if isinstance(reference, str) and reference not in tables[target]:
+                    problems.append(f"{table}.{name}.{field}: {_unknown(field, reference, tables[target])}")
     return problems
 
 
@@ -788,13 +812,13 @@ def _measure_problems(config: Config) -> list[str]:
             problems.append(
                 f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out"
             )
-    wants = [(f"claims.{name}", claim.experiment, claim.measure) for name, claim in config.claims.items()]
-    wants += [(f"figures.{name}", fig.experiment, FIGURE_MEASURE[fig.kind]) for name, fig in config.figures.items()]
-    for where, experiment, measure in wants:
-        if measure not in config.experiments[experiment].decomposition.measures:
-            problems.append(
-                f"{where}: needs experiments.{experiment}.decomposition.{measure}, which is not there; add it"
-            )
+    wants = [(f"claims.{name}", claim.experiment, (claim.measure,)) for name, claim in config.claims.items()]
+    for name, figure in config.figures.items():
+        wants += [(f"figures.{name}", experiment, FIGURE_MEASURES[figure.kind]) for experiment in figure.experiments]
+    for where, experiment, measures in wants:
+        if measures and not set(measures) & set(config.experiments[experiment].decomposition.measures):
+            needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
+            problems.append(f"{where}: needs {needed}, which is not there; add it")
     return problems
 
 
