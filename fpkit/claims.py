@@ -51,7 +51,11 @@ def low_advantage(spectra: xr.Dataset) -> xr.DataArray:
         (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE), drop=True
     )
     telling = telling.sel(step=slice(1, None))
+    if telling.sizes["width"] == 0:
+        return xr.full_like(spectra["member"], np.nan, dtype=float)
     ratio = np.log10(telling["high_error"] / telling["low_error"]).mean("width", skipna=False)
+    if ratio.sizes["step"] == 1:
+        return ratio.isel(step=0, drop=True)
     ratio = ratio.assign_coords(step=np.log10(ratio["step"]))
     return ratio.integrate("step") / float(ratio["step"][-1] - ratio["step"][0])
 
@@ -167,7 +171,8 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     interval = scipy.stats.bootstrap(
         (values,), np.median, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0), vectorized=True
     ).confidence_interval
-    return median, float(interval.low), float(interval.high)
+    # Interpolation between equal values may miss them by the last bit.
+    return median, *np.clip([interval.low, interval.high], [values.min(), median], [median, values.max()]).tolist()
 
 
 def censored(spectra: xr.Dataset, statistic: str) -> str:
@@ -189,7 +194,10 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
         # Undefined for fewer than two frequencies; no order at all where every frequency is captured at once.
         if len(values) < 2 or np.isnan(values).any():
             return np.nan
-        return 0.0 if (values == values[0]).all() else float(scipy.stats.spearmanr(frequency, values).statistic)
+        if (values == values[0]).all():
+            return 0.0
+        # Rounded: a perfect order is 1, and not the float below it.
+        return round(float(scipy.stats.spearmanr(frequency, values).statistic), 12)
 
     return xr.DataArray([correlation(values) for values in followed.to_numpy()], coords={"member": followed["member"]})
 

@@ -70,8 +70,9 @@ class ConfigError(UserError):
     """What is wrong with a configuration: `problems`, one line each, naming the place and the remedy."""
 
     def __init__(self, problems: list[str]):
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        # A line break within a name of the user's must not break the line.
+        self.problems = ["".join(char if char.isprintable() else ascii(char)[1:-1] for char in p) for p in problems]
+        super().__init__("\n".join(self.problems))
 
 
 class Entry(BaseModel):
@@ -95,7 +96,7 @@ class Sines(Entry):
     """Radians; `random` draws each from [0, 2 pi) with `seed`."""
     interval: tuple[Finite, Finite] = (0.0, 1.0)
     """[start, stop) of x."""
-    samples: int = Field(200, ge=2)
+    samples: int = Field(200, ge=2, le=10**8)
     test_samples: NonNegativeInt = 200
     """Noise-free test points, uniform and half a step off the training grid."""
     validation_samples: NonNegativeInt = 0
@@ -511,6 +512,15 @@ class Style(Entry):
     font_size: float = Field(8, ge=5, le=20)
     colormap: Literal["cividis", "viridis", "mako", "rocket"] = "cividis"
 
+    @model_validator(mode="after")
+    def _readable(self):
+        least = 15 * self.font_size
+        if self.width_mm < least:
+            raise ValueError(
+                f"width_mm {self.width_mm:g} is too narrow for font_size {self.font_size:g}; give {least:g}"
+            )
+        return self
+
 
 # The kinds of figures and the measures whose spectra they show; `claims` is drawn from the claims.
 FIGURE_MEASURES = {
@@ -570,10 +580,11 @@ def read_yaml(path: str | Path) -> dict:
             content = yaml.load(stream, Loader=_UniqueKeyLoader)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError([f"{path}{line}: broken YAML: {getattr(error, 'problem', None) or error}"]) from error
+        what = getattr(error, "problem", None) or str(error).split("\n")[0] or type(error).__name__
+        raise ConfigError([f"{path}{line}: broken YAML: {what}"]) from error
     if not isinstance(content, dict):
         raise ConfigError([f"{path}: holds no mapping; give datasets:, experiments:, claims:, figures:"])
     return content
@@ -584,7 +595,10 @@ def load(raw: dict) -> Config:
 
     Raises ConfigError with all problems found, one line each.
     """
-    raw = _without_nulls(json.loads(json.dumps(raw)))  # plain dicts, whatever the YAML reader made
+    try:
+        raw = _without_nulls(json.loads(json.dumps(raw, default=str)))  # plain dicts, whatever the YAML reader made
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError([f"config: {str(error).lower()}; write plain mappings, lists and values"]) from error
     problems, config = [], None
     try:
         config = Config.model_validate(raw)
@@ -594,7 +608,7 @@ def load(raw: dict) -> Config:
     if config is not None and not problems:
         for name, experiment in config.experiments.items():
             problems += _experiment_problems(config, name, experiment)
-        problems += _measure_problems(config)
+        problems = problems or _measure_problems(config)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return config
@@ -642,11 +656,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain name", key_node.start_mark)
             if key_node.value in seen and key_node.value != "<<":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key_node.value!r} is given twice", key_node.start_mark
                 )
-            seen.add(key_node.value if isinstance(key_node.value, str) else id(key_node))
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
@@ -659,7 +675,7 @@ def _unfold(config: Config, name: str) -> list[Variant]:
     for label, point in _points(experiment):
         base = Experiment.model_validate(_lay_over(plain(experiment) | {"sweep": {}}, point))
         fields = {field: plain(getattr(base, field)) for field in ("model", "training", "record")}
-        measures = {measure: plain(entry) for measure, entry in base.decomposition.measures.items()}
+        measures = plain(base.decomposition.measures)
         resolved.append(Variant(name, label, base.dataset, **fields, decomposition=measures))
     return resolved
 
@@ -816,7 +832,8 @@ def _measure_problems(config: Config) -> list[str]:
     for name, figure in config.figures.items():
         wants += [(f"figures.{name}", experiment, FIGURE_MEASURES[figure.kind]) for experiment in figure.experiments]
     for where, experiment, measures in wants:
-        if measures and not set(measures) & set(config.experiments[experiment].decomposition.measures):
+        lacking = any(not set(measures) & set(variant.decomposition) for variant in _unfold(config, experiment))
+        if measures and lacking:
             needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
             problems.append(f"{where}: needs {needed}, which is not there; add it")
     return problems

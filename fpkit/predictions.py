@@ -55,10 +55,11 @@ class Writer:
         self._pending: list[tuple] = []
         try:
             self._group = zarr.open_group(self.path, mode="r+")
-            self.records = self._group["step"].shape[0]
-            if self._group["prediction"].shape[1:] != shape:
+            arrays = {name: self._group[name] for name in ("step", "prediction", *self.scores)}
+            self.records = arrays["step"].shape[0]
+            if arrays["prediction"].shape[1:] != shape:
                 raise KeyError("prediction of another shape")
-        except (FileNotFoundError, KeyError, ValueError):
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
             self._create(np.asarray(members), shape)
             self.records = 0
 
@@ -137,7 +138,7 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     try:
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
         shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
-    except (FileNotFoundError, KeyError, ValueError) as error:
+    except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
         ) from error

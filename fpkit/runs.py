@@ -81,11 +81,11 @@ def run(
             "versions": {"fpkit": fpkit.__version__, "torch": torch.__version__, "python": platform.python_version()},
         }
         _publish(work / STORE, output, len(record_steps(training["steps"], record["per_decade"])), attributes)
-    for other in checkpoints.iterdir():
-        if other.name != work.name and other.is_dir():
-            shutil.rmtree(other, ignore_errors=True)
-    predictions = open_predictions(output / STORE)
-    _report_diverged(predictions)
+        for other in checkpoints.iterdir():
+            if other.name != work.name and other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+        predictions = open_predictions(output / STORE)
+        _report_diverged(predictions)
     return predictions
 
 

@@ -27,6 +27,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         len(spectra), columns, figsize=(width, 0.29 * width * len(spectra)), squeeze=False, gridspec_kw=grid
     )
     for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
         for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
             _errors(ax, variant.sel(width=filter_width))
         _map(row[-1], variant)
@@ -38,8 +40,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         ax.set_xlabel("")
     for ax in axes[:, 1:SHOWN_WIDTHS].flat:
         ax.set_ylabel("")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    drawn = next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0])
+    figure.legend(*drawn.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

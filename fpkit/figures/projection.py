@@ -21,6 +21,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.29 * width * len(spectra)), squeeze=False)
     for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
         _spectrum(row[0], variant)
         _errors(row[1], variant)
         _order(row[2], variant)
@@ -29,7 +31,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     style.panel(axes[0, 0], "a", "Spectrum of the target")
     style.panel(axes[0, 1], "b", "Relative error of the peaks")
     style.panel(axes[0, 2], "c", "Order, beside its controls")
-    axes[0, 0].legend(loc="center right")
+    if axes[0, 0].axison:
+        axes[0, 0].legend(loc="center right")
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
     return figure

@@ -122,6 +122,16 @@ def members_note(spectra: xr.Dataset) -> str:
     return f"\N{WARNING SIGN} {all_members - bad} of {all_members} members ({bad} diverged)"
 
 
+def all_diverged(row: Sequence[Axes], spectra: xr.Dataset) -> bool:
+    """Whether nothing of a variant can be drawn, as all its members diverged; if so, `row` says it."""
+    if not spectra["diverged"].all():
+        return False
+    row[0].text(0.5, 0.5, f"{variant_title(spectra)}\n{members_note(spectra)}", ha="center", va="center")
+    for axes in row:
+        axes.set_axis_off()
+    return True
+
+
 def panel(axes: Axes, letter: str, title: str) -> None:
     """A panel's letter and what it shows."""
     axes.set_title(f"$\\bf{{{letter}}}$  {title}", loc="left")

@@ -13,8 +13,8 @@ NULLS = ("white_noise", "shuffled_labels")
 
 
 def norm(values: xr.DataArray, dim: str | list[str]) -> xr.DataArray:
-    """Euclidean norm over `dim`, of real or complex values."""
-    return np.sqrt((abs(values) ** 2).sum(dim))
+    """Euclidean norm over `dim`, of real or complex values; NaN stays NaN."""
+    return np.sqrt((abs(values) ** 2).sum(dim, skipna=False))
 
 
 def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:
@@ -38,11 +38,13 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
     return x, y
 
 
-def with_convergence(
-    error: xr.DataArray, predictions: xr.Dataset, threshold: float, hold: float
-) -> dict[str, xr.DataArray]:
-    """The relative error (step, member, frequency) and what convergence makes of it, NaN for members that diverged."""
-    error = error.where(~diverged(predictions))
+def outputs_of(predictions: xr.Dataset) -> xr.DataArray:
+    """prediction (step, member, sample, output), NaN for members that diverged: so is all that is made from them."""
+    return predictions["prediction"].where(~diverged(predictions))
+
+
+def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict[str, xr.DataArray]:
+    """The relative error (step, member, frequency), computed, and what convergence makes of it."""
     error = error.astype(np.float32).assign_attrs(long_name="relative error |F[h] - F[y]| / |F[y]|", units="1")
     return {
         "relative_error": error,

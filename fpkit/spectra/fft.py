@@ -7,8 +7,7 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import finish, norm, target_of, telling_steps, with_convergence
+from fpkit.spectra.common import finish, norm, outputs_of, target_of, telling_steps, with_convergence
 
 
 def decompose(
@@ -50,10 +49,12 @@ def decompose(
     target_coefficient = _coefficients(target, grid)
     target_amplitude = abs(target_coefficient)
     followed = _followed(norm(target_amplitude, "output"), frequencies, peak_height)
-    coefficient = _coefficients(predictions["prediction"], grid)
-    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output")
-    measured = with_convergence(error.where(followed).compute(), predictions, threshold, hold)
-    snapshot = predictions["prediction"].sel(step=telling_steps(measured["first_passage"], predictions["step"]))
+    outputs = outputs_of(predictions)
+    coefficient = _coefficients(outputs, grid)
+    # Off the followed frequencies |F[y]| may be zero, and the ratio says nothing.
+    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output").where(followed)
+    measured = with_convergence(error.compute(), threshold, hold)
+    snapshot = outputs.sel(step=telling_steps(measured["first_passage"], predictions["step"]))
 
     spectra = xr.Dataset(
         {
@@ -65,8 +66,7 @@ def decompose(
             **measured,
         }
     )
-    kept = predictions["prediction"].where(~diverged(predictions))
-    median = kept.median("member").astype(np.float32).assign_attrs(long_name="median output over members", units="1")
+    median = outputs.median("member").astype(np.float32).assign_attrs(long_name="median output over members", units="1")
     spectra["output_median"] = median
     if f"clean_{split}" in dataset:
         clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)

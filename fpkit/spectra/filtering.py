@@ -7,8 +7,7 @@ import torch
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import NULLS, finish, target_of
+from fpkit.spectra.common import NULLS, finish, outputs_of, target_of
 from fpkit.spectra.low_pass import low_high_energy, median_distance
 
 NULL_SEED = 20180704
@@ -54,13 +53,14 @@ def decompose(
     low_dealt, high_dealt = (part[:, 1 + null_draws :].mean(1) for part in (low, high))
 
     # Energies (width, error or dealt error, step, member) of the errors h - y, as many steps at once as fit.
-    steps, members = predictions.sizes["step"], predictions.sizes["member"]
+    outputs = outputs_of(predictions)
+    steps, members = outputs.sizes["step"], outputs.sizes["member"]
     low_r, high_r = (np.empty((len(widths), 2, steps, members)) for _ in range(2))
     total = np.empty((steps, members))
     per_block = max(1, COLUMN_BYTES // (2 * 4 * y.size * members))
     for start in range(0, steps, per_block):
         block = slice(start, start + per_block)
-        prediction = predictions["prediction"][block].transpose("sample", "step", "member", "output").to_numpy()
+        prediction = outputs[block].transpose("sample", "step", "member", "output").to_numpy()
         columns = np.empty((len(y), 2, *prediction.shape[1:]), np.float32)
         np.subtract(prediction, y[:, None, None], out=columns[:, 0])
         _centred(columns[:, 0])
@@ -75,15 +75,13 @@ def decompose(
     def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.moveaxis(np.sqrt(part / whole[:, None, None]), 0, -1)
 
-    bad = diverged(predictions)
-
     def errors(values: np.ndarray, part: str, *leading: str) -> xr.DataArray:
         name = f"relative error of the {part} part"
         return xr.DataArray(
             values.astype(np.float32),
             dims=(*leading, "step", "member", "width"),
             attrs={"long_name": name, "units": "1"},
-        ).where(~bad.drop_vars("member"))
+        )
 
     spectra = xr.Dataset(
         {

@@ -15,8 +15,7 @@ import xarray as xr
 
 from fpkit import models
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import finish, norm, target_of, with_convergence
+from fpkit.spectra.common import finish, norm, outputs_of, target_of, with_convergence
 from fpkit.spectra.principal import coefficients
 
 THRESHOLD, HOLD = 0.2, 0.05
@@ -67,7 +66,7 @@ def decompose(predictions: xr.Dataset, dataset: xr.Dataset, *, split: str, modes
     share = share * 2 * recipe["training"]["learning_rate"] / x.sizes["sample"]
     predicted = -np.log1p(-share.where(share < 1))
 
-    residual = predictions["prediction"].where(~diverged(predictions)) - target.astype(np.float32)
+    residual = outputs_of(predictions) - target.astype(np.float32)
     amplitude = norm(coefficients(residual, turns, frequency), ["part", "output"]).compute()
     initial = amplitude.isel(step=0, drop=True)
     rms = np.sqrt((residual.isel(step=0, drop=True) ** 2).mean(["sample", "output"])).compute()
@@ -86,7 +85,7 @@ def decompose(predictions: xr.Dataset, dataset: xr.Dataset, *, split: str, modes
             "relative_residual": relative_residual.assign_attrs(long_name="|F[h - y]| / |F[h_0 - y]|", units="1"),
             "target_amplitude": target_amplitude.assign_attrs(long_name="|F[y]|", units="1"),
             "followed": followed.assign_attrs(long_name="frequency is followed", units="1"),
-            **with_convergence(error, predictions, THRESHOLD, HOLD),
+            **with_convergence(error, THRESHOLD, HOLD),
         }
     )
     return finish(spectra, predictions, measure="ntk", threshold=THRESHOLD, hold=HOLD)

@@ -20,10 +20,10 @@ def coordinate(x: xr.DataArray) -> xr.DataArray:
     flat = x.to_numpy().reshape(x.sizes["sample"], -1)
     if len(flat) < 2:
         raise UserError("projection needs at least two samples; raise datasets.*.limit")
-    position = PCA(n_components=1, svd_solver="randomized", random_state=0).fit_transform(flat)[:, 0]
-    extent = np.ptp(position)
-    if extent == 0:
+    if np.ptp(flat, axis=0).max() == 0:
         raise UserError("projection needs inputs that differ; all of them are alike")
+    position = PCA(n_components=1, svd_solver="covariance_eigh").fit_transform(flat)[:, 0]
+    extent = np.ptp(position)
     return xr.DataArray(
         position / extent, dims="sample", attrs={"long_name": "position along p", "units": "data extent"}
     )
@@ -31,7 +31,7 @@ def coordinate(x: xr.DataArray) -> xr.DataArray:
 
 def centred(values: xr.DataArray) -> xr.DataArray:
     """Values less their mean over `sample`: otherwise the mean leaks into the low frequencies."""
-    return values - values.mean("sample")
+    return values - values.mean("sample", skipna=False)
 
 
 def coefficients(values: xr.DataArray, position: xr.DataArray, frequency: xr.DataArray) -> xr.DataArray:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.spectra.common import NULLS, finish, norm, target_of, with_convergence
+from fpkit.spectra.common import NULLS, finish, norm, outputs_of, target_of, with_convergence
 from fpkit.spectra.principal import centred, coefficients, coordinate
 
 FLOOR_QUANTILE = 0.95
@@ -59,20 +59,20 @@ def decompose(
     if not bool(followed.any()):
         raise UserError("projection: no frequency of the target is above chance; give more samples, or frequencies")
 
-    prediction = predictions["prediction"]
+    prediction = outputs_of(predictions)
     coefficient = coefficients(prediction, position, frequency).compute()
     amplitude = norm(coefficient, ["part", "output"])
-    error = norm(coefficient - target_coefficient, ["part", "output"]) / target_amplitude
-    measured = with_convergence(error.where(followed), predictions, threshold, hold)
+    error = norm(coefficient - target_coefficient, ["part", "output"]) / target_amplitude.where(followed)
+    measured = with_convergence(error, threshold, hold)
 
     error_norm = norm(centred(prediction - target.astype(np.float32)), ["sample", "output"]).compute()
-    white = _white_noise(target.sizes, error_norm, position, frequency, rng) / target_amplitude
+    white = _white_noise(target.sizes, error_norm, position, frequency, rng) / target_amplitude.where(followed)
     dealt = position.copy(data=rng.permutation(position.to_numpy()))
     shuffled_target = coefficients(target, dealt, frequency)
     shuffled = norm(coefficients(prediction, dealt, frequency).compute() - shuffled_target, ["part", "output"])
     shuffled = shuffled / norm(shuffled_target, ["part", "output"])
     null = xr.concat([white, shuffled], xr.Variable("null", list(NULLS)))
-    controls = with_convergence(null.where(followed), predictions, threshold, hold)
+    controls = with_convergence(null.where(followed), threshold, hold)
 
     spectra = xr.Dataset(
         {

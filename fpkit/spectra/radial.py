@@ -53,7 +53,7 @@ def decompose(
     target_amplitude = np.sqrt(target_energy / count.clip(min=1))
     followed = target_amplitude > NEGLIGIBLE * target_amplitude.max()
     error = np.sqrt(_ring_energy(output - pixels.astype(np.float32), size, rings) / target_energy.where(followed))
-    measured = with_convergence(error.compute(), predictions, threshold, hold)
+    measured = with_convergence(error.compute(), threshold, hold)
 
     member = int(np.argmin(bad.to_numpy()))
     steps = telling_steps(measured["first_passage"], predictions["step"])

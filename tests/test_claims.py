@@ -1,0 +1,277 @@
+"""Claims on spectra made by hand, whose order is known."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpkit import claims, config
+
+FREQUENCIES = [1, 2, 3, 4, 5]
+
+
+def lines(passages, followed=None, diverged=None, **controls) -> xr.Dataset:
+    """Spectra of `projection`, reduced to what claims read: one row of passages for each member."""
+    passages = np.atleast_2d(np.asarray(passages, float))
+    members = len(passages)
+    dims = ("member", "frequency")
+    variables = {
+        "first_passage": (dims, passages),
+        "hold_passage": (dims, 2 * passages),
+        "area": (dims, passages / 1000),
+        "followed": ("frequency", np.ones(passages.shape[1], bool) if followed is None else np.asarray(followed)),
+        "diverged": ("member", np.zeros(members, bool) if diverged is None else np.asarray(diverged)),
+    }
+    nulls = list(controls)
+    if nulls:
+        stacked = np.stack([np.atleast_2d(np.asarray(controls[null], float)) for null in nulls])
+        variables |= {
+            f"control_{name}": (("null", *dims), factor * stacked)
+            for name, factor in (("first_passage", 1), ("hold_passage", 2), ("area", 1e-3))
+        }
+    coords = {"frequency": FREQUENCIES[: passages.shape[1]], "member": range(members)}
+    return xr.Dataset(variables, coords | ({"null": nulls} if nulls else {}))
+
+
+def claim(statistic="first_order", measure="fft", control=None, **bound) -> dict:
+    """A claim as the workflow hands it over."""
+    return config.plain(
+        config.Claim(
+            statement="low first",
+            source="Sec. 3",
+            experiment="one",
+            measure=measure,
+            statistic=statistic,
+            control=control,
+            bound=bound or {"at_least": 0.5},
+        )
+    )
+
+
+ORDERS = ["first_order", "hold_order", "area_order"]
+UP, DOWN = [10, 20, 30, 40, 50], [50, 40, 30, 20, 10]
+
+
+@pytest.mark.parametrize("statistic", ORDERS)
+def test_perfect_order_is_1_reversed_is_minus_1(statistic):
+    found = claims.STATISTICS[statistic](lines([UP, DOWN]))
+    assert found.dims == ("member",)
+    np.testing.assert_allclose(found, [1, -1])
+
+
+@pytest.mark.parametrize("statistic", ORDERS)
+def test_capturing_everything_at_once_is_no_order(statistic):
+    assert claims.STATISTICS[statistic](lines([7] * 5)) == 0
+
+
+@pytest.mark.parametrize("statistic", ["first_order", "hold_order"])
+def test_censored_frequencies_rank_last_together(statistic):
+    found = claims.STATISTICS[statistic](lines([[10, 20, 30, np.nan, np.nan], [np.nan, np.nan, 30, 20, 10]]))
+    ties = scipy.stats.spearmanr(FREQUENCIES, [1, 2, 3, 4, 4]).statistic
+    np.testing.assert_allclose(found, [ties, -ties])
+
+
+def test_nothing_ever_captured_is_no_order():
+    assert claims.first_order(lines([np.nan] * 5)) == 0
+
+
+def test_undefined_area_and_a_single_frequency_have_no_order():
+    assert np.isnan(claims.area_order(lines([10, 20, np.nan, 40, 50])))
+    assert np.isnan(claims.first_order(lines([[10]])))
+
+
+def test_only_followed_frequencies_are_ranked():
+    wild = [10, 99, 20, 1, 30]
+    assert claims.first_order(lines(wild, followed=[True, False, True, False, True])) == pytest.approx(1)
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(1, 9) | st.just(np.nan), min_size=5, max_size=5),
+        min_size=1,
+        max_size=3,
+    )
+)
+@settings(deadline=None)
+def test_order_equals_the_correlation_of_average_ranks(rows):
+    found = claims.first_order(lines(rows)).to_numpy()
+    for value, row in zip(found, rows, strict=True):
+        filled = [1e9 if np.isnan(item) else item for item in row]
+        ranks = [sum(b < a for b in filled) + (sum(b == a for b in filled) + 1) / 2 for a in filled]
+        expected = 0 if len(set(ranks)) == 1 else np.corrcoef(FREQUENCIES, ranks)[0, 1]
+        assert value == pytest.approx(expected, abs=1e-12)
+
+
+# --- filtering --------------------------------------------------------------------------------------------------------
+
+
+def filtered(low, high, share=(0.5,), null=None) -> xr.Dataset:
+    """Spectra of `filtering`; errors are (step, width), the same for two members."""
+    steps = [0, 1, 10, 100]
+    variables = {"low_share": ("width", list(share)), "diverged": ("member", [False, False])}
+    for name, values in (("low_error", low), ("high_error", high)):
+        values = np.broadcast_to(np.asarray(values, float), (4, len(share)))
+        variables[name] = (("step", "member", "width"), np.stack([values] * 2, axis=1))
+        if null is not None:
+            variables[f"control_{name}"] = (("null", "step", "member", "width"), np.full((1, 4, 2, len(share)), null))
+    coords = {"step": steps, "member": [0, 1], "width": np.arange(len(share)) + 0.1, "null": ["white_noise"]}
+    return xr.Dataset(variables, coords)
+
+
+def test_advantage_counts_the_decades_that_the_low_part_is_ahead():
+    np.testing.assert_allclose(claims.low_advantage(filtered(0.01, 0.1)), [1, 1])
+    np.testing.assert_allclose(claims.low_advantage(filtered(0.3, 0.3)), [0, 0], atol=1e-12)
+    np.testing.assert_allclose(claims.low_advantage(filtered(0.1, 0.001)), [-2, -2])
+
+
+def test_advantage_is_the_mean_over_the_logarithm_of_the_step_from_1_on():
+    low = np.array([[1e-9], [1.0], [0.1], [0.1]])  # step 0 counts for nothing
+    np.testing.assert_allclose(claims.low_advantage(filtered(low, 1.0)), 0.75)
+
+
+def test_advantage_is_taken_where_both_parts_carry_energy():
+    low = [[0.1, 1e-6, 0.01, 1e-6]] * 4
+    np.testing.assert_allclose(claims.low_advantage(filtered(low, 1.0, share=(0.1, 0.05, 0.9, 0.95))), 1.5)
+
+
+def test_advantage_is_undefined_where_no_width_carries_both():
+    """A run whose widths say nothing has to come out as undecided, not to break the claims of all others."""
+    row = claims.judge("c", claim("low_advantage", "filtering"), "base", filtered(0.01, 0.1, share=(0.01, 0.99)))
+    assert np.isnan(row["value"])
+    assert row["verdict"] == "undecided"
+
+
+def test_advantage_of_a_training_of_one_step_is_that_of_the_step():
+    spectra = filtered(0.01, 0.1).isel(step=[0, 1])
+    np.testing.assert_allclose(claims.low_advantage(spectra), [1, 1])
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
+    row = claims.judge("order", claim(at_least=0.8), "activation~relu", lines([UP] * 4))
+    assert tuple(row) == claims.COLUMNS
+    assert (row["claim"], row["variant"], row["experiment"]) == ("order", "activation~relu", "one")
+    assert (row["value"], row["ci_low"], row["ci_high"]) == pytest.approx((1, 1, 1))
+    assert (row["bound"], row["verdict"], row["members"], row["censored"]) == (">= 0.8", "holds", "4 of 4", "0 of 20")
+    assert np.isnan(row["control"])
+
+
+def test_perfect_order_meets_a_bound_of_1():
+    row = claims.judge("order", claim(at_least=1), "base", lines([UP] * 4))
+    assert row["verdict"] == "holds"  # and rounding in the last bit does not turn it into its opposite
+
+
+def test_with_a_control_value_and_interval_are_of_the_difference():
+    spectra = lines([UP] * 4, white_noise=[DOWN] * 4, shuffled_labels=[[7] * 5] * 4)
+    row = claims.judge("c", claim(measure="projection", control="white_noise"), "base", spectra)
+    assert (row["value"], row["control"], row["ci_low"]) == pytest.approx((2, -1, 2))
+    assert row["statistic"] == "first_order - first_order under white_noise"
+    row = claims.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    assert (row["value"], row["control"]) == pytest.approx((1, 0))
+
+
+def test_control_replaces_every_quantity_and_keeps_the_rest():
+    spectra = lines([UP] * 2, white_noise=[DOWN] * 2)
+    null = claims.on_null(spectra, "white_noise")
+    for name in ("first_passage", "hold_passage", "area"):
+        assert np.array_equal(null[name], spectra[f"control_{name}"].sel(null="white_noise"))
+    assert np.array_equal(null["followed"], spectra["followed"])
+
+
+def test_filtering_has_its_control_too():
+    row = claims.judge("c", claim("low_advantage", "filtering", "white_noise"), "base", filtered(0.01, 0.1, null=0.3))
+    assert row["value"] == pytest.approx(1)
+    assert row["control"] == pytest.approx(0)
+    assert row["censored"] == ""
+
+
+def test_diverged_members_are_left_out_and_counted():
+    spectra = lines([UP, DOWN, UP], diverged=[False, True, False])
+    row = claims.judge("c", claim(), "base", spectra)
+    assert (row["value"], row["members"], row["censored"]) == (pytest.approx(1), "2 of 3", "0 of 10")
+
+
+def test_nobody_left_is_undecided():
+    row = claims.judge("c", claim(), "base", lines([UP, UP], diverged=[True, True]))
+    assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
+    assert (row["verdict"], row["members"], row["censored"]) == ("undecided", "0 of 2", "0 of 0")
+
+
+def test_single_member_is_undecided_however_clear_it_is():
+    row = claims.judge("c", claim(at_least=-5), "base", lines([UP]))
+    assert row["value"] == pytest.approx(1)
+    assert row["verdict"] == "undecided"
+
+
+def test_censored_pairs_are_counted_among_the_followed_ones_of_kept_members():
+    spectra = lines(
+        [[10, np.nan, np.nan, 40, 50], [10, 20, 30, np.nan, 50], [np.nan] * 5],
+        followed=[True, True, False, True, True],
+        diverged=[False, False, True],
+    )
+    assert claims.judge("c", claim("first_order"), "base", spectra)["censored"] == "2 of 8"
+    assert claims.judge("c", claim("hold_order"), "base", spectra)["censored"] == "2 of 8"
+    assert claims.judge("c", claim("area_order"), "base", spectra)["censored"] == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "bound", "expected"),
+    [
+        (0.8, 0.9, "at_least", 0.8, "holds"),
+        (0.7, 0.9, "at_least", 0.8, "undecided"),
+        (0.7, 0.8, "at_least", 0.8, "undecided"),
+        (0.6, 0.79, "at_least", 0.8, "does not hold"),
+        (0.1, 0.2, "at_most", 0.2, "holds"),
+        (0.1, 0.3, "at_most", 0.2, "undecided"),
+        (0.2, 0.3, "at_most", 0.2, "undecided"),
+        (0.21, 0.3, "at_most", 0.2, "does not hold"),
+        (np.nan, np.nan, "at_least", 0, "undecided"),
+        (np.nan, 1, "at_most", 0, "undecided"),
+        (-np.inf, np.inf, "at_least", 0, "undecided"),
+        (-np.inf, np.inf, "at_most", 0, "undecided"),
+    ],
+)
+def test_verdict_compares_the_whole_interval_with_the_bound(low, high, kind, bound, expected):
+    assert claims.verdict(low, high, kind, bound) == expected
+
+
+@given(st.floats(-5, 5), st.floats(0, 3), st.floats(-5, 5))
+def test_verdict_of_a_mirrored_claim_is_the_same(low, width, bound):
+    high = low + width
+    assert claims.verdict(low, high, "at_least", bound) == claims.verdict(-high, -low, "at_most", -bound)
+
+
+# --- interval ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1, 1) | st.just(np.nan), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=15)
+def test_interval_contains_the_median_lies_within_the_values_and_is_always_the_same(values):
+    values = np.asarray(values)
+    finite = values[np.isfinite(values)]
+    median, low, high = found = claims.median_interval(values)
+    np.testing.assert_equal(found, claims.median_interval(values))
+    if len(finite) == 0:
+        assert np.isnan(found).all()
+        return
+    assert median == np.median(finite)
+    assert low <= median <= high
+    if len(finite) == 1:
+        assert (low, high) == (-np.inf, np.inf)
+    else:
+        assert finite.min() <= low
+        assert high <= finite.max()
+
+
+def test_interval_equals_the_quantiles_of_a_bootstrap_written_out():
+    values = np.array([0.1, 0.4, 0.5, 0.55, 0.7, 0.72, 0.9, 0.95])
+    rng = np.random.default_rng(5)
+    medians = np.median(rng.choice(values, (200_000, len(values))), axis=1)
+    _, low, high = claims.median_interval(values)
+    # Another stream of random numbers: the same up to one step of the discrete distribution of medians.
+    assert low == pytest.approx(np.quantile(medians, 0.025), abs=0.03)
+    assert high == pytest.approx(np.quantile(medians, 0.975), abs=0.03)

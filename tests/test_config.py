@@ -1,0 +1,497 @@
+"""config.yaml: what loads, and what every mistake in it is told in one line."""
+
+import copy
+import datetime
+import itertools
+import json
+import re
+import string
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fpkit import config
+from fpkit.config import ConfigError
+
+ROOT = Path(__file__).parents[1]
+REAL = config.read_yaml(ROOT / "config.yaml")
+FUZZ = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def small() -> dict:
+    """A configuration with one of everything, to be spoiled by the tests."""
+    return {
+        "datasets": {
+            "waves": {"kind": "sines", "frequencies": [1, 2]},
+            "digits": {"kind": "digits"},
+        },
+        "experiments": {
+            "one": {"dataset": "waves", "model": {"kind": "mlp"}, "decomposition": {"fft": {}}},
+            "two": {
+                "dataset": "digits",
+                "model": {"kind": "cnn"},
+                "decomposition": {"projection": {}, "filtering": {}},
+            },
+        },
+        "claims": {
+            "order": {
+                "statement": "low first",
+                "source": "Sec. 3",
+                "experiment": "one",
+                "measure": "fft",
+                "statistic": "first_order",
+                "bound": {"at_least": 0.5},
+            }
+        },
+        "figures": {"lines": {"kind": "synthetic", "experiment": "one"}},
+    }
+
+
+def changed(path: str, value) -> dict:
+    """The small configuration with `value` at a path of keys parted by slashes; `...` deletes the key."""
+    raw = small()
+    *parents, last = path.split("/")
+    node = raw
+    for key in parents:
+        node = node.setdefault(key, {})
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return raw
+
+
+def problems(raw: dict) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        config.load(raw)
+    assert str(error.value) == "\n".join(error.value.problems)
+    for line in error.value.problems:
+        assert line.isprintable(), f"not one printable line: {line!r}"
+    return error.value.problems
+
+
+def unfolded(sweep: dict, experiment: str = "one", **changes) -> list[config.Variant]:
+    raw = small()
+    raw["experiments"][experiment] |= {"sweep": sweep, **changes}
+    return [variant for variant in config.variants(config.load(raw)) if variant.experiment == experiment]
+
+
+# --- problems ---------------------------------------------------------------------------------------------------------
+
+
+# ruff: noqa: E501
+# Each case, on a line of its own: where the mistake is, what is written there, and the one line that must come of it (a pattern).
+MISTAKES = {
+    "extra key": ("datasets/waves/sampels", 3, r"datasets\.waves\.sampels: unknown key 'sampels'; .* 'samples'\?"),
+    "extra table": ("figurs", {}, r"figurs: unknown key 'figurs'; did you mean 'figures'\?"),
+    "extra key two deep": ("experiments/one/training/stps", 3, r"experiments\.one\.training\.stps: .*'steps'\?"),
+    "key of another kind": ("experiments/one/model/channels", [8], r"experiments\.one\.model\.channels: unknown key"),
+    "missing": ("experiments/one/dataset", ..., r"experiments\.one\.dataset: is missing"),
+    "missing table": ("datasets", ..., r"datasets: is missing"),
+    "missing in a union": ("datasets/waves/frequencies", ..., r"datasets\.waves\.frequencies: is missing"),
+    "literal": ("experiments/one/model/activation", "rleu", r"experiments\.one\.model\.activation: .*'relu'\?"),
+    "number for a literal": ("experiments/two/model/kernel", 4, r"experiments\.two\.model\.kernel: unknown 4"),
+    "union kind": ("experiments/one/model/kind", "mpl", r"experiments\.one\.model\.kind: .*'mlp'\? \(.*mlp, cnn\)"),
+    "union kind missing": ("datasets/digits/kind", ..., r"datasets\.digits\.kind: is missing"),
+    "type": ("experiments/one/training/steps", "many", r"experiments\.one\.training\.steps: .*'many'"),
+    "type in a list": ("datasets/waves/frequencies", [1, "x"], r"datasets\.waves\.frequencies\.1: .*'x'"),
+    "mapping wanted": ("experiments/one/model", "mlp", r"experiments\.one\.model: .*'mlp'"),
+    "nothing where a mapping is wanted": ("datasets/waves", None, r"datasets\.waves: .*None"),
+    "range": ("experiments/one/training/learning_rate", -1, r"experiments\.one\.training\.learning_rate: .*-1"),
+    "not finite": ("experiments/one/training/learning_rate", float("inf"), r"\.learning_rate: .*finite"),
+    "fraction": ("experiments/one/decomposition/fft", {"threshold": 1.5}, r"fft\.threshold: .*1\.5"),
+    "name of a path": ("datasets/../x", {"kind": "digits"}, r"'\.\./x' is no name"),
+    "name with a space": ("datasets/a b", {"kind": "digits"}, r"'a b' is no name"),
+    "name with a separator": ("claims/a~b", {}, r"'a~b' is no name"),
+    "dangling dataset": ("experiments/one/dataset", "wave", r"experiments\.one\.dataset: .*'wave'.*'waves'\?"),
+    "dangling claim": ("claims/order/experiment", "on", r"claims\.order\.experiment: unknown experiment 'on'.*'one'\?"),
+    "dangling figure": ("figures/lines/experiment", "three", r"figures\.lines\.experiment: unknown experiment 'three'"),
+    "measure on a line": ("experiments/one/decomposition/filtering", {}, r"experiments\.one\.decomposition\.filtering"),
+    "measure on images": ("experiments/two/decomposition/fft", {}, r"experiments\.two\.decomposition\.fft: .*'digits'"),
+    "no measure": ("experiments/two/decomposition", {}, r"experiments\.two\.decomposition: names no measure"),
+    "cnn on a line": ("experiments/one/model", {"kind": "cnn"}, r"experiments\.one\.model: cnn needs images"),
+    "classes on a line": ("experiments/one/training/loss", "cross_entropy", r"experiments\.one\.training\.loss: cross"),
+    "momentum of adam": ("experiments/one/training/momentum", 0.9, r"experiments\.one\.training: momentum goes with"),
+    "Nyquist": ("datasets/waves/frequencies", [1, 100], r"datasets\.waves: frequency 100 .*Nyquist frequency 100"),
+    "lengths": ("datasets/waves/amplitudes", [1, 2, 3], r"datasets\.waves: amplitudes has 3 values for 2 frequencies"),
+    "lengths of phases": ("datasets/waves/phases", [1], r"datasets\.waves: phases has 1 values for 2 frequencies"),
+    "empty interval": ("datasets/waves/interval", [1, 1], r"datasets\.waves: interval .* is empty"),
+    "interval of one": ("datasets/waves/interval", [0], r"datasets\.waves\.interval\.1: is missing"),
+    "two bounds": ("claims/order/bound", {"at_least": 1, "at_most": 2}, r"claims\.order\.bound: .*either"),
+    "no bound": ("claims/order/bound", {}, r"claims\.order\.bound: .*either"),
+    "statistic of another measure": ("claims/order/statistic", "low_advantage", r"claims\.order\.measure: low_advantage"),
+    "control of fft": ("claims/order/control", "white_noise", r"claims\.order\.control: fft computes no control"),
+    "claim on a measure not taken": ("claims/order/experiment", "two", r"claims\.order: needs .*two\.decomposition\.fft"),
+    "figure of a measure not taken": ("figures/lines/kind", "filtering", r"figures\.lines: needs experiments\.one"),
+    "sweep key": ("experiments/one/sweep", {"model.activatoin": ["relu"]}, r"sweep\.model\.activatoin: .*'activation'\?"),
+    "sweep table": ("experiments/one/sweep", {"modl.activation": ["relu"]}, r"experiments\.one\.sweep\.modl\.activation"),
+    "sweep value": ("experiments/one/sweep", {"model.activation": ["relu", "rleu"]}, r"sweep\.model\.activation: .*'relu'\?"),
+    "sweep value unsuited": ("experiments/one/sweep", {"dataset": ["digits"]}, r"dataset~digits\)\.decomposition\.fft"),
+    "sweep value dangling": ("experiments/one/sweep", {"dataset": ["digts"]}, r"unknown dataset 'digts'.*'digits'\?"),
+    "sweep twice the same": ("experiments/one/sweep", {"model.activation": ["relu", "relu"]}, r"two variants are called"),
+    "sweep twice one number": ("experiments/one/sweep", {"training.steps": [10, 10.0]}, r"two variants are called"),
+    "sweep of unnamed mappings": ("experiments/one/sweep", {"model": [{"kind": "mlp"}]}, r"sweep\.model: .*names"),
+    "sweep of nothing": ("experiments/one/sweep", {"model.activation": []}, r"sweep\.model\.activation: names no value"),
+    "sweep of a scalar": ("experiments/one/sweep", {"model.activation": "relu"}, r"sweep\.model\.activation: .*list"),
+    "sweep with a bad name": ("experiments/one/sweep", {"model": {"a/b": {}}}, r"'a/b' is no name"),
+    "sweep with an empty key": ("experiments/one/sweep", {"": ["relu"]}, r"unknown key ''"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistake_is_told_in_one_line_with_its_place(case):
+    path, value, pattern = MISTAKES[case]
+    found = problems(changed(path, value)) if "../" not in path else problems(_with_dataset("../x"))
+    assert any(re.search(pattern, line) for line in found), "\n".join(found)
+
+
+def _with_dataset(name: str) -> dict:
+    raw = small()
+    raw["datasets"][name] = {"kind": "digits"}
+    return raw
+
+
+@pytest.mark.parametrize("name", ["../x", "", ".", "..", "a/b", "a b", "-x", "ä", "a\nb", "a,b", "a~b", "x\n"])
+def test_name_that_would_be_a_bad_file_name_is_refused(name):
+    assert any("is no name" in line for line in problems(_with_dataset(name)))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        changed("experiments/one/model/a\nb", 1),
+        changed("experiments/one/dataset", "a\nb"),
+        changed("experiments/one/sweep", {"dataset": ["a\nb"]}),
+        changed("experiments/one/sweep", {"model.a\nb": ["a"]}),
+        changed("datasets/a\nb", {"kind": "digits"}) | {"experiments": {}},
+        changed("claims/order/experiment", "x" * 500),
+    ],
+    ids=["key", "reference", "sweep value", "sweep key", "allowed names", "long"],
+)
+def test_text_with_line_breaks_still_gives_one_line_each(raw):
+    assert problems(raw)
+
+
+def test_all_problems_come_at_once():
+    raw = small()
+    raw["datasets"]["waves"]["sampels"] = 3
+    raw["experiments"]["one"]["model"]["activation"] = "rleu"
+    raw["experiments"]["two"]["dataset"] = "digts"
+    raw["figures"]["lines"]["experiment"] = "on"
+    raw["claims"]["order"]["bound"] = {}
+    found = problems(raw)
+    assert len(found) == 5
+    for place in (
+        "datasets.waves.sampels:", "experiments.one.model.activation:", "experiments.two.dataset:",
+        "figures.lines.experiment:", "claims.order.bound:",
+    ):  # fmt: skip
+        assert sum(line.startswith(place) for line in found) == 1
+
+
+def test_example_of_the_design_is_met_word_for_word():
+    raw = small()
+    raw["experiments"]["activations"] = copy.deepcopy(raw["experiments"]["one"])
+    raw["experiments"]["activations"]["model"]["activation"] = "rleu"
+    (line,) = problems(raw)
+    assert line.startswith("experiments.activations.model.activation: unknown 'rleu'; did you mean 'relu'?")
+
+
+def test_suggestion_is_left_out_where_nothing_is_near():
+    (line,) = problems(changed("experiments/one/model/activation", "zzzzz"))
+    assert "did you mean" not in line
+    assert "ricker" in line  # all that is allowed is listed
+
+
+def test_configuration_is_left_as_it_was():
+    raw = small()
+    config.variants(config.load(raw))
+    assert raw == small()
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
+    path = tmp_path / "config.yaml"
+    raw = changed("experiments/one/training", {"learning_rate": 0.5})
+    raw["experiments"]["one"]["sweep"] = {"training.learning_rate": ["SECOND"]}
+    path.write_text(yaml.safe_dump(raw).replace("0.5", "1e-2").replace("SECOND", "1e-3"))
+    read = config.read_yaml(path)
+    assert read["experiments"]["one"]["training"]["learning_rate"] == "1e-2"  # the trap is real
+    loaded = config.load(read)
+    assert loaded.experiments["one"].training.learning_rate == 0.01
+    (variant, _) = config.variants(loaded)
+    assert variant.name == "learning_rate~0.001"
+    assert variant.training["learning_rate"] == 0.001
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("datasets:\n  a: [1, 2\nb: 3\n", 3, "broken YAML"),
+        ("datasets:\n  a: 1\n  b: 2\n  a: 3\n", 4, "'a' is given twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, "'a' is given twice"),
+        ("a: 1\n\tb: 2\n", 2, "broken YAML"),
+        ("a: *nowhere\n", 1, "broken YAML"),
+        ("a: {b: 1, c: 2, b: 3}\n", 1, "'b' is given twice"),
+        ("a: 1\n? [1, 2]\n: 3\n", 2, "broken YAML"),
+    ],
+    ids=["unclosed", "twice, nested", "twice", "tab", "alias", "twice, inline", "list as key"],
+)
+def test_broken_yaml_names_file_and_line(tmp_path, text, line, what):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        config.read_yaml(path)
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{path}, line {line}: ")
+    assert what in problem
+    assert "\n" not in problem
+
+
+def test_merge_keys_and_equal_keys_of_different_mappings_are_no_repetition(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &a {x: 1}\nb: &b {y: 2}\nc: {<<: *a, z: 3}\nd:\n  <<: [*a, *b]\n  x: 5\n")
+    assert config.read_yaml(path)["d"] == {"x": 5, "y": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"- 1\n", b"text\n", b"a: \xff\xfe\n", b"a: \x00\n"])
+def test_file_without_a_readable_mapping_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.yaml") as error:
+        config.read_yaml(path)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_is_told_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: No such file"):
+        config.read_yaml(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    "value", ["2020-01-01", "2020-01-01 10:00:00", "!!set {a, b}", "!!binary aGVsbG8=", "&x [*x]", "1" * 400]
+)
+def test_whatever_yaml_can_say_gives_one_line(tmp_path, value):
+    path = tmp_path / "config.yaml"
+    raw = changed("datasets/waves/samples", "VALUE")
+    path.write_text(yaml.safe_dump(raw).replace("VALUE", value))
+    with pytest.raises(ConfigError) as error:
+        config.load(config.read_yaml(path))
+    assert error.value.problems
+    assert all(line.isprintable() for line in error.value.problems)
+
+
+def test_schema_for_editors_is_current_and_named_in_the_first_line():
+    schema = ROOT / "workflow/schemas/config.schema.json"
+    assert schema.read_text() == config.json_schema()
+    assert json.loads(schema.read_text())["additionalProperties"] is False
+    first, *_ = (ROOT / "config.yaml").read_text().splitlines()
+    assert first == f"# yaml-language-server: $schema={schema.relative_to(ROOT)}"
+
+
+def test_config_and_smoke_preset_over_it_load():
+    smoke = config.read_yaml(ROOT / "presets/smoke.yaml")
+    assert config.variants(config.load(REAL))
+    overlaid = config.load(_laid_over(REAL, smoke))
+    assert overlaid.experiments["synthetic"].training.steps == smoke["experiments"]["synthetic"]["training"]["steps"]
+    assert config.variants(overlaid)
+
+
+def _laid_over(below, above):
+    """As Snakemake lays --configfile over config.yaml: mappings merge, all else replaces."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
+    return above
+
+
+def test_defaults_satisfy_their_own_constraints():
+    loaded = config.load(small())
+    # Laying every default out in full and loading it again checks each of them as if the user had written it.
+    again = config.load(config.plain(loaded))
+    assert again == loaded
+    assert config.variants(again) == config.variants(loaded)
+
+
+# --- variants ---------------------------------------------------------------------------------------------------------
+
+
+def assert_plain(value):
+    """Builtin types all the way down, mappings in sorted order: equal content has equal repr."""
+    if type(value) is dict:
+        assert list(value) == sorted(value)
+        assert all(type(key) is str for key in value)
+        for item in value.values():
+            assert_plain(item)
+    elif type(value) is list:
+        for item in value:
+            assert_plain(item)
+    else:
+        assert value is None or type(value) in (str, int, float, bool)
+
+
+def test_variants_are_plain_and_sorted():
+    for variant in config.variants(config.load(REAL)):
+        for field in ("model", "training", "record", "decomposition"):
+            assert_plain(getattr(variant, field))
+
+
+def test_order_of_keys_in_the_file_does_not_change_the_repr_of_a_variant():
+    def reversed_keys(value):
+        return {k: reversed_keys(value[k]) for k in reversed(value)} if isinstance(value, dict) else value
+
+    raw = small()
+    turned = reversed_keys(raw)
+    turned["experiments"] = {name: turned["experiments"][name] for name in raw["experiments"]}
+    assert repr(config.variants(config.load(turned))) == repr(config.variants(config.load(raw)))
+
+
+def test_sweep_is_the_product_in_the_order_given():
+    activations, rates = ["tanh", "relu"], [0.1, 0.01, 0.001]
+    found = unfolded({"model.activation": activations, "training.learning_rate": rates})
+    expected = list(itertools.product(activations, rates))
+    assert [(v.model["activation"], v.training["learning_rate"]) for v in found] == expected
+    assert [v.name for v in found] == [f"activation~{a},learning_rate~{r}" for a, r in expected]
+
+
+def test_experiment_without_sweep_has_one_variant_called_base():
+    (variant,) = unfolded({})
+    assert (variant.name, variant.dataset, variant.experiment) == ("base", "waves", "one")
+    assert list(variant.decomposition) == ["fft"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "label"),
+    [
+        ("training.steps", 10, "steps~10"),
+        ("training.steps", 10.0, "steps~10"),
+        ("training.learning_rate", "1e-4", "learning_rate~0.0001"),
+        ("training.learning_rate", 0.1, "learning_rate~0.1"),
+        ("model.widths", [64, 32], "widths~64-32"),
+        ("model.activation", "relu", "activation~relu"),
+        ("training.batch_size", None, "batch_size~none"),
+    ],
+)
+def test_label_of_a_value(key, value, label):
+    (variant,) = unfolded({key: [value]})
+    assert variant.name.lower() == label  # also fit for file systems that know no case
+
+
+def test_axes_that_end_alike_are_told_apart_by_their_whole_key():
+    axes = {"decomposition.projection.max_frequency": [5], "decomposition.filtering.widths": [[0.1], [0.2]]}
+    clash = {"model.widths": [[8], [9]], **axes}
+    names = [variant.name for variant in unfolded(clash, "two")]
+    assert len(set(names)) == 4
+    assert all("model.widths~" in name and "decomposition.filtering.widths~" in name for name in names)
+    assert all("max_frequency~5" in name and "projection" not in name for name in names)
+
+
+def test_named_point_of_the_same_kind_is_merged_of_another_kind_replaces():
+    model = {"kind": "mlp", "widths": [5], "activation": "sin"}
+    points = {"same": {"widths": [7]}, "told": {"kind": "mlp", "widths": [8]}, "other": {"kind": "cnn"}, "bare": {}}
+    same, told, other, bare = unfolded({"model": points}, "two", model=model)
+    assert (same.model["widths"], same.model["activation"]) == ([7], "sin")
+    assert (told.model["widths"], told.model["activation"]) == ([8], "sin")
+    assert other.model == config.plain(config.Cnn(kind="cnn"))  # nothing of the mlp is left
+    assert (bare.model["widths"], bare.name) == ([5], "model~bare")
+
+
+def test_variant_of_a_sweep_equals_the_same_thing_written_out():
+    (swept,) = unfolded({"training.steps": [77]})
+    (written,) = unfolded({}, training={"steps": 77})
+    assert (swept.model, swept.training, swept.decomposition) == (
+        written.model,
+        written.training,
+        written.decomposition,
+    )
+
+
+def test_every_variant_takes_the_measures_that_claims_and_figures_want_of_it():
+    """A figure is made of all variants of its experiment: one that drops the measure has to be refused."""
+    raw = changed("figures/lines", {"kind": "filtering", "experiment": "two"})
+    raw["experiments"]["two"]["sweep"] = {"decomposition.filtering": {"with": {}, "without": None}}
+    assert any("filtering" in line for line in problems(raw))
+
+
+# --- fuzz -------------------------------------------------------------------------------------------------------------
+
+WORDS = ["datasets", "experiments", "kind", "sines", "mlp", "cnn", "model", "sweep", "fft", "decomposition", "one"]
+texts = st.text(max_size=6) | st.sampled_from(WORDS) | st.text(string.printable, max_size=4)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, 1, 10**30, 10**400])
+    | st.floats()
+    | texts
+    | st.dates()
+    | st.just(datetime.datetime(2020, 1, 1))
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
+)
+
+
+def loads_or_tells(raw: dict) -> None:
+    """The one property of `load`: a Config, or ConfigError with at least one problem, each in one line."""
+    try:
+        loaded = config.load(raw)
+    except ConfigError as error:
+        found = error.problems
+        told = True
+    else:
+        found, told = [], False
+        for variant in config.variants(loaded):
+            assert re.fullmatch(r"[A-Za-z0-9_.,+~-]+", variant.name)
+            assert_plain(variant.training)
+    assert bool(found) == told
+    for line in found:
+        assert len(line.splitlines()) == 1, repr(line)
+
+
+@FUZZ
+@given(raw=st.dictionaries(texts, values, max_size=4))
+def test_arbitrary_structure_loads_or_raises_config_error(raw):
+    loads_or_tells(raw)
+
+
+def paths_of(node, prefix=()) -> list[tuple]:
+    """The path of every key and list item."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path for key, value in items for path in [(*prefix, key), *paths_of(value, (*prefix, key))]]
+
+
+@FUZZ
+@given(
+    data=st.data(), path=st.sampled_from(paths_of(REAL)), how=st.sampled_from(["delete", "rename", "replace", "add"])
+)
+def test_real_config_with_one_thing_changed_loads_or_raises_config_error(data, path, how):
+    raw = copy.deepcopy(REAL)
+    *parents, last = path
+    node = raw
+    for key in parents:
+        node = node[key]
+    if how == "replace":
+        node[last] = data.draw(values, "value")
+    elif how == "add" and isinstance(node, dict):
+        node[data.draw(texts, "key")] = data.draw(values, "value")
+    else:
+        value = node.pop(last)
+        if how == "rename" and isinstance(node, dict):
+            node[data.draw(texts, "key")] = value
+    loads_or_tells(raw)
+
+
+@FUZZ
+@given(
+    sweep=st.dictionaries(
+        st.sampled_from(["dataset", "model", "model.widths", "training.steps", "decomposition.fft", "sweep"]) | texts,
+        st.lists(values, max_size=3) | st.dictionaries(texts, values, max_size=3),
+        max_size=2,
+    )
+)
+def test_arbitrary_sweep_loads_or_raises_config_error(sweep):
+    loads_or_tells(changed("experiments/one/sweep", sweep))

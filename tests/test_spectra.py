@@ -1,0 +1,544 @@
+"""The three measures against analytic coefficients, other libraries, and dense kernels in double precision."""
+
+import subprocess
+import sys
+
+import finufft
+import numpy as np
+import pytest
+import scipy.spatial.distance
+import torch
+import xarray as xr
+import xrft
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpkit.datasets import sines
+from fpkit.errors import UserError
+from fpkit.predictions import Writer, open_predictions
+from fpkit.spectra import fft, filtering, low_pass, principal, projection
+from fpkit.spectra.low_pass import low_high_energy, median_distance
+
+FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1}
+PROJECTION = {
+    "split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": [1, 2, 3], "max_frequency": 6, "permutations": 20,
+}  # fmt: skip
+FILTERING = {"split": "train", "widths": [0.2, 0.5, 1.0], "null_draws": 3}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Writes prediction (step, member, sample, output) to a real store, and opens it as the workflow does."""
+
+    def store(prediction, loss=None) -> xr.Dataset:
+        prediction = np.asarray(prediction, np.float32)
+        steps, members, samples, outputs = prediction.shape
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr"
+        writer = Writer(path, range(1000, 1000 + members), samples, outputs, ["loss_train", "loss_test"])
+        loss = np.ones((steps, members), np.float32) if loss is None else np.asarray(loss, np.float32)
+        for index, row in enumerate(prediction):
+            writer.append([0, 1, 3, 10, 30, 100, 300][index], row, loss_train=loss[index], loss_test=loss[index])
+        writer.flush()
+        return open_predictions(path)
+
+    return store
+
+
+def waves(**changes) -> xr.Dataset:
+    return sines.build(**({"frequencies": [1, 3], "amplitudes": [1, 0.5], "samples": 64} | changes))
+
+
+def cloud(samples=80, features=(2, 3), outputs=3, seed=0) -> xr.Dataset:
+    """Inputs with one long axis and targets that vary along it: a small data set of images."""
+    rng = np.random.default_rng(seed)
+    scale = np.linspace(2, 0.5, int(np.prod(features)))
+    scale[0] = 4
+    flat = rng.standard_normal((samples, len(scale))) * scale + 5
+    x = (flat @ np.linalg.qr(rng.standard_normal((len(scale), len(scale))))[0]).reshape(samples, *features)
+    label = np.digitize(flat[:, 0] - 5 + 0.5 * rng.standard_normal(samples), [-2, 2]) % outputs
+    y = np.eye(outputs, dtype=np.float32)[label]
+    dims = ("sample_train", *(f"feature_{index}" for index in range(len(features))))
+    return xr.Dataset({"x_train": (dims, x.astype(np.float32)), "y_train": (("sample_train", "output"), y)})
+
+
+def learned(dataset: xr.Dataset, members=2, steps=5, seed=1) -> np.ndarray:
+    """Predictions that come nearer to the target: (step, member, sample, output)."""
+    rng = np.random.default_rng(seed)
+    y = dataset["y_train"].to_numpy()
+    part = np.linspace(0, 0.9, steps)[:, None, None, None]
+    return part * y + (1 - part) * 0.3 * rng.standard_normal((steps, members, *y.shape))
+
+
+# --- fft --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("interval", "samples"), [((0, 1), 64), ((0, 1), 63), ((-1, 3), 80), ((2, 2.5), 50)])
+def test_fft_of_sines_is_half_their_amplitudes_at_their_frequencies_and_nothing_elsewhere(stored, interval, samples):
+    resolution = 1 / (interval[1] - interval[0])
+    frequencies, amplitudes = np.array([1, 3, 7]) * resolution, np.array([1.0, 0.5, 2.0])
+    dataset = waves(frequencies=frequencies, amplitudes=amplitudes, interval=interval, samples=samples)
+    spectra = fft.decompose(stored(np.stack([0.5 * dataset["y_train"].to_numpy()] * 2)[:, None]), dataset, **FFT)
+    expected = np.zeros(spectra.sizes["frequency"])
+    expected[[1, 3, 7]] = amplitudes / 2
+    np.testing.assert_allclose(spectra["target_amplitude"].isel(output=0), expected, atol=1e-6)
+    np.testing.assert_allclose(spectra["amplitude"][0, 0].isel(output=0), expected / 2, atol=1e-6)
+    np.testing.assert_allclose(spectra["frequency"], np.arange(len(expected)) * resolution, atol=1e-9)
+    followed = spectra["frequency"].where(spectra["followed"], drop=True)
+    np.testing.assert_allclose(followed, frequencies)
+    np.testing.assert_allclose(spectra["relative_error"][0, 0].sel(frequency=followed), 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [31, 32])
+def test_fft_amplitudes_obey_parseval(stored, samples):
+    dataset = waves(samples=samples)
+    h = np.random.default_rng(0).standard_normal((2, 2, samples, 1))
+    amplitude = fft.decompose(stored(h), dataset, **FFT)["amplitude"].transpose("step", "member", "output", "frequency")
+    weights = np.full(amplitude.sizes["frequency"], 2.0)  # positive and negative frequencies
+    weights[0] = 1
+    if samples % 2 == 0:
+        weights[-1] = 1  # the Nyquist frequency is its own mirror image
+    np.testing.assert_allclose((amplitude**2 * weights).sum("frequency")[..., 0], (h**2).mean(axis=(2, 3)), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:xrft", "ignore::DeprecationWarning:xrft")
+def test_fft_equals_xrft(stored):
+    dataset = waves(samples=40, interval=(1, 3))
+    h = np.random.default_rng(0).standard_normal((2, 2, 40, 1)).astype(np.float32)
+    ours = fft.decompose(stored(h), dataset, **FFT)["amplitude"].transpose("step", "member", "output", "frequency")
+    position = dataset["position_train"].to_numpy()
+    values = xr.DataArray(h[..., 0], dims=("step", "member", "x"), coords={"x": position})
+    theirs = abs(xrft.fft(values, dim="x", real_dim="x", true_amplitude=True)) / 2  # an integral over 2 units of x
+    np.testing.assert_allclose(ours[:, :, 0], theirs.transpose("step", "member", "freq_x"), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(ours["frequency"], theirs["freq_x"], atol=1e-9)
+
+
+def test_fft_error_is_0_for_the_target_1_for_nothing_and_proportional_between(stored):
+    dataset = waves()
+    y = dataset["y_train"].to_numpy()
+    spectra = fft.decompose(stored(np.stack([0 * y, y, 0.7 * y, -y])[:, None]), dataset, **FFT)
+    error = spectra["relative_error"].where(spectra["followed"], drop=True).isel(member=0)
+    np.testing.assert_allclose(error, np.array([1, 0, 0.3, 2])[:, None] * [1, 1], atol=1e-5)
+    assert spectra["relative_error"].where(~spectra["followed"]).isnull().all()
+    np.testing.assert_allclose(spectra["first_passage"].where(spectra["followed"], drop=True), 1)
+
+
+def test_fft_error_at_one_frequency_stays_there(stored):
+    dataset = waves(frequencies=[1, 3], amplitudes=[1, 0.5], phases=0.3)
+    x = dataset["position_train"].to_numpy()
+    h = dataset["y_train"].to_numpy()[:, 0] + 0.1 * np.cos(2 * np.pi * 3 * x)
+    error = fft.decompose(stored(np.stack([h, h])[:, None, :, None]), dataset, **FFT)["relative_error"][0, 0]
+    np.testing.assert_allclose(error.sel(frequency=[1, 3], method="nearest"), [0, 0.1 / 0.5], atol=1e-5)
+
+
+def test_fft_follows_peaks_that_reach_the_height_or_what_is_asked_for(stored):
+    dataset = waves(frequencies=[1, 2, 5, 9], amplitudes=[1, 0.5, 0.2, 0.05])
+    predictions = stored(learned(dataset))
+
+    def followed(**changes) -> list[float]:
+        spectra = fft.decompose(predictions, dataset, **(FFT | changes))
+        return spectra["frequency"].to_numpy()[spectra["followed"].to_numpy()].round(6).tolist()
+
+    assert followed() == [1, 2, 5]
+    assert followed(peak_height=0.4) == [1, 2]
+    assert followed(peak_height=0.01) == [1, 2, 5, 9]
+    assert followed(frequencies=[9, 4]) == [4, 9]
+
+
+def test_fft_follows_no_zero_frequency_however_high_the_mean(stored):
+    dataset = waves()
+    dataset["y_train"] = dataset["y_train"] + 100
+    spectra = fft.decompose(stored(learned(dataset)), dataset, **FFT)
+    assert not spectra["followed"].sel(frequency=0)
+    assert int(spectra["followed"].sum()) == 2
+
+
+def test_fft_of_several_outputs_takes_the_norm_over_them(stored):
+    dataset = waves()
+    y = dataset["y_train"].to_numpy()
+    both = dataset.drop_vars(["y_train", "y_test"]).assign(
+        y_train=(("sample_train", "output"), np.hstack([3 * y, 4 * y]))
+    )
+    h = np.stack([np.hstack([3 * y, 0 * y])] * 2)[:, None]
+    error = fft.decompose(stored(h), both, **FFT)["relative_error"][0, 0]
+    np.testing.assert_allclose(error.sel(frequency=[1, 3], method="nearest"), 4 / 5, rtol=1e-5)
+
+
+def test_fft_refuses_frequencies_off_its_grid_uneven_grids_and_constant_targets(stored):
+    dataset = waves()
+    predictions = stored(learned(dataset))
+    with pytest.raises(UserError, match=r"frequencies: 1\.5 is not a multiple of 1"):
+        fft.decompose(predictions, dataset, **(FFT | {"frequencies": [1, 1.5]}))
+    uneven = dataset.assign_coords(position_train=dataset["position_train"] ** 2)
+    with pytest.raises(UserError, match="uniform grid"):
+        fft.decompose(predictions, uneven, **FFT)
+    flat = dataset.assign(y_train=0 * dataset["y_train"] + 3)
+    with pytest.raises(UserError, match="constant"):
+        fft.decompose(predictions, flat, **FFT)
+
+
+def test_fft_refuses_a_frequency_beyond_the_grid(stored):
+    dataset = waves()
+    with pytest.raises(UserError, match="40"):
+        fft.decompose(stored(learned(dataset)), dataset, **(FFT | {"frequencies": [40]}))
+
+
+def test_telling_steps_end_with_the_last_record_and_are_recorded(stored):
+    dataset = waves()
+    predictions = stored(learned(dataset))
+    snapshots = fft.decompose(predictions, dataset, **FFT)["snapshot_output"]
+    for step in snapshots["snapshot"].to_numpy():
+        assert np.array_equal(snapshots.sel(snapshot=step), predictions["prediction"].sel(step=step))
+    assert snapshots["snapshot"][-1] == predictions["step"][-1]
+
+
+# --- projection -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("features", [(6,), (2, 3), (1, 8, 8)])
+def test_coordinate_is_the_first_right_singular_vector_up_to_sign_scaled_to_extent_1(features):
+    x = cloud(100, features)["x_train"].rename(sample_train="sample")
+    found = principal.coordinate(x).to_numpy()
+    flat = x.to_numpy().reshape(100, -1).astype(np.float64)
+    flat -= flat.mean(axis=0)
+    expected = flat @ np.linalg.svd(flat, full_matrices=False)[2][0]
+    expected /= np.ptp(expected)
+    expected *= np.sign(expected @ found)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.ptp(found) == pytest.approx(1, rel=1e-6)
+
+
+def test_coordinate_refuses_inputs_all_alike_or_alone():
+    x = xr.DataArray(np.ones((5, 3), np.float32), dims=("sample", "feature"))
+    with pytest.raises(UserError, match="alike"):
+        principal.coordinate(x)
+    with pytest.raises(UserError, match="two samples"):
+        principal.coordinate(x[:1])
+
+
+@given(samples=st.integers(2, 50), count=st.integers(1, 9), offset=st.sampled_from([0.0, 100.0]))
+@settings(deadline=None, max_examples=25)
+def test_coefficients_equal_finufft_and_a_direct_sum(samples, count, offset):
+    rng = np.random.default_rng(samples)
+    values, t, k = rng.standard_normal(samples) + offset, rng.uniform(-0.5, 0.5, samples), np.arange(1.0, count + 1)
+    found = principal.coefficients(
+        xr.DataArray(values, dims="sample"), xr.DataArray(t, dims="sample"), xr.DataArray(k, dims="frequency")
+    )
+    ours = (found.isel(part=0) + 1j * found.isel(part=1)).to_numpy()
+    centred = values - values.mean()
+    direct = [sum(v * np.exp(-2j * np.pi * f * s) for v, s in zip(centred, t, strict=True)) / samples for f in k]
+    np.testing.assert_allclose(ours, direct, atol=1e-10)
+    nufft = finufft.nufft1d3(2 * np.pi * t, centred.astype(complex), k, isign=-1, eps=1e-12) / samples
+    np.testing.assert_allclose(ours, nufft, atol=1e-9)
+
+
+def naive_projection(dataset: xr.Dataset, h: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(|F[y]|, relative error) (step, member, frequency) in double precision, from the definitions."""
+    y = dataset["y_train"].to_numpy().astype(np.float64)
+    t = principal.coordinate(dataset["x_train"].rename(sample_train="sample")).to_numpy()
+    basis = np.exp(-2j * np.pi * np.outer(np.arange(1, count + 1), t)) / len(t)
+    f_y = basis @ (y - y.mean(axis=0))
+    f_h = np.einsum("ki,smio->smko", basis, h - h.mean(axis=2, keepdims=True))
+    return np.linalg.norm(f_y, axis=-1), np.linalg.norm(f_h - f_y, axis=-1) / np.linalg.norm(f_y, axis=-1)
+
+
+def test_projection_equals_the_definition(stored):
+    dataset = cloud()
+    h = learned(dataset)
+    spectra = projection.decompose(stored(h), dataset, **PROJECTION)
+    amplitude, error = naive_projection(dataset, h, 6)
+    np.testing.assert_allclose(spectra["target_amplitude"], amplitude, rtol=1e-5)
+    np.testing.assert_allclose(spectra["relative_error"].sel(frequency=[1, 2, 3]), error[:, :, :3], rtol=1e-3)
+    assert spectra["relative_error"].sel(frequency=[4, 5, 6]).isnull().all()
+    assert spectra["frequency"].attrs["units"] == "cycles per data extent"
+
+
+def test_projection_error_is_0_for_the_target_and_1_for_nothing(stored):
+    dataset = cloud()
+    y = dataset["y_train"].to_numpy()
+    spectra = projection.decompose(stored(np.stack([0 * y, y])[:, None]), dataset, **PROJECTION)
+    error = spectra["relative_error"].sel(frequency=[1, 2, 3])[:, 0]
+    np.testing.assert_allclose(error, [[1] * 3, [0] * 3], atol=1e-5)
+
+
+@pytest.mark.parametrize("measure", ["projection", "filtering"])
+def test_adding_a_constant_to_outputs_or_targets_changes_nothing(stored, measure):
+    module, options = {"projection": (projection, PROJECTION), "filtering": (filtering, FILTERING)}[measure]
+    dataset = cloud()
+    h = learned(dataset)
+    before = module.decompose(stored(h), dataset, **options)
+    shifted = dataset.assign(y_train=dataset["y_train"] + np.float32(2))
+    for after in (
+        module.decompose(stored(h + np.array([3, -1, 0.5])), dataset, **options),
+        module.decompose(stored(h), shifted, **options),
+    ):
+        for name in before:
+            if name.startswith(("relative", "low", "high", "control", "target", "amplitude")):
+                np.testing.assert_allclose(after[name], before[name], rtol=2e-3, atol=1e-5, err_msg=str(name))
+
+
+def test_shuffled_labels_have_almost_no_frequency_above_the_floor(stored):
+    dataset = cloud(60)
+    predictions = stored(learned(dataset, members=1, steps=2))
+    options = PROJECTION | {"frequencies": None, "permutations": 40}
+    assert bool(projection.decompose(predictions, dataset, **options)["followed"].sel(frequency=1))
+    passed = 0
+    for seed in range(30):
+        order = np.random.default_rng(seed).permutation(60)
+        dealt = dataset.assign(y_train=dataset["y_train"].copy(data=dataset["y_train"].to_numpy()[order]))
+        try:
+            projection.decompose(predictions, dealt, **options)
+            passed += 1
+        except UserError as error:
+            told = str(error)
+    # One spectrum in twenty is expected above a 95% floor; one *frequency* in twenty would be 8 spectra of 30.
+    assert passed <= 5
+    assert "above chance" in told
+
+
+def test_projection_follows_what_is_asked_for_even_beyond_the_range(stored):
+    dataset = cloud()
+    spectra = projection.decompose(stored(learned(dataset)), dataset, **(PROJECTION | {"frequencies": [2, 9]}))
+    assert spectra["frequency"].to_numpy()[spectra["followed"].to_numpy()].tolist() == [2, 9]
+
+
+def test_projection_white_noise_has_the_norm_of_the_real_error(stored):
+    dataset = cloud()
+    h = learned(dataset, members=200, steps=2)
+    spectra = projection.decompose(stored(h), dataset, **(PROJECTION | {"max_frequency": 12, "frequencies": None}))
+    y = dataset["y_train"].to_numpy()
+    residual = h - y
+    residual -= residual.mean(axis=2, keepdims=True)
+    # A unit of white noise energy spreads evenly: E|F|^2 = ||r||^2 / n^2 at every frequency, less the centring.
+    expected = np.sqrt((residual**2).sum(axis=(2, 3)).mean(axis=1)) / 80
+    noise = (spectra["control_relative_error"].sel(null="white_noise") * spectra["target_amplitude"]).where(
+        spectra["followed"], drop=True
+    )
+    np.testing.assert_allclose(np.sqrt((noise**2).mean("member")).mean("frequency"), expected, rtol=0.15)
+
+
+def test_shuffled_pairs_know_the_target_exactly_and_nothing_when_the_network_does(stored):
+    dataset = cloud()
+    y = dataset["y_train"].to_numpy()
+    predictions = stored(np.stack([0 * y, y, 0.5 * y])[:, None])
+    for spectra, name in (
+        (projection.decompose(predictions, dataset, **PROJECTION), "control_relative_error"),
+        (filtering.decompose(predictions, dataset, **(FILTERING | {"null_draws": 1})), "control_low_error"),
+        (filtering.decompose(predictions, dataset, **(FILTERING | {"null_draws": 1})), "control_high_error"),
+    ):
+        found = spectra[name].sel(null="shuffled_labels")
+        if "followed" in spectra:
+            found = found.where(spectra["followed"], drop=True)
+        for step, expected in ((0, 1), (1, 0), (3, 0.5)):
+            np.testing.assert_allclose(found.sel(step=step), expected, atol=2e-3)
+
+
+# --- low pass ---------------------------------------------------------------------------------------------------------
+
+
+def dense_kernel(x: np.ndarray, width: float) -> np.ndarray:
+    """The n x n kernel with normalised rows, in double precision."""
+    x = np.asarray(x, np.float64).reshape(len(x), -1)
+    kernel = np.exp(-scipy.spatial.distance.cdist(x, x, "sqeuclidean") / (2 * width**2))
+    return kernel / kernel.sum(axis=1, keepdims=True)
+
+
+@given(
+    samples=st.integers(1, 60),
+    features=st.integers(1, 5),
+    columns=st.integers(1, 4),
+    widths=st.lists(st.floats(0.3, 5), min_size=1, max_size=3),
+    rows=st.integers(1, 70),
+)
+@settings(deadline=None, max_examples=60)
+def test_tiled_filter_equals_the_dense_kernel(samples, features, columns, widths, rows):
+    rng = np.random.default_rng(samples + 100 * features)
+    x, values = rng.standard_normal((samples, features)), rng.standard_normal((samples, columns))
+    low, high = low_high_energy(
+        torch.from_numpy(x).float(), torch.from_numpy(values).float(), widths, tile_bytes=4 * samples * rows
+    )
+    assert low.shape == high.shape == (len(widths), columns)
+    for index, width in enumerate(widths):
+        smooth = dense_kernel(x, width) @ values
+        np.testing.assert_allclose(low[index], (smooth**2).sum(axis=0), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(high[index], ((values - smooth) ** 2).sum(axis=0), rtol=1e-3, atol=1e-5)
+
+
+def test_filter_of_images_with_equal_pixels_and_copies_is_still_a_number():
+    x = torch.ones(6, 4) * 1000  # squared distances round below zero here, if nobody looks
+    x[3:] += 0.001
+    values = torch.arange(6.0)[:, None]
+    low, high = low_high_energy(x, values, [1.0])
+    np.testing.assert_allclose(low, 6 * 2.5**2, rtol=1e-3)
+    np.testing.assert_allclose(high, 6 * 35 / 12, rtol=1e-3)
+
+
+def test_filter_never_holds_the_whole_kernel():
+    # In a process of its own, whose peak memory nobody else has raised. The whole kernel would take 1.6 GB.
+    program = """
+import resource, torch
+from fpkit.spectra.low_pass import low_high_energy
+torch.set_num_threads(1)
+x, values = torch.randn(20_000, 4), torch.randn(20_000, 2)
+low_high_energy(x[:100], values[:100], [1.0])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+low_high_energy(x, values, [1.0])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 1_000_000  # KiB
+
+
+@pytest.mark.parametrize("samples", [2, 10, 500])
+def test_median_distance_is_that_of_all_pairs(samples):
+    x = cloud(samples, (6,))["x_train"].to_numpy()
+    expected = np.median(scipy.spatial.distance.pdist(x.astype(np.float64)))
+    assert median_distance(torch.from_numpy(x)) == pytest.approx(expected, rel=0.02)
+
+
+# --- filtering --------------------------------------------------------------------------------------------------------
+
+
+def naive_filtering(dataset: xr.Dataset, h: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """(e_low, e_high) (step, member), by filtering targets and outputs each for itself."""
+    kernel = dense_kernel(dataset["x_train"].to_numpy(), width)
+    y = dataset["y_train"].to_numpy().astype(np.float64)
+    y = y - y.mean(axis=0)
+    h = h - h.mean(axis=2, keepdims=True)
+    low_y, low_h = kernel @ y, np.einsum("ij,smjo->smio", kernel, h)
+    high_y, high_h = y - low_y, h - low_h
+
+    def error(part_h, part_y):
+        return np.sqrt(((part_h - part_y) ** 2).sum(axis=(2, 3)) / (part_y**2).sum())
+
+    return error(low_h, low_y), error(high_h, high_y)
+
+
+@pytest.mark.parametrize("features", [(6,), (1, 4, 4)])
+def test_filtering_equals_the_definition(stored, features):
+    dataset = cloud(70, features)
+    h = learned(dataset)
+    spectra = filtering.decompose(stored(h), dataset, **FILTERING)
+    unit = spectra.attrs["median_distance"]
+    flat = dataset["x_train"].to_numpy().reshape(70, -1)
+    assert unit == pytest.approx(np.median(scipy.spatial.distance.pdist(flat)), rel=0.02)
+    for width in FILTERING["widths"]:
+        low, high = naive_filtering(dataset, h, width * unit)
+        np.testing.assert_allclose(spectra["low_error"].sel(width=width), low, rtol=1e-3)
+        np.testing.assert_allclose(spectra["high_error"].sel(width=width), high, rtol=1e-3)
+        y = dataset["y_train"].to_numpy().astype(np.float64)
+        y -= y.mean(axis=0)
+        smooth = dense_kernel(flat, width * unit) @ y
+        share = (smooth**2).sum() / ((smooth**2).sum() + ((y - smooth) ** 2).sum())
+        assert float(spectra["low_share"].sel(width=width)) == pytest.approx(share, rel=1e-3)
+
+
+def test_filtering_in_blocks_of_steps_equals_all_at_once(stored, monkeypatch):
+    dataset = cloud(40)
+    predictions = stored(learned(dataset, steps=7))
+    whole = filtering.decompose(predictions, dataset, **FILTERING)
+    for steps_at_once in (0, 1, 3):
+        monkeypatch.setattr(filtering, "COLUMN_BYTES", steps_at_once * 2 * 4 * 40 * 3 * 2)
+        xr.testing.assert_allclose(filtering.decompose(predictions, dataset, **FILTERING), whole, rtol=1e-4)
+
+
+def test_filtering_white_noise_has_the_norm_of_the_real_error(stored):
+    dataset = cloud()
+    spectra = filtering.decompose(stored(learned(dataset)), dataset, **(FILTERING | {"widths": [1e3]}))
+    # So wide a filter leaves nothing but the mean: the high part is everything, whatever the error looks like.
+    control = spectra["control_high_error"].sel(null="white_noise")
+    np.testing.assert_allclose(control, spectra["high_error"], rtol=1e-3)
+
+
+def test_filtering_cannot_tell_white_noise_from_its_control(stored):
+    dataset = cloud(100)
+    y = dataset["y_train"].to_numpy()
+    noise = np.random.default_rng(3).standard_normal((1, 60, *y.shape))
+    spectra = filtering.decompose(stored(y + 0.1 * noise), dataset, **(FILTERING | {"null_draws": 20}))
+    for part in ("low", "high"):
+        control = spectra[f"control_{part}_error"].sel(null="white_noise").mean("member")
+        np.testing.assert_allclose(spectra[f"{part}_error"].mean("member"), control, rtol=0.1)
+
+
+def test_filtering_refuses_constant_targets_and_inputs_all_alike(stored):
+    dataset = cloud(20)
+    predictions = stored(learned(dataset))
+    with pytest.raises(UserError, match="constant"):
+        filtering.decompose(predictions, dataset.assign(y_train=0 * dataset["y_train"]), **FILTERING)
+    with pytest.raises(UserError, match="differ"):
+        filtering.decompose(predictions, dataset.assign(x_train=0 * dataset["x_train"] + 2), **FILTERING)
+
+
+def test_very_narrow_filter_gives_numbers_or_nan_without_complaint(stored):
+    # Every sample alone: the low part is everything, the high part nothing, its relative error undefined or noise.
+    dataset = cloud(30)
+    spectra = filtering.decompose(stored(learned(dataset)), dataset, **(FILTERING | {"widths": [1e-4]}))
+    assert np.isfinite(spectra["low_error"]).all()
+    assert float(spectra["low_share"][0]) == pytest.approx(1)
+
+
+# --- all measures -----------------------------------------------------------------------------------------------------
+
+MEASURES = {
+    "fft": (fft, FFT, waves, ["relative_error", "first_passage", "hold_passage", "area"]),
+    "projection": (
+        projection,
+        PROJECTION,
+        cloud,
+        ["relative_error", "area", "control_relative_error", "control_area", "control_first_passage"],
+    ),
+    "filtering": (
+        filtering,
+        FILTERING,
+        cloud,
+        ["low_error", "high_error", "control_low_error", "control_high_error"],
+    ),
+}
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_diverged_member_is_nan_and_leaves_the_others_untouched(stored, measure, poison):
+    module, options, build, names = MEASURES[measure]
+    dataset = build()
+    h = learned(dataset, members=3)
+    healthy = module.decompose(stored(h), dataset, **options)
+    h[3:, 1] = poison
+    loss = np.ones((len(h), 3))
+    loss[3:, 1] = poison
+    sick = module.decompose(stored(h, loss), dataset, **options)
+    assert sick["diverged"].to_numpy().tolist() == [False, True, False]
+    assert not healthy["diverged"].any()
+    for name in names:
+        assert sick[name].isel(member=1).isnull().all(), name
+        xr.testing.assert_equal(sick[name].isel(member=[0, 2]), healthy[name].isel(member=[0, 2]))
+        assert healthy[name].isel(member=0).notnull().any(), name
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_variable_is_described_and_survives_a_file(stored, tmp_path, measure):
+    module, options, build, _ = MEASURES[measure]
+    dataset = build()
+    spectra = module.decompose(stored(learned(dataset)), dataset, **options)
+    bare = [
+        name
+        for name, variable in spectra.variables.items()
+        # `null` holds names, which have neither.
+        if name != "null" and not (variable.attrs.get("units") and variable.attrs.get("long_name"))
+    ]
+    assert bare == []
+    assert spectra.attrs["measure"] == measure
+    spectra.to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "a.nc", engine="h5netcdf"), spectra)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_decomposition_is_deterministic(stored, measure):
+    module, options, build, _ = MEASURES[measure]
+    dataset = build()
+    predictions = stored(learned(dataset))
+    xr.testing.assert_identical(*(module.decompose(predictions, dataset, **options) for _ in range(2)))
+
+
+def test_tiles_are_small_beside_the_bound_on_memory():
+    assert low_pass.TILE_BYTES <= 2**28
+    assert filtering.COLUMN_BYTES <= 2**30

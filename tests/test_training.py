@@ -1,0 +1,360 @@
+"""The ensemble trainer against plain PyTorch loops over single networks."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpkit import config, models
+from fpkit.training.schedule import record_steps
+from fpkit.training.trainer import Batches, member_losses, train
+
+MLP = config.plain(config.Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
+CNN = config.plain(config.Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu", initialization="he"))
+
+
+class Records:
+    """What the trainer asks of a sink, kept in a list: the smallest thing beside the Zarr store that fulfils it."""
+
+    def __init__(self):
+        self.rows = []
+
+    @property
+    def records(self) -> int:
+        return len(self.rows)
+
+    def append(self, step, prediction, **scores):
+        self.rows.append((step, prediction.copy(), {name: score.copy() for name, score in scores.items()}))
+
+    def flush(self):
+        pass
+
+    def truncate(self, records):
+        del self.rows[records:]
+
+    @property
+    def steps(self) -> list[int]:
+        return [step for step, _, _ in self.rows]
+
+    @property
+    def predictions(self) -> np.ndarray:
+        return np.stack([prediction for _, prediction, _ in self.rows])
+
+    def score(self, name: str) -> np.ndarray:
+        return np.stack([scores[name] for _, _, scores in self.rows])
+
+
+def line_data(samples: int = 24) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = np.linspace(-np.pi, np.pi, samples, endpoint=False)[:, np.newaxis]
+    x_test = rng.uniform(-np.pi, np.pi, (9, 1))
+    parts = {"x_train": x, "y_train": np.sin(x) + np.sin(3 * x), "x_test": x_test, "y_test": np.sin(x_test)}
+    return {name: values.astype(np.float32) for name, values in parts.items()}
+
+
+def image_data(samples: int = 30, classes: int = 3) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    data = {}
+    for part, count in (("train", samples), ("test", 11)):
+        label = rng.integers(classes, size=count)
+        data[f"x_{part}"] = (rng.standard_normal((count, 1, 4, 4)) + label[:, None, None, None]).astype(np.float32)
+        data[f"y_{part}"] = np.eye(classes, dtype=np.float32)[label]
+    return data
+
+
+def trained(data: dict, model: dict = MLP, per_decade: int = 10, split: str = "train", **changes) -> Records:
+    options = config.plain(config.Training(device="cpu")) | {"steps": 12, "members": 3, "learning_rate": 0.01}
+    sink = Records()
+    train(model, data, sink, **(options | changes), per_decade=per_decade, split=split)
+    return sink
+
+
+# --- against plain loops ----------------------------------------------------------------------------------------------
+
+
+def plain_forward(parameters: list[torch.Tensor], x: torch.Tensor, activation) -> torch.Tensor:
+    """One network, layer by layer, with torch's functions for single networks."""
+    for layer in range(0, len(parameters), 2):
+        weight, bias = parameters[layer : layer + 2]
+        if layer:
+            x = activation(x)
+        if weight.dim() == 4:
+            x = F.conv2d(x, weight, bias, stride=2, padding=weight.shape[-1] // 2)
+        else:
+            x = F.linear(x.flatten(1), weight.T, bias)
+    return x
+
+
+def plain_loop(data, model, seed, *, optimizer, momentum, loss, steps, rate, batch_size=None) -> np.ndarray:
+    """Predictions (step, sample, output) of one network at every step; what comes out is what the paper's loop does."""
+    x, y = torch.from_numpy(data["x_train"]), torch.from_numpy(data["y_train"])
+    options = {key: value for key, value in model.items() if key not in ("initialization", "std")}
+    shapes = models.build(features=x.shape[1:], outputs=y.shape[1], **options).weights
+    stacked = models.initialize(shapes, model["initialization"], model["std"], [seed])
+    parameters = [parameter[0].clone().requires_grad_() for parameter in stacked]
+    update = (
+        torch.optim.Adam(parameters, lr=rate, foreach=False, fused=False)
+        if optimizer == "adam"
+        else torch.optim.SGD(parameters, lr=rate, momentum=momentum, foreach=False, fused=False)
+    )
+    batches = Batches(x, y, batch_size, [seed])
+    activation = models.ACTIVATIONS[model["activation"]]
+    history = []
+    for step in range(steps + 1):
+        with torch.no_grad():
+            output = plain_forward(parameters, x, activation)
+            history.append((output if loss == "mse" else output.softmax(1)).numpy())
+        x_batch, y_batch = (x, y) if batch_size is None else (part[0] for part in batches.at(step))
+        update.zero_grad()
+        output = plain_forward(parameters, x_batch, activation)
+        (F.mse_loss(output, y_batch) if loss == "mse" else F.cross_entropy(output, y_batch)).backward()
+        update.step()
+    return np.stack(history)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("adam", 0.0), ("sgd", 0.0), ("sgd", 0.9)])
+@pytest.mark.parametrize(
+    ("data", "model", "loss"), [("line", MLP, "mse"), ("images", CNN, "mse"), ("images", CNN, "cross_entropy")]
+)
+def test_ensemble_equals_a_plain_loop_over_single_networks(data, model, loss, optimizer, momentum, batch_size):
+    data = {"line": line_data, "images": image_data}[data]()
+    recipe = {"optimizer": optimizer, "momentum": momentum, "loss": loss, "steps": 15, "batch_size": batch_size}
+    ensemble = trained(data, model, seed_offset=5, learning_rate=0.02, **recipe)
+    for member in range(3):
+        plain = plain_loop(data, model, 5 + member, rate=0.02, **recipe)
+        assert np.ptp(plain, axis=0).max() > 0.01  # it does learn something, or the comparison would say nothing
+        np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
+
+
+# --- members are independent ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
+def test_member_trained_alone_equals_the_same_member_in_an_ensemble(model, batch_size):
+    data = line_data() if model is MLP else image_data()
+    together = trained(data, model, members=4, seed_offset=10, batch_size=batch_size)
+    for member in range(4):
+        alone = trained(data, model, members=1, seed_offset=10 + member, batch_size=batch_size)
+        np.testing.assert_allclose(together.predictions[:, member], alone.predictions[:, 0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_member_is_bit_identical_whoever_trains_beside_it_and_wherever_it_stands(batch_size):
+    seeds_10_to_13 = trained(line_data(), members=4, seed_offset=10, batch_size=batch_size)
+    seeds_12_to_15 = trained(line_data(), members=4, seed_offset=12, batch_size=batch_size)
+    assert np.array_equal(seeds_10_to_13.predictions[:, 2:], seeds_12_to_15.predictions[:, :2])
+
+
+def with_parameters_of_member_1(monkeypatch, change) -> None:
+    """Let `change(parameter)` spoil the initial parameters of the second member, in place."""
+    initialize = models.initialize
+
+    def changed(*arguments):
+        parameters = initialize(*arguments)
+        for parameter in parameters:
+            change(parameter[1])
+        return parameters
+
+    monkeypatch.setattr(models, "initialize", changed)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
+def test_member_is_bit_identical_when_its_neighbour_is_another(monkeypatch, model, batch_size):
+    data = line_data() if model is MLP else image_data()
+    before = trained(data, model, batch_size=batch_size)
+    with_parameters_of_member_1(monkeypatch, lambda parameter: parameter.mul_(-0.7).add_(0.1))
+    after = trained(data, model, batch_size=batch_size)
+    assert not np.allclose(after.predictions[:, 1], before.predictions[:, 1])
+    assert np.array_equal(after.predictions[:, [0, 2]], before.predictions[:, [0, 2]])
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_same_seeds_give_the_same_bits(batch_size):
+    data = image_data()
+    one, two = (trained(data, CNN, batch_size=batch_size, optimizer="adam") for _ in range(2))
+    assert np.array_equal(one.predictions, two.predictions)
+    assert np.array_equal(one.score("loss_test"), two.score("loss_test"))
+
+
+def test_members_differ_from_each_other():
+    predictions = trained(line_data()).predictions
+    assert all(not np.allclose(predictions[:, a], predictions[:, b]) for a, b in itertools.combinations(range(3), 2))
+
+
+def test_training_does_not_depend_on_the_global_generator():
+    torch.manual_seed(1)
+    one = trained(line_data(), batch_size=7)
+    torch.manual_seed(2)
+    two = trained(line_data(), batch_size=7)
+    assert np.array_equal(one.predictions, two.predictions)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("poison", [np.nan, np.inf, 1e30])
+def test_broken_member_leaves_the_others_untouched_bit_for_bit(monkeypatch, optimizer, poison):
+    healthy = trained(image_data(), CNN, optimizer=optimizer)
+    with_parameters_of_member_1(monkeypatch, lambda parameter: parameter.fill_(poison))
+    sick = trained(image_data(), CNN, optimizer=optimizer)
+    assert not np.array_equal(sick.predictions[:, 1], healthy.predictions[:, 1])
+    for member in (0, 2):
+        assert np.array_equal(sick.predictions[:, member], healthy.predictions[:, member])
+        assert np.array_equal(sick.score("loss_train")[:, member], healthy.score("loss_train")[:, member])
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_gradient_of_the_summed_loss_is_each_member_its_own(loss):
+    data = {name: torch.from_numpy(values) for name, values in image_data().items()}
+    network = models.build("mlp", (1, 4, 4), 3, "tanh", widths=[6])
+    parameters = [p.requires_grad_() for p in models.initialize(network.weights, "scaled", 0.1, range(3))]
+    losses = member_losses(network.forward(parameters, data["x_train"]), data["y_train"], loss)
+    summed = torch.autograd.grad(losses.sum(), parameters, retain_graph=True)
+    for member in range(3):
+        for own, together in zip(
+            torch.autograd.grad(losses[member], parameters, retain_graph=True), summed, strict=True
+        ):
+            torch.testing.assert_close(own[member], together[member])
+            assert own[[other for other in range(3) if other != member]].abs().sum() == 0
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+def test_recording_does_not_disturb_training():
+    often, seldom = (trained(line_data(), per_decade=count, steps=100, batch_size=7) for count in (50, 2))
+    common = sorted(set(often.steps) & set(seldom.steps))
+    assert len(often.steps) > 2 * len(seldom.steps)
+    assert common[-1] == 100
+    for step in common:
+        at = often.steps.index(step), seldom.steps.index(step)
+        assert np.array_equal(often.predictions[at[0]], seldom.predictions[at[1]])
+
+
+def test_longer_training_begins_with_the_shorter_one():
+    short, long = (trained(line_data(), steps=steps, batch_size=7) for steps in (20, 60))
+    assert long.steps[: short.records] == short.steps
+    assert np.array_equal(long.predictions[: short.records], short.predictions)
+
+
+# A smooth activation: dead units give equal outputs for many samples, whose largest is a matter of rounding.
+@pytest.mark.parametrize("model", [MLP, CNN | {"activation": "silu"}], ids=["mlp", "cnn"])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_scores_equal_their_direct_computation_from_the_predictions(loss, model):
+    data = image_data(samples=1100)  # more than one block of recording
+    for split in ("train", "test"):
+        sink = trained(data, model, loss=loss, split=split, steps=5)
+        prediction, target = sink.predictions.astype(np.float64), data[f"y_{split}"]
+        assert prediction.shape == (sink.records, 3, *target.shape)
+        if loss == "mse":
+            expected = ((prediction - target) ** 2).mean(axis=(2, 3))
+        else:
+            expected = -np.log((prediction * target).sum(axis=3)).mean(axis=2)
+        np.testing.assert_allclose(sink.score(f"loss_{split}"), expected, rtol=1e-4)
+        accuracy = (prediction.argmax(axis=3) == target.argmax(axis=1)).mean(axis=2)
+        np.testing.assert_allclose(sink.score(f"accuracy_{split}"), accuracy, atol=1e-6)
+
+
+def test_scores_are_of_both_parts_with_accuracy_for_classes_only():
+    assert set(trained(line_data()).rows[0][2]) == {"loss_train", "loss_test"}
+    assert set(trained(image_data()).rows[0][2]) == {"loss_train", "loss_test", "accuracy_train", "accuracy_test"}
+    without_test = line_data() | {"x_test": np.empty((0, 1), np.float32), "y_test": np.empty((0, 1), np.float32)}
+    assert set(trained(without_test).rows[0][2]) == {"loss_train"}
+
+
+def test_under_cross_entropy_predictions_are_probabilities():
+    predictions = trained(image_data(), loss="cross_entropy").predictions
+    assert (predictions >= 0).all()
+    np.testing.assert_allclose(predictions.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_progress_hears_of_every_record():
+    heard = []
+    data, sink = line_data(), Records()
+    options = config.plain(config.Training(device="cpu", steps=30, members=2))
+    train(MLP, data, sink, **options, per_decade=10, split="train", progress=lambda *said: heard.append(said))
+    assert [step for step, _ in heard] == sink.steps == record_steps(30, 10)
+    assert np.array_equal(np.stack([loss for _, loss in heard]), sink.score("loss_train"))
+
+
+# --- mini-batches -----------------------------------------------------------------------------------------------------
+
+
+@given(
+    samples=st.integers(2, 40),
+    batch_size=st.integers(1, 40),
+    seeds=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True),
+)
+@settings(deadline=None)
+def test_batches_of_an_epoch_draw_without_replacement(samples, batch_size, seeds):
+    x = torch.arange(samples)[:, None]
+    batches = Batches(x, -x, batch_size, seeds)
+    if batch_size >= samples:
+        assert batches.at(3)[0] is x
+        return
+    per_epoch = samples // batch_size
+    for epoch in range(3):
+        drawn = [batches.at(epoch * per_epoch + batch) for batch in range(per_epoch)]
+        assert all(x_batch.shape == (len(seeds), batch_size, 1) for x_batch, _ in drawn)
+        assert all(torch.equal(x_batch, -y_batch) for x_batch, y_batch in drawn)
+        for member in range(len(seeds)):
+            seen = torch.cat([x_batch[member, :, 0] for x_batch, _ in drawn]).tolist()
+            assert len(set(seen)) == len(seen) == per_epoch * batch_size
+            assert set(seen) <= set(range(samples))
+
+
+def test_epoch_whose_batches_divide_the_samples_is_a_permutation_new_in_each_epoch_and_member():
+    x = torch.arange(60)[:, None]
+    batches = Batches(x, x, 6, [0, 1, 2])
+    orders = {}
+    for epoch in range(4):
+        drawn = torch.cat([batches.at(10 * epoch + batch)[0] for batch in range(10)], dim=1)[..., 0]
+        for member, order in enumerate(drawn.tolist()):
+            assert sorted(order) == list(range(60))
+            orders[epoch, member] = order
+    assert all(orders[a] != orders[b] for a, b in itertools.combinations(orders, 2))
+
+
+def test_batch_follows_from_its_step_alone_so_that_nothing_is_kept_to_resume():
+    x = torch.arange(50)[:, None]
+    in_turn, jumping = (Batches(x, x, 8, [3, 4]) for _ in range(2))
+    expected = [in_turn.at(step)[0] for step in range(30)]
+    for step in (29, 3, 17, 4):
+        assert torch.equal(jumping.at(step)[0], expected[step])
+
+
+# --- schedule ---------------------------------------------------------------------------------------------------------
+
+
+@given(steps=st.integers(1, 300_000), more=st.integers(0, 300_000), per_decade=st.integers(1, 90))
+@settings(deadline=None)
+def test_schedule_starts_at_zero_rises_ends_in_time_and_a_shorter_one_is_its_beginning(steps, more, per_decade):
+    short, long = record_steps(steps, per_decade), record_steps(steps + more, per_decade)
+    assert short[:2] == [0, 1]
+    assert all(a < b for a, b in itertools.pairwise(short))
+    assert short[-1] <= steps
+    assert all(type(step) is int for step in short)
+    assert long[: len(short)] == short
+    assert all(step > steps for step in long[len(short) :])
+
+
+@given(steps=st.integers(10, 300_000), per_decade=st.integers(1, 90))
+@settings(deadline=None)
+def test_schedule_is_log_spaced_with_as_many_steps_per_decade_as_asked_for(steps, per_decade):
+    schedule = np.asarray(record_steps(steps, per_decade)[1:])
+    # No gap is wider than one spacing after rounding: to integers up to 10, then to two digits, 5% on either side.
+    ratio = 10 ** (1 / per_decade)
+    widest = np.maximum(schedule[:-1] * ratio * 1.05**2, (schedule[:-1] + 0.5) * ratio + 0.5)
+    assert (schedule[1:] <= widest + 1e-9).all()
+    whole = [((schedule >= 10**e) & (schedule < 10 ** (e + 1))).sum() for e in range(int(np.log10(steps)))]
+    assert all(count <= per_decade + 1 for count in whole)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000, 100_000])
+def test_round_number_of_steps_is_the_last_record_at_50_per_decade(steps):
+    assert record_steps(steps, 50)[-1] == steps
