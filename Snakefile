@@ -11,10 +11,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from fpkit.config import ConfigError, read_yaml
 
+# Snakemake's own reader, below, does not say which line is broken.
 try:
-    read_yaml(
-        "config.yaml"
-    )  # Snakemake's own reader, below, does not say which line is broken.
+    read_yaml("config.yaml")
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -28,6 +27,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/spectra.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule figures:
@@ -35,4 +35,12 @@ rule figures:
     default_target: True
     input:
         FIGURE_FILES,
+        "results/claims.csv",
+
+
+rule report_inputs:
+    """All that the report shows: `snakemake --report results/report.html report_inputs`, then."""
+    input:
+        FIGURE_FILES,
+        REPORT_FILES,
         "results/claims.csv",

@@ -202,8 +202,10 @@ def _residual_cnn(features, outputs, activation, channels: int, blocks: int, ker
 
 def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], outputs: int, options: dict) -> Network:
     """A user's module, `make(features, outputs, **options) -> torch.nn.Module`, run on all members by vmap."""
-    names = [name for name, _ in make(features, outputs, **options).named_parameters()]
-    skeleton = make(features, outputs, **options).to("meta")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # what is no parameter is the same for all members
+        skeleton = make(features, outputs, **options)
+    names, buffers = [name for name, _ in skeleton.named_parameters()], dict(skeleton.named_buffers())
 
     def initialize_own(seeds: Sequence[int]) -> list[Tensor]:
         members = []
@@ -214,8 +216,10 @@ def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], output
         return [torch.stack(stack) for stack in zip(*members, strict=True)]
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+        held = {name: buffer.to(x.device) for name, buffer in buffers.items()}
+
         def one(member: Sequence[Tensor], samples: Tensor) -> Tensor:
-            return torch.func.functional_call(skeleton, dict(zip(names, member, strict=True)), (samples,))
+            return torch.func.functional_call(skeleton, held | dict(zip(names, member, strict=True)), (samples,))
 
         shared = x.dim() == len(features) + 1
         return torch.func.vmap(one, in_dims=(0, None if shared else 0))(list(parameters), x)

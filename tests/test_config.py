@@ -94,12 +94,14 @@ MISTAKES = {
     "missing in a union": ("datasets/waves/frequencies", ..., r"datasets\.waves\.frequencies: is missing"),
     "literal": ("experiments/one/model/activation", "rleu", r"experiments\.one\.model\.activation: .*'relu'\?"),
     "number for a literal": ("experiments/two/model/kernel", 4, r"experiments\.two\.model\.kernel: unknown 4"),
-    "union kind": ("experiments/one/model/kind", "mpl", r"experiments\.one\.model\.kind: .*'mlp'\? \(.*mlp, cnn\)"),
+    "union kind": ("experiments/one/model/kind", "mpl", r"experiments\.one\.model\.kind: .*'mlp'\? \(.*:name, mlp, residual_mlp, cnn, res"),
     "union kind missing": ("datasets/digits/kind", ..., r"datasets\.digits\.kind: is missing"),
     "type": ("experiments/one/training/steps", "many", r"experiments\.one\.training\.steps: .*'many'"),
     "type in a list": ("datasets/waves/frequencies", [1, "x"], r"datasets\.waves\.frequencies\.1: .*'x'"),
-    "mapping wanted": ("experiments/one/model", "mlp", r"experiments\.one\.model: .*'mlp'"),
-    "nothing where a mapping is wanted": ("datasets/waves", None, r"datasets\.waves: .*None"),
+    "mapping wanted": ("experiments/one/model", "mlp", r"experiments\.one\.model\.kind: is missing; say which kind"),
+    "number where a mapping is wanted": ("datasets/waves", 3, r"datasets\.waves\.kind: is missing; say which kind"),
+    "list where a mapping is wanted": ("experiments/one/training", [], r"experiments\.one\.training: .*\[\]"),
+    "left out by null": ("datasets/waves", None, r"experiments\.one\.dataset: unknown dataset 'waves'"),
     "range": ("experiments/one/training/learning_rate", -1, r"experiments\.one\.training\.learning_rate: .*-1"),
     "not finite": ("experiments/one/training/learning_rate", float("inf"), r"\.learning_rate: .*finite"),
     "fraction": ("experiments/one/decomposition/fft", {"threshold": 1.5}, r"fft\.threshold: .*1\.5"),
@@ -412,7 +414,7 @@ def test_variant_of_a_sweep_equals_the_same_thing_written_out():
 def test_every_variant_takes_the_measures_that_claims_and_figures_want_of_it():
     """A figure is made of all variants of its experiment: one that drops the measure has to be refused."""
     raw = changed("figures/lines", {"kind": "filtering", "experiment": "two"})
-    raw["experiments"]["two"]["sweep"] = {"decomposition.filtering": {"with": {}, "without": None}}
+    raw["experiments"]["two"]["sweep"] = {"decomposition": {"with": {}, "without": {"filtering": None}}}
     assert any("filtering" in line for line in problems(raw))
 
 

@@ -155,7 +155,7 @@ def test_fft_follows_no_zero_frequency_however_high_the_mean(stored):
 def test_fft_of_several_outputs_takes_the_norm_over_them(stored):
     dataset = waves()
     y = dataset["y_train"].to_numpy()
-    both = dataset.drop_vars(["y_train", "y_test"]).assign(
+    both = dataset.drop_vars(["y_train", "y_test", "clean_train"]).assign(
         y_train=(("sample_train", "output"), np.hstack([3 * y, 4 * y]))
     )
     h = np.stack([np.hstack([3 * y, 0 * y])] * 2)[:, None]

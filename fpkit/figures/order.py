@@ -21,7 +21,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     grid = {"width_ratios": [1.6, 1]}
     figure, (passages, order) = plt.subplots(
-        1, 2, figsize=(width, 0.07 * width * (len(spectra) + 3)), gridspec_kw=grid, sharey=True
+        1, 2, figsize=(width, 0.045 * width * (len(spectra) + 4)), gridspec_kw=grid, sharey=True
     )
     _passages(passages, spectra)
     style.order_rows(order, spectra)

@@ -182,7 +182,7 @@ def order_rows(axes: Axes, spectra: Sequence[xr.Dataset]) -> None:
         name = statistic.__name__.split("_")[0]
         intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
     axes.axvline(0, color=TARGET, linewidth=0.5)
-    axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
+    axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
     axes.set_yticks(rows, short_titles(spectra))
 
 

@@ -11,6 +11,9 @@ FIGURE_FILES = [
     *expand("results/figures/{figure}.gif", figure=ANIMATIONS),
 ]
 
+# Of each kind: its category in the report, what it states, what to look at.
+CAPTIONS = read_yaml(f"{workflow.basedir}/workflow/report/captions.yaml")
+
 
 def figure_inputs(wildcards):
     figure = CONFIG.figures[wildcards.figure]
@@ -29,6 +32,10 @@ def figure_params(wildcards):
     return fpconfig.plain(CONFIG.figures[wildcards.figure])
 
 
+def figure_category(wildcards):
+    return CAPTIONS[CONFIG.figures[wildcards.figure].kind]["category"]
+
+
 def figure_code(wildcards):
     return code_of("plot.py", f"fpkit.figures.{CONFIG.figures[wildcards.figure].kind}")
 
@@ -38,7 +45,14 @@ rule plot:
     input:
         figure_inputs,
     output:
-        expand("results/figures/{{figure}}.{format}", format=FORMATS),
+        report(
+            "results/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category=figure_category,
+            labels={"shows": "{figure}"},
+        ),
+        "results/figures/{figure}.pdf",
+        "results/figures/{figure}.png",
     log:
         "results/logs/figures/{figure}.log",
     benchmark:
