@@ -73,14 +73,14 @@ def signal(spectra: xr.Dataset) -> xr.DataArray:
 
 def signal_before_best(spectra: xr.Dataset) -> xr.DataArray:
     """Fraction of the clean target's frequencies that are captured by the best step, per member (member,)."""
-    passage = spectra["first_passage"].where(spectra["followed"] & signal(spectra), drop=True)
-    return (passage <= best_step(spectra)).mean("frequency")
+    captured = spectra["first_passage"] <= best_step(spectra)
+    return captured.where(spectra["followed"] & signal(spectra)).mean("frequency")
 
 
 def noise_after_best(spectra: xr.Dataset) -> xr.DataArray:
     """Fraction of the other followed frequencies that are not captured by the best step, per member (member,)."""
-    passage = spectra["first_passage"].where(spectra["followed"] & ~signal(spectra), drop=True)
-    return 1 - (passage <= best_step(spectra)).mean("frequency")
+    captured = spectra["first_passage"] <= best_step(spectra)
+    return 1 - captured.where(spectra["followed"] & ~signal(spectra)).mean("frequency")
 
 
 def overfitting(spectra: xr.Dataset) -> xr.DataArray:

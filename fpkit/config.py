@@ -43,6 +43,17 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Null = Literal["white_noise", "shuffled_labels"]
 
 
+def _findable(path: str) -> str:
+    try:
+        parts.source_file(path)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return path
+
+
+OwnPart = Annotated[str, AfterValidator(_findable)]
+
+
 def _one_of(*names: str):
     """A name from the package, or the path `package.module:name` of a part of the user's own."""
 
@@ -51,11 +62,7 @@ def _one_of(*names: str):
             return value
         if not parts.is_own(value):
             raise PydanticCustomError("unknown_part", "unknown", {"allowed": [*names, "package.module:name"]})
-        try:
-            parts.source_file(value)
-        except UserError as error:
-            raise ValueError(str(error)) from error
-        return value
+        return _findable(value)
 
     schema = {"anyOf": [{"enum": list(names)}, {"pattern": parts.PATTERN}]}
     return Annotated[str, AfterValidator(check), Field(json_schema_extra=schema)]
@@ -216,7 +223,7 @@ class Photograph(Entry):
 class OwnDataset(Entry):
     """A data set of one's own: a function (**options) -> xarray.Dataset of the dataset contract."""
 
-    kind: str
+    kind: OwnPart
     """`package.module:function`."""
     options: dict[str, Any] = {}
 
@@ -291,7 +298,7 @@ class ResidualCnn(Network):
 class OwnModel(Entry):
     """A model of one's own: a function (features, outputs, **options) -> torch.nn.Module."""
 
-    kind: str
+    kind: OwnPart
     """`package.module:function`."""
     options: dict[str, Any] = {}
 
@@ -473,6 +480,8 @@ STATISTIC_MEASURES = {
     "rate_slope": ("ntk",),
 }
 Statistic = Literal[tuple(STATISTIC_MEASURES)]
+# Measures and statistics of which there is no control.
+UNCONTROLLED = ("fft", "walsh", "radial", "ntk", "overfitting", "test_accuracy")
 
 
 class Bound(Entry):
@@ -824,9 +833,10 @@ def _measure_problems(config: Config) -> list[str]:
         measures = STATISTIC_MEASURES[claim.statistic]
         if claim.measure not in measures:
             problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
-        if claim.control and claim.measure == "fft":
+        without = [part for part in (claim.measure, claim.statistic) if part in UNCONTROLLED]
+        if claim.control and without:
             problems.append(
-                f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out"
+                f"claims.{name}.control: {without[0]} computes no control; use projection or filtering, or leave it out"
             )
     wants = [(f"claims.{name}", claim.experiment, (claim.measure,)) for name, claim in config.claims.items()]
     for name, figure in config.figures.items():
@@ -924,7 +934,8 @@ def _child(node: dict, part: Any) -> dict | None:
 
 
 def _tag(node: dict) -> str | None:
-    return node.get("properties", {}).get("kind", {}).get("const")
+    kind = node.get("properties", {}).get("kind", {})
+    return kind.get("const", "own" if kind and "enum" not in kind else None)
 
 
 def _keys(schema: dict, node: dict) -> list[str]:

@@ -19,24 +19,28 @@ PATTERN = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 
 def is_own(name: str) -> bool:
     """Whether `name` is a dotted path, and not the name of something in the package."""
-    return re.match(PATTERN, name) is not None
+    return re.fullmatch(PATTERN, name) is not None
 
 
 def source_file(path: str) -> Path:
     """The file that defines `package.module:name`.
 
     Raises:
-        UserError: no such module, or it defines no such name.
+        UserError: no such module, no Python in it, or it defines no such name.
     """
     module, _, name = path.partition(":")
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # the packages above it are imported, and may fail in any way
         spec = None
     if spec is None or spec.origin is None:
         raise UserError(f"cannot find module {module!r}; put it beside the Snakefile, or install it")
     file = Path(spec.origin)
-    if file.suffix == ".py" and name not in _names(file):
+    try:
+        missing = file.suffix == ".py" and name not in _names(file)
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{file} is no Python: {error}") from error
+    if missing:
         raise UserError(f"{file} defines no {name!r}")
     return file
 
@@ -51,7 +55,8 @@ def load(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as error:  # the user's module may fail in any way
-        raise UserError(f"cannot import {path!r}: {type(error).__name__}: {error}") from error
+        why = " ".join(f"{type(error).__name__}: {error}".split())  # in one line
+        raise UserError(f"cannot import {path!r}: {why}") from error
 
 
 def _names(file: Path) -> set[str]:

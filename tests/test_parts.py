@@ -87,9 +87,10 @@ def test_module_that_is_not_there_is_told_with_the_remedy(mine, module):
         parts.source_file(f"{module}:function")
 
 
-def test_broken_parent_package_is_told_as_a_module_that_cannot_be_found(mine):
+@pytest.mark.parametrize("text", ["import nowhere_to_be_found\n", "1 / 0\n", "def broken(:\n"])
+def test_broken_parent_package_is_told_as_a_module_that_cannot_be_found(mine, text):
     """Looking for a module imports the packages above it."""
-    (mine / "__init__.py").write_text("import nowhere_to_be_found\n")
+    (mine / "__init__.py").write_text(text)
     with pytest.raises(UserError, match="cannot find module"):
         parts.source_file("mine_parts.shapes:function")
 
