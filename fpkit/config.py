@@ -12,6 +12,7 @@ import difflib
 import itertools
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -943,5 +944,10 @@ def _keys(schema: dict, node: dict) -> list[str]:
     return list(dict.fromkeys(key for option in _options(schema, node) for key in option.get("properties", {})))
 
 
-if __name__ == "__main__":
-    print(json_schema(), end="")
+if __name__ == "__main__":  # the schema; or, of files named, the line that is broken
+    try:
+        for path in sys.argv[1:]:
+            read_yaml(path)
+        print(json_schema() if len(sys.argv) == 1 else "well-formed\n", end="")
+    except ConfigError as error:
+        sys.exit(str(error))

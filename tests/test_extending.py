@@ -130,7 +130,7 @@ def test_options_in_the_configuration_plan_their_dependents(extended):
     ("old", "new", "message"),
     [
         ("mypkg.bumps:sawtooth", "mypkg.bumps:sawtoth", r"^datasets\.saw\.kind: .*bumps\.py defines no 'sawtoth'$"),
-        ("mypkg.bumps:rprop", "mypkg.bump:rprop", r"^experiments\.mine\.training\.optimizer: cannot find module 'mypkg\.b"),
+        ("mypkg.bumps:rprop", "mypkg.bump:rprop", r"^experiments\.mine\.training\.optimizer: cannot find module"),
         ("mypkg.bumps:two_towers", "mypkg.bumps:towers", r"^experiments\.towers\.model\.kind: .* defines no 'towers'$"),
     ],
 )  # fmt: skip

@@ -21,6 +21,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.34 * width * len(spectra)), squeeze=False)
     for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
         _losses(row[0], variant)
         row[0].set_title(f"{style.variant_title(variant)}, {style.members_note(variant)}", loc="left")
         if "clean_amplitude" in variant:

@@ -58,8 +58,8 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
         fractions, accuracies = zip(*sorted(points, key=lambda point: point[0]), strict=True)
         line, label = ("o-", f"all {bits} bits, {activation}") if bits == full else ("^:", f"{bits} bits, {activation}")
         style.intervals(
-            axes, fractions, accuracies, horizontal=False, fmt=line, color=COLORS[activation], label=label,
-            alpha=1 if bits == full else 0.4 + 0.15 * bits,
+            axes, fractions, accuracies, horizontal=False, fmt=line, label=label,
+            color=COLORS.get(activation, style.TARGET), alpha=1 if bits == full else min(0.4 + 0.15 * bits, 0.9),
         )  # fmt: skip
     axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
     axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="fraction of all inputs used for training", ylabel="test accuracy")
@@ -71,7 +71,7 @@ def _images(axes: Axes, images: list[xr.Dataset]) -> None:
     style.intervals(axes, rows, [test_accuracy(style.kept(v)) for v in images], fmt="o", color=style.LOW)
     axes.axvline(1 / CLASSES, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
     axes.set_yticks(rows, [style.variant_title(variant) for variant in images])
-    axes.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel="test accuracy")
+    axes.set(xlim=(0, 1.02), ylim=(max(len(rows), 1) - 0.5, -0.5), xlabel="test accuracy")
     axes.legend(loc="lower right")
 
 
@@ -88,11 +88,12 @@ def _degrees(axes: Axes, parity: list[xr.Dataset]) -> None:
         energy = style.kept(variant)["energy"].isel(step=-1)
         values = [energy.sel(degree=k) for k in degree]
         style.intervals(
-            axes, degree + 0.2 * (index - 0.5), values, horizontal=False, fmt="o", color=COLORS[activation],
-            label=f"{activation}, trained on {_of(variant)[3]:.0%}",
+            axes, degree + 0.2 * (index - 0.5), values, horizontal=False, fmt="o",
+            color=COLORS.get(activation, style.TARGET), label=f"{activation}, trained on {_of(variant)[3]:.0%}",
         )  # fmt: skip
     axes.set(xlabel="Walsh degree (bits that interact)", ylabel="energy, on all points")
-    axes.legend(loc="upper left")
+    if shown:
+        axes.legend(loc="upper left")
 
 
 def _along(axes: Axes, images: list[xr.Dataset]) -> None:

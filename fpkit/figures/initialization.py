@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -25,7 +27,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     for variant in spectra:
         model = style.recipe(variant)["model"]
         by_activation.setdefault(model["activation"], []).append((model["std"], variant))
-    for color, (activation, variants) in zip(COLORS, by_activation.items(), strict=False):
+    for color, (activation, variants) in zip(cycle(COLORS), by_activation.items(), strict=False):
         scales, members = zip(*sorted(variants, key=lambda pair: pair[0]), strict=True)
         for axes, statistic in zip(panels, (first_order, hold_order), strict=False):
             values = [statistic(style.kept(variant)) for variant in members]

@@ -22,6 +22,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         len(spectra), snapshots + 2, figsize=(width, 0.21 * width * len(spectra)), squeeze=False, gridspec_kw=grid
     )
     for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
         shades = {"cmap": "gray", "vmin": float(variant["target"].min()), "vmax": float(variant["target"].max())}
         for ax, step in zip(row, variant["snapshot"].to_numpy(), strict=False):
             ax.imshow(variant["snapshot_output"].sel(snapshot=step), **shades)

@@ -31,9 +31,11 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     style.panel(speed, "b", "Steps until all frequencies are captured")
     if others:
         rows = parts[1].subplots()
-        style.order_rows(rows, others)
+        titles = [f"{style.recipe(v)['model']['kind'].replace('_', ' ')}, {style.variant_title(v)}" for v in others]
+        style.order_rows(rows, others, titles)
         rows.legend(loc="lower left", title="passage")
         style.panel(rows, "c", "Other architectures")
+    style.diverged_note(figure, spectra)
     return figure
 
 
@@ -53,9 +55,14 @@ def _steps_to_capture(spectra: xr.Dataset) -> float:
 
 
 def _map(axes: Axes, spectra: list[xr.Dataset], number, norm, label: str) -> None:
-    sizes = {_size(variant): number(variant) for variant in spectra}
+    sizes = {_size(v): np.nan if v["diverged"].all() else number(v) for v in spectra}
+    if not sizes:
+        axes.set_axis_off()
+        return
     depths, widths = (sorted({size[axis] for size in sizes}) for axis in (0, 1))
     table = np.array([[sizes.get((depth, width), np.nan) for width in widths] for depth in depths])
+    if np.isnan(table).all():
+        norm.vmin, norm.vmax = 1, 10
     mesh = axes.imshow(table, norm=norm, aspect="auto", origin="lower")
     for (row, column), value in np.ndenumerate(table):
         shown = "\N{MULTIPLICATION SIGN}" if np.isnan(value) else f"{value:.2f}" if value <= 1 else f"{value:.0f}"

@@ -164,7 +164,7 @@ def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
 
 def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal: bool = True, **marker) -> None:
     """Median over members with its 95% bootstrap interval for each of `values` (member,), at `positions`."""
-    middle, low, high = np.array([median_interval(value.to_numpy()) for value in values]).T
+    middle, low, high = np.array([median_interval(value.to_numpy()) for value in values]).reshape(-1, 3).T
     low, high = np.where(np.isfinite(low), low, middle), np.where(np.isfinite(high), high, middle)
     errors = np.array([middle - low, high - middle])
     options = {"markersize": 4, "elinewidth": 1, **marker}
@@ -174,7 +174,7 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
         axes.errorbar(positions, middle, yerr=errors, **options)
 
 
-def order_rows(axes: Axes, spectra: Sequence[xr.Dataset]) -> None:
+def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
     """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals."""
     rows = np.arange(len(spectra))
     for statistic, color, marker, shift in ((first_order, LOW, "o", -0.15), (hold_order, HIGH, "s", 0.15)):
@@ -183,7 +183,7 @@ def order_rows(axes: Axes, spectra: Sequence[xr.Dataset]) -> None:
         intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
     axes.axvline(0, color=TARGET, linewidth=0.5)
     axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
-    axes.set_yticks(rows, short_titles(spectra))
+    axes.set_yticks(rows, titles or short_titles(spectra))
 
 
 def diverged_note(figure: Figure, spectra: Sequence[xr.Dataset]) -> None:

@@ -22,10 +22,13 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     columns = len(spectra)
     figure, axes = plt.subplots(2, columns, figsize=(width, 0.62 * width if columns > 1 else width), squeeze=False)
     for column, variant in enumerate(spectra):
+        if style.all_diverged(axes[:, column], variant):
+            continue
         shown = style.kept(variant)
         _against(axes[0, column], shown)
         _by_frequency(axes[1, column], shown)
-        axes[0, column].set_title(f"{style.short_titles(spectra)[column]} ({style.members_note(variant)})", loc="left")
+        title = f"{style.short_titles(spectra)[column]}\n{style.members_note(variant)}"
+        axes[0, column].set_title(title, loc="left")
     style.diverged_note(figure, spectra)
     return figure
 

@@ -7,6 +7,7 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
+from fpkit.predictions import diverged
 from fpkit.spectra.common import finish, norm, outputs_of, target_of, telling_steps, with_convergence
 
 
@@ -66,8 +67,10 @@ def decompose(
             **measured,
         }
     )
-    median = outputs.median("member").astype(np.float32).assign_attrs(long_name="median output over members", units="1")
-    spectra["output_median"] = median
+    bad = diverged(predictions)
+    kept = outputs.isel(member=np.flatnonzero(~bad | bad.all()))  # of nobody the median is NaN
+    median = kept.median("member", skipna=False).astype(np.float32)
+    spectra["output_median"] = median.assign_attrs(long_name="median output over members", units="1")
     if f"clean_{split}" in dataset:
         clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)
         amplitude = abs(_coefficients(clean, grid))
