@@ -283,7 +283,7 @@ def test_all_problems_are_listed_one_per_line(project):
 
 
 def test_broken_yaml_is_one_line_with_file_and_line_number(project):
-    project.edit("config.yaml", "    kind: sines\n", "    kind: [sines\n")
+    project.edit("config.yaml", "  sines:\n    kind: sines\n", "  sines:\n    kind: [sines\n")
     number = (project / "config.yaml").read_text().splitlines().index("    kind: [sines") + 1
     (line,) = problems(project, SMOKE)
     file, at, what = re.fullmatch(r"(\S+), line (\d+): (broken YAML: .*)", line).groups()

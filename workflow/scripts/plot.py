@@ -12,7 +12,7 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
 
     figure = snakemake.params.figure
     if figure["kind"] == "claims":
-        shown = pd.read_csv(snakemake.input[0], keep_default_na=False, na_values=["nan"])
+        shown = pd.read_csv(snakemake.input[0])
     else:
         shown = [xr.load_dataset(path, engine="h5netcdf") for path in snakemake.input]
     with style.context(**figure["style"]):
