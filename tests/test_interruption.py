@@ -25,7 +25,8 @@ from fpkit.training import checkpoint, trainer
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
 TRAINING = {
-    "batch_size": 10, "device": "cpu", "learning_rate": 0.003, "loss": "mse", "members": 3, "momentum": 0.0, "nesterov": False,
+    "batch_size": 10, "device": "cpu", "learning_rate": 0.003, "loss": "mse", "members": 3,
+    "momentum": 0.0, "nesterov": False,
     "optimizer": "adam", "seed_offset": 1000, "steps": 400, "threads": 1,
 }  # fmt: skip
 RECORD = {"per_decade": 20, "split": "train"}
