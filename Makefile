@@ -2,11 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: figures test lint clean
+.PHONY: figures report test lint clean
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
 	$(BIN)/snakemake --cores all figures
+
+# One self-contained page: figures with captions, claims, configuration, run times.
+report: .venv/installed
+	$(BIN)/snakemake --cores all report_inputs
+	$(BIN)/snakemake --report results/report.html --report-stylesheet workflow/report/style.css report_inputs
 
 test: .venv/installed
 	$(BIN)/python -m pytest

@@ -3,10 +3,10 @@
 import os
 import sys
 
-# The package beside this file, in the workflow and in its jobs, also where another one is installed.
-sys.path.insert(0, str(workflow.basedir))
+# The package beside this file, and the user's own parts in the working directory: in the workflow and in its jobs.
+sys.path[:0] = [str(workflow.basedir), os.getcwd()]
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(workflow.basedir), os.environ.get("PYTHONPATH")])
+    filter(None, [str(workflow.basedir), os.getcwd(), os.environ.get("PYTHONPATH")])
 )
 
 from fpkit.config import ConfigError, read_yaml
@@ -27,6 +27,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/spectra.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule figures:
@@ -34,4 +35,12 @@ rule figures:
     default_target: True
     input:
         FIGURE_FILES,
+        "results/claims.csv",
+
+
+rule report_inputs:
+    """All that the report shows: `snakemake --report results/report.html report_inputs`, then."""
+    input:
+        FIGURE_FILES,
+        REPORT_FILES,
         "results/claims.csv",

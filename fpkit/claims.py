@@ -20,6 +20,8 @@ COLUMNS = (
 RESAMPLES = 9999
 # A filter width says something where both parts of the target carry at least this share of its energy.
 LEAST_SHARE = 0.1
+# A frequency belongs to the clean target from this fraction of its largest amplitude on.
+SIGNAL_HEIGHT = 0.1
 
 
 def first_order(spectra: xr.Dataset) -> xr.DataArray:
@@ -58,9 +60,57 @@ def low_advantage(spectra: xr.Dataset) -> xr.DataArray:
     return ratio.integrate("step") / float(ratio["step"][-1] - ratio["step"][0])
 
 
+def best_step(spectra: xr.Dataset) -> xr.DataArray:
+    """The recorded step with the lowest validation loss (member,): where early stopping would stop."""
+    return spectra["step"].isel(step=spectra["loss_validation"].argmin("step")).drop_vars("step")
+
+
+def signal(spectra: xr.Dataset) -> xr.DataArray:
+    """The frequencies (frequency) that the target has without its noise."""
+    amplitude = np.sqrt((spectra["clean_amplitude"] ** 2).sum("output"))
+    return amplitude >= SIGNAL_HEIGHT * amplitude.where(amplitude["frequency"] > 0).max()
+
+
+def signal_before_best(spectra: xr.Dataset) -> xr.DataArray:
+    """Fraction of the clean target's frequencies that are captured by the best step, per member (member,)."""
+    captured = spectra["first_passage"] <= best_step(spectra)
+    return captured.where(spectra["followed"] & signal(spectra)).mean("frequency")
+
+
+def noise_after_best(spectra: xr.Dataset) -> xr.DataArray:
+    """Fraction of the other followed frequencies that are not captured by the best step, per member (member,)."""
+    captured = spectra["first_passage"] <= best_step(spectra)
+    return 1 - captured.where(spectra["followed"] & ~signal(spectra)).mean("frequency")
+
+
+def overfitting(spectra: xr.Dataset) -> xr.DataArray:
+    """Final test loss over that of the best step, per member (member,): what early stopping saves."""
+    best = spectra["loss_test"].isel(step=spectra["loss_validation"].argmin("step"))
+    return spectra["loss_test"].isel(step=-1).drop_vars("step") / best.drop_vars("step")
+
+
+def test_accuracy(spectra: xr.Dataset) -> xr.DataArray:
+    """Fraction of the test samples that are classified correctly at the end, per member (member,)."""
+    return spectra["accuracy_test"].isel(step=-1).drop_vars("step")
+
+
+def rate_correlation(spectra: xr.Dataset) -> xr.DataArray:
+    """Spearman's rank correlation of predicted and measured decay rates over frequencies, per member (member,)."""
+    return _over_rates(spectra, lambda predicted, measured: scipy.stats.spearmanr(predicted, measured).statistic)
+
+
+def rate_slope(spectra: xr.Dataset) -> xr.DataArray:
+    """Slope of log measured against log predicted decay rate over frequencies, per member (member,); theory says 1."""
+    return _over_rates(spectra, lambda predicted, measured: np.polyfit(np.log(predicted), np.log(measured), 1)[0])
+
+
 STATISTICS: dict[str, Callable[[xr.Dataset], xr.DataArray]] = {
-    statistic.__name__: statistic for statistic in (first_order, hold_order, area_order, low_advantage)
-}
+    statistic.__name__: statistic
+    for statistic in (
+        first_order, hold_order, area_order, low_advantage, signal_before_best, noise_after_best, overfitting,
+        test_accuracy, rate_correlation, rate_slope,
+    )
+}  # fmt: skip
 
 
 def on_null(spectra: xr.Dataset, null: str) -> xr.Dataset:
@@ -150,3 +200,15 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
         return round(float(scipy.stats.spearmanr(frequency, values).statistic), 12)
 
     return xr.DataArray([correlation(values) for values in followed.to_numpy()], coords={"member": followed["member"]})
+
+
+def _over_rates(spectra: xr.Dataset, summarize: Callable[[np.ndarray, np.ndarray], float]) -> xr.DataArray:
+    """A number (member,) from the decay rates at the frequencies where both are known and positive."""
+    results = []
+    for seed in spectra["member"]:
+        predicted, measured = (
+            spectra[f"{name}_rate"].sel(member=seed).to_numpy() for name in ("predicted", "measured")
+        )
+        known = (predicted > 0) & (measured > 0)
+        results.append(summarize(predicted[known], measured[known]) if known.sum() > 2 else np.nan)
+    return xr.DataArray(results, coords={"member": spectra["member"]})

@@ -12,33 +12,66 @@ import difflib
 import itertools
 import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
+from fpkit import parts
 from fpkit.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
-Activation = Literal["tanh", "relu", "sigmoid", "softplus", "elu", "gelu", "silu", "sin", "gaussian", "ricker"]
-Measure = Literal["fft", "projection", "filtering"]
 Null = Literal["white_noise", "shuffled_labels"]
-Statistic = Literal["first_order", "hold_order", "area_order", "low_advantage"]
+
+
+def _findable(path: str) -> str:
+    try:
+        parts.source_file(path)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return path
+
+
+OwnPart = Annotated[str, AfterValidator(_findable)]
+
+
+def _one_of(*names: str):
+    """A name from the package, or the path `package.module:name` of a part of the user's own."""
+
+    def check(value: str) -> str:
+        if value in names:
+            return value
+        if not parts.is_own(value):
+            raise PydanticCustomError("unknown_part", "unknown", {"allowed": [*names, "package.module:name"]})
+        return _findable(value)
+
+    schema = {"anyOf": [{"enum": list(names)}, {"pattern": parts.PATTERN}]}
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra=schema)]
+
+
+Activation = _one_of("tanh", "relu", "sigmoid", "softplus", "elu", "gelu", "silu", "sin", "gaussian", "ricker")
+Optimizer = _one_of("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
+Loss = _one_of("mse", "mae", "huber", "cross_entropy")
 
 
 class ConfigError(UserError):
@@ -70,12 +103,16 @@ class Sines(Entry):
     phases: Literal["random"] | Finite | list[Finite] = "random"
     """Radians; `random` draws each from [0, 2 pi) with `seed`."""
     interval: tuple[Finite, Finite] = (0.0, 1.0)
-    """[start, stop) of x. The network sees it rescaled to [-pi, pi)."""
+    """[start, stop) of x."""
     samples: int = Field(200, ge=2, le=10**8)
     test_samples: NonNegativeInt = 200
     """Noise-free test points, uniform and half a step off the training grid."""
+    validation_samples: NonNegativeInt = 0
+    """Points with noise of their own, a quarter step off the training grid: for choosing when to stop."""
     noise: NonNegativeFloat = 0.0
-    """Standard deviation of the Gaussian noise added to the training targets."""
+    """Standard deviation of the Gaussian noise added to the training and validation targets."""
+    embedding: Literal["line", "circle"] = "line"
+    """What the network sees: x rescaled to [-pi, pi), or the point (cos, sin) at that angle."""
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
@@ -107,10 +144,14 @@ class Images(Entry):
     """The same for the test images."""
     pool: PositiveInt = 1
     """Average over pool x pool pixels: 2 turns 28 x 28 into 14 x 14."""
+    validation_limit: PositiveInt | None = None
+    """Stratified part of the training images set aside for choosing when to stop; none when left out."""
+    label_noise: float = Field(0.0, ge=0, le=1)
+    """Fraction of the training and validation labels replaced by random ones."""
     shuffle_labels: bool = False
     """Deal the labels out at random: same images, same classes, nothing to generalize."""
     seed: NonNegativeInt = 0
-    """Draws the subset, the digits' test part and the shuffle."""
+    """Draws the subsets, the digits' test part, the noise and the shuffle."""
 
 
 class Digits(Images):
@@ -148,7 +189,61 @@ class Cifar10(Downloaded):
     kind: Literal["cifar10"]
 
 
-Dataset = Annotated[Sines | Digits | FashionMnist | Mnist | Cifar10, Field(discriminator="kind")]
+class Parity(Entry):
+    """Product of `bits` of the `dimensions` signs of an input: all of {-1, 1}^dimensions, parted in two."""
+
+    kind: Literal["parity"]
+    dimensions: int = Field(10, ge=2, le=16)
+    bits: PositiveInt | None = None
+    """How many bits the target depends on; all of them when left out."""
+    train_fraction: float = Field(0.5, gt=0, lt=1)
+    seed: NonNegativeInt = 0
+    """Draws the training part."""
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.bits and self.bits > self.dimensions:
+            raise ValueError(f"bits {self.bits} exceeds dimensions {self.dimensions}; lower it")
+        return self
+
+
+class Photograph(Entry):
+    """Grey value of a photograph at a point: scikit-learn's sample images, cut to a square, as a regression."""
+
+    kind: Literal["photograph"]
+    image: Literal["china", "flower"] = "china"
+    size: int = Field(48, ge=8, le=256)
+    """Pixels per side, after averaging."""
+    fourier_scale: PositiveFloat | None = None
+    """Random Fourier features of this scale (cycles per image; Tancik et al. 2020) instead of plain coordinates."""
+    fourier_features: PositiveInt = 64
+    """How many frequencies are drawn."""
+    seed: NonNegativeInt = 0
+
+
+class OwnDataset(Entry):
+    """A data set of one's own: a function (**options) -> xarray.Dataset of the dataset contract."""
+
+    kind: OwnPart
+    """`package.module:function`."""
+    options: dict[str, Any] = {}
+
+
+def _tagged(own: type, *entries: type):
+    """One of the entries, by `kind`; a kind with a colon is one's own."""
+
+    def tag(raw):
+        kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+        return "own" if isinstance(kind, str) and parts.is_own(kind) else kind
+
+    kinds = {entry.model_fields["kind"].annotation.__args__[0]: entry for entry in entries}
+    union = Annotated[own, Tag("own")]
+    for kind, entry in kinds.items():
+        union = union | Annotated[entry, Tag(kind)]
+    return Annotated[union, Discriminator(tag)]
+
+
+Dataset = _tagged(OwnDataset, Sines, Digits, FashionMnist, Mnist, Cifar10, Parity, Photograph)
 
 
 # --- models ---------------------------------------------------------------------------------------------------------
@@ -184,7 +279,32 @@ class Cnn(Network):
     """Units of each fully connected hidden layer after the convolutions."""
 
 
-Model = Annotated[Mlp | Cnn, Field(discriminator="kind")]
+class ResidualMlp(Network):
+    """x <- x + activation(W x + b), between a linear layer in and one out."""
+
+    kind: Literal["residual_mlp"]
+    width: PositiveInt = 64
+    blocks: PositiveInt = 4
+
+
+class ResidualCnn(Network):
+    """A convolution of stride 2, residual blocks of two convolutions, a linear layer."""
+
+    kind: Literal["residual_cnn"]
+    channels: PositiveInt = 8
+    blocks: PositiveInt = 2
+    kernel: Literal[3, 5, 7] = 3
+
+
+class OwnModel(Entry):
+    """A model of one's own: a function (features, outputs, **options) -> torch.nn.Module."""
+
+    kind: OwnPart
+    """`package.module:function`."""
+    options: dict[str, Any] = {}
+
+
+Model = _tagged(OwnModel, Mlp, ResidualMlp, Cnn, ResidualCnn)
 
 
 # --- training and record --------------------------------------------------------------------------------------------
@@ -193,13 +313,17 @@ Model = Annotated[Mlp | Cnn, Field(discriminator="kind")]
 class Training(Entry):
     """How an ensemble is trained. All members of a variant train together and differ by their seed alone."""
 
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Optimizer = "adam"
+    """`sgd` without a batch size is gradient descent. One's own: (parameters, learning_rate) -> torch optimizer."""
     learning_rate: PositiveFloat = 1e-3
     momentum: float = Field(0.0, ge=0, lt=1)
     """Of `sgd`."""
+    nesterov: bool = False
+    """Nesterov's momentum instead of the classical one."""
     batch_size: PositiveInt | None = None
     """Samples per update, drawn without replacement in each epoch; all of them when left out."""
-    loss: Literal["mse", "cross_entropy"] = "mse"
+    loss: Loss = "mse"
+    """One's own: a function (output, target) -> loss of each member."""
     steps: PositiveInt = 3000
     """Parameter updates. More of them continue from the last checkpoint."""
     members: PositiveInt = 10
@@ -214,6 +338,8 @@ class Training(Entry):
     def _momentum_needs_sgd(self):
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum goes with optimizer: sgd, not {self.optimizer}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
         return self
 
 
@@ -222,8 +348,8 @@ class Record(Entry):
 
     per_decade: int = Field(50, ge=1, le=90)
     """Recorded steps per factor of ten, log-spaced, rounded to two digits; step 0 is always recorded."""
-    split: Literal["train", "test"] = "train"
-    """The samples whose predictions are kept and decomposed."""
+    split: Literal["train", "test", "all"] = "train"
+    """The samples whose predictions are kept and decomposed; `all` is training, then test samples."""
 
 
 # --- decomposition --------------------------------------------------------------------------------------------------
@@ -266,22 +392,63 @@ class Filtering(Entry):
     """White-noise errors and permutations behind the controls."""
 
 
+class Walsh(Entry):
+    """Walsh-Hadamard transform over all sign vectors, for parity (with `record.split: all`)."""
+
+
+class Radial(Passage):
+    """Two-dimensional Fourier transform of an image under a Hann window, error by ring of |k|."""
+
+    rings: int = Field(8, ge=2)
+    """Rings of equal width up to the Nyquist frequency."""
+
+
+class Ntk(Entry):
+    """Decay rate of each Fourier mode, measured and predicted by the neural tangent kernel at initialization."""
+
+    modes: list[PositiveInt] | None = None
+    """Cycles per turn of the circle; left out, the target's frequencies."""
+
+
+MEASURES = {
+    "fft": Fft,
+    "projection": Projection,
+    "filtering": Filtering,
+    "walsh": Walsh,
+    "radial": Radial,
+    "ntk": Ntk,
+}
+Measure = Literal[tuple(MEASURES)]
+# Which data sets a measure suits; one's own may take any.
+SUITS = {
+    "fft": (Sines,),
+    "ntk": (Sines,),
+    "projection": (Images,),
+    "filtering": (Images,),
+    "walsh": (Parity,),
+    "radial": (Photograph,),
+}
+
+
 class Decomposition(Entry):
     """The measures taken of an experiment, each with its parameters (`{}` takes the defaults)."""
 
     fft: Fft | None = None
     projection: Projection | None = None
     filtering: Filtering | None = None
+    walsh: Walsh | None = None
+    radial: Radial | None = None
+    ntk: Ntk | None = None
 
     @model_validator(mode="after")
     def _any(self):
         if not self.measures:
-            raise ValueError(f"names no measure; give at least one of {', '.join(get_args(Measure))}")
+            raise ValueError(f"names no measure; give at least one of {', '.join(MEASURES)}")
         return self
 
     @property
     def measures(self) -> dict[str, Entry]:
-        return {name: getattr(self, name) for name in get_args(Measure) if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in MEASURES if getattr(self, name) is not None}
 
 
 # --- experiments, claims, figures -----------------------------------------------------------------------------------
@@ -298,6 +465,24 @@ class Experiment(Entry):
     sweep: dict[str, list[Any] | dict[Name, Any]] = {}
     """Dotted keys of this experiment to the values they take: a list, or named values (`{small: ..., large: ...}`).
     A mapping is laid over the experiment's own; one of another `kind` takes its place."""
+
+
+# The statistics of fpkit/claims.py and the measures they are taken of.
+STATISTIC_MEASURES = {
+    "first_order": ("fft", "projection", "radial"),
+    "hold_order": ("fft", "projection", "radial"),
+    "area_order": ("fft", "projection", "radial"),
+    "low_advantage": ("filtering",),
+    "signal_before_best": ("fft",),
+    "noise_after_best": ("fft",),
+    "overfitting": ("fft", "projection"),
+    "test_accuracy": ("projection", "walsh"),
+    "rate_correlation": ("ntk",),
+    "rate_slope": ("ntk",),
+}
+Statistic = Literal[tuple(STATISTIC_MEASURES)]
+# Measures and statistics of which there is no control.
+UNCONTROLLED = ("fft", "walsh", "radial", "ntk", "overfitting", "test_accuracy")
 
 
 class Bound(Entry):
@@ -320,6 +505,8 @@ class Claim(Entry):
     source: str
     """Section or figure of the paper."""
     experiment: str
+    variants: list[str] = ["*"]
+    """The variants it is about, by shell patterns (`activation~relu*`)."""
     measure: Measure
     statistic: Statistic
     bound: Bound
@@ -345,12 +532,40 @@ class Style(Entry):
         return self
 
 
-class Figure(Entry):
-    """A picture of one experiment, all its variants side by side."""
+# The kinds of figures and the measures whose spectra they show; `claims` is drawn from the claims.
+FIGURE_MEASURES = {
+    "synthetic": ("fft",),
+    "animation": ("fft",),
+    "order": ("fft", "projection"),
+    "structures": ("fft", "projection"),
+    "initialization": ("fft",),
+    "amplitudes": ("fft",),
+    "projection": ("projection",),
+    "filtering": ("filtering",),
+    "early_stopping": ("fft", "projection"),
+    "generalization": ("walsh", "projection"),
+    "natural_image": ("radial",),
+    "theory": ("ntk",),
+    "claims": (),
+}
 
-    kind: Literal["synthetic", "projection", "filtering"]
-    experiment: str
+
+class Figure(Entry):
+    """A picture of one experiment or several, all their variants side by side."""
+
+    kind: Literal[tuple(FIGURE_MEASURES)]
+    experiment: str | list[str] = []
     style: Style = Style()
+
+    @property
+    def experiments(self) -> list[str]:
+        return [self.experiment] if isinstance(self.experiment, str) else self.experiment
+
+    @model_validator(mode="after")
+    def _shows_something(self):
+        if FIGURE_MEASURES[self.kind] and not self.experiments:
+            raise ValueError("experiment is missing; say what to draw")
+        return self
 
 
 class Config(Entry):
@@ -360,15 +575,6 @@ class Config(Entry):
     experiments: dict[Name, Experiment] = Field(min_length=1)
     claims: dict[Name, Claim] = {}
     figures: dict[Name, Figure] = {}
-
-
-FIGURE_MEASURE = {"synthetic": "fft", "projection": "projection", "filtering": "filtering"}
-STATISTIC_MEASURES = {
-    "first_order": ("fft", "projection"),
-    "hold_order": ("fft", "projection"),
-    "area_order": ("fft", "projection"),
-    "low_advantage": ("filtering",),
-}
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -395,12 +601,12 @@ def read_yaml(path: str | Path) -> dict:
 
 
 def load(raw: dict) -> Config:
-    """Check a parsed configuration as a whole.
+    """Check a parsed configuration as a whole. An entry set to null, by an overlay, is left out.
 
     Raises ConfigError with all problems found, one line each.
     """
     try:
-        raw = json.loads(json.dumps(raw, default=str))  # plain dicts, whatever the YAML reader made
+        raw = _without_nulls(json.loads(json.dumps(raw, default=str)))  # plain dicts, whatever the YAML reader made
     except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError([f"config: {str(error).lower()}; write plain mappings, lists and values"]) from error
     problems, config = [], None
@@ -572,22 +778,36 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
     """What the data set, the model and the measures make of each other."""
     if experiment.dataset not in config.datasets:
         return [f"{where}.dataset: {_unknown('dataset', experiment.dataset, config.datasets)}"]
-    one_dimensional = isinstance(config.datasets[experiment.dataset], Sines)
+    dataset = config.datasets[experiment.dataset]
+    if isinstance(dataset, OwnDataset):
+        return []
     problems = []
-    if one_dimensional:
-        if isinstance(experiment.model, Cnn):
-            problems.append(f"{where}.model: cnn needs images, {experiment.dataset!r} is one-dimensional; use mlp")
-        if experiment.training.loss == "cross_entropy":
-            problems.append(
-                f"{where}.training.loss: cross_entropy needs classes, {experiment.dataset!r} has none; use mse"
-            )
-        needs = ("projection", "filtering"), "fft"
-    else:
-        needs = ("fft",), "projection or filtering"
+    if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
+        problems.append(
+            f"{where}.model: {experiment.model.kind} needs images, {experiment.dataset!r} has none; use mlp"
+        )
+    if experiment.training.loss == "cross_entropy" and not isinstance(dataset, Images):
+        problems.append(f"{where}.training.loss: cross_entropy needs classes, {experiment.dataset!r} has none; use mse")
+    suited = [measure for measure, kinds in SUITS.items() if isinstance(dataset, kinds)]
     for measure in experiment.decomposition.measures:
-        if measure in needs[0]:
-            problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {needs[1]}")
+        if measure not in suited:
+            use = " or ".join(suited)
+            problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {use}")
     return problems
+
+
+def _without_nulls(raw: dict) -> dict:
+    """The configuration less the entries, sweep axes and sweep points that are null: how an overlay takes them out."""
+
+    def keep(table: Any) -> Any:
+        return {key: value for key, value in table.items() if value is not None} if isinstance(table, dict) else table
+
+    result = {name: keep(table) for name, table in raw.items()}
+    experiments = result.get("experiments")
+    for experiment in experiments.values() if isinstance(experiments, dict) else ():
+        if isinstance(experiment, dict) and isinstance(experiment.get("sweep"), dict):
+            experiment["sweep"] = {axis: keep(points) for axis, points in keep(experiment["sweep"]).items()}
+    return result
 
 
 def _dangling_names(raw: dict) -> list[str]:
@@ -601,8 +821,9 @@ def _dangling_names(raw: dict) -> list[str]:
     ):
         for name, entry in tables[table].items():
             value = entry.get(field) if isinstance(entry, dict) else None
-            if isinstance(value, str) and value not in tables[target]:
-                problems.append(f"{table}.{name}.{field}: {_unknown(field, value, tables[target])}")
+            for reference in value if isinstance(value, list) else [value]:
+                if isinstance(reference, str) and reference not in tables[target]:
+                    problems.append(f"{table}.{name}.{field}: {_unknown(field, reference, tables[target])}")
     return problems
 
 
@@ -613,17 +834,19 @@ def _measure_problems(config: Config) -> list[str]:
         measures = STATISTIC_MEASURES[claim.statistic]
         if claim.measure not in measures:
             problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
-        if claim.control and claim.measure == "fft":
+        without = [part for part in (claim.measure, claim.statistic) if part in UNCONTROLLED]
+        if claim.control and without:
             problems.append(
-                f"claims.{name}.control: fft computes no control; use projection or filtering, or leave it out"
+                f"claims.{name}.control: {without[0]} computes no control; use projection or filtering, or leave it out"
             )
-    wants = [(f"claims.{name}", claim.experiment, claim.measure) for name, claim in config.claims.items()]
-    wants += [(f"figures.{name}", fig.experiment, FIGURE_MEASURE[fig.kind]) for name, fig in config.figures.items()]
-    for where, experiment, measure in wants:
-        if any(measure not in variant.decomposition for variant in _unfold(config, experiment)):
-            problems.append(
-                f"{where}: needs experiments.{experiment}.decomposition.{measure}, which is not there; add it"
-            )
+    wants = [(f"claims.{name}", claim.experiment, (claim.measure,)) for name, claim in config.claims.items()]
+    for name, figure in config.figures.items():
+        wants += [(f"figures.{name}", experiment, FIGURE_MEASURES[figure.kind]) for experiment in figure.experiments]
+    for where, experiment, measures in wants:
+        lacking = any(not set(measures) & set(variant.decomposition) for variant in _unfold(config, experiment))
+        if measures and lacking:
+            needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
+            problems.append(f"{where}: needs {needed}, which is not there; add it")
     return problems
 
 
@@ -639,8 +862,10 @@ def _line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"]) or [problem["ctx"]["expected"]]
         return f"{where}: {_unknown('', given, allowed)}"
+    if kind == "unknown_part":
+        return f"{where}: {_unknown('', given, problem['ctx']['allowed'])}"
     if kind == "union_tag_invalid":
-        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
+        allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"].replace("'own'", "'package.module:name'"))
         return f"{where}.kind: {_unknown('', problem['ctx']['tag'], allowed)}"
     if kind == "union_tag_not_found":
         return f"{where}.kind: is missing; say which kind"
@@ -710,7 +935,8 @@ def _child(node: dict, part: Any) -> dict | None:
 
 
 def _tag(node: dict) -> str | None:
-    return node.get("properties", {}).get("kind", {}).get("const")
+    kind = node.get("properties", {}).get("kind", {})
+    return kind.get("const", "own" if kind and "enum" not in kind else None)
 
 
 def _keys(schema: dict, node: dict) -> list[str]:
@@ -718,5 +944,10 @@ def _keys(schema: dict, node: dict) -> list[str]:
     return list(dict.fromkeys(key for option in _options(schema, node) for key in option.get("properties", {})))
 
 
-if __name__ == "__main__":
-    print(json_schema(), end="")
+if __name__ == "__main__":  # the schema; or, of files named, the line that is broken
+    try:
+        for path in sys.argv[1:]:
+            read_yaml(path)
+        print(json_schema() if len(sys.argv) == 1 else "well-formed\n", end="")
+    except ConfigError as error:
+        sys.exit(str(error))

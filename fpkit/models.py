@@ -6,14 +6,17 @@ output, and its gradient under a loss summed over members, do not depend on the 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fpkit import parts
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -34,26 +37,30 @@ class Network:
     """A network without its parameters.
 
     Attributes:
-        weights: shape of each layer's weight, without member: (fan_in, units) or (channels, in_channels, kernel,
-            kernel).
-        forward: (parameters, x) -> outputs (member, sample, output). `parameters` are weight and bias of each layer in
-            turn, each with a leading member dimension; x is (sample, *feature), shared by all members, or
+        initialize: seeds -> parameters, each with a leading member dimension, float32 on the CPU. A member's parameters
+            follow from its seed alone.
+        forward: (parameters, x) -> outputs (member, sample, output). x is (sample, *feature), shared by all members, or
             (member, sample, *feature).
     """
 
-    weights: Sequence[tuple[int, ...]]
+    initialize: Callable[[Sequence[int]], list[Tensor]]
     forward: Callable[[Sequence[Tensor], Tensor], Tensor]
 
 
-def build(kind: str, features: Sequence[int], outputs: int, activation: str, **options) -> Network:
-    """The network of a config `model` entry (without its initialization).
+def build(kind: str, features: Sequence[int], outputs: int, **options) -> Network:
+    """The network of a config `model` entry.
 
     Args:
         features: shape of one input, (feature,) or (channel, row, column).
         outputs: number of outputs.
     """
-    builders = {"mlp": _mlp, "cnn": _cnn}
-    return builders[kind](tuple(features), outputs, ACTIVATIONS[activation], **options)
+    if parts.is_own(kind):
+        return _own(parts.load(kind), tuple(features), outputs, options["options"])
+    activation, initialization, std = (options.pop(key) for key in ("activation", "initialization", "std"))
+    activation = parts.load(activation) if parts.is_own(activation) else ACTIVATIONS[activation]
+    builders = {"mlp": _mlp, "residual_mlp": _residual_mlp, "cnn": _cnn, "residual_cnn": _residual_cnn}
+    weights, forward = builders[kind](tuple(features), outputs, activation, **options)
+    return Network(partial(initialize, weights, initialization, std), forward)
 
 
 def initialize(
@@ -93,6 +100,11 @@ def _fans(weight: tuple[int, ...]) -> tuple[int, int, int]:
     return units, in_channels * math.prod(kernel), units * math.prod(kernel)
 
 
+# --- architectures: the shapes of the weights, and the forward function ---------------------------------------------
+# Parameters come as weight and bias of each layer in turn. A weight is (fan_in, units) or, of a convolution, (units,
+# in_channels, kernel, kernel), after the member dimension.
+
+
 def _dense(parameters: Sequence[Tensor], x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     """Fully connected layers on x (member, sample, feature), the last one linear."""
     for layer in range(0, len(parameters), 2):
@@ -102,40 +114,114 @@ def _dense(parameters: Sequence[Tensor], x: Tensor, activation: Callable[[Tensor
     return x
 
 
-def _mlp(features: tuple[int, ...], outputs: int, activation, widths: Sequence[int]) -> Network:
+def _flat(x: Tensor, features: tuple[int, ...], members: int) -> Tensor:
+    """x (sample, *feature) or (member, sample, *feature) as (member, sample, feature); shared inputs are not copied."""
+    x = x.flatten(-len(features))
+    return x.expand(members, *x.shape[-2:])
+
+
+def _mlp(features, outputs, activation, widths: Sequence[int]):
     units = [math.prod(features), *widths, outputs]
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
-        members = parameters[0].shape[0]
-        x = x.flatten(-len(features))
-        return _dense(parameters, x.expand(members, *x.shape[-2:]), activation)
+        return _dense(parameters, _flat(x, features, len(parameters[0])), activation)
 
-    return Network(list(itertools.pairwise(units)), forward)
+    return list(pairwise(units)), forward
 
 
-def _cnn(
-    features: tuple[int, ...], outputs: int, activation, channels: Sequence[int], kernel: int, widths: Sequence[int]
-) -> Network:
-    in_channels, *image = features
+def _residual_mlp(features, outputs, activation, width: int, blocks: int):
+    """x <- x + activation(x W + b), `blocks` times, between a linear layer in and one out."""
+
+    def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+        x = _dense(parameters[:2], _flat(x, features, len(parameters[0])), activation)
+        for layer in range(2, 2 * (blocks + 1), 2):
+            x = x + activation(_dense(parameters[layer : layer + 2], x, activation))
+        return _dense(parameters[-2:], x, activation)
+
+    return [(math.prod(features), width), *[(width, width)] * blocks, (width, outputs)], forward
+
+
+def _convolve(parameters: Sequence[Tensor], x: Tensor, members: int, stride: int) -> Tensor:
+    """One convolution for all members, side by side as channels and kept apart by groups.
+
+    x is (sample, member * channel, row, column), or (sample, channel, row, column) while all members still share it:
+    then it is not copied, every member's kernels read the same channels.
+    """
+    weight, bias = parameters[0].flatten(0, 1), parameters[1].flatten()
+    groups = x.shape[1] // weight.shape[1]
+    return F.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """(member, sample, channel, row, column) as (sample, member * channel, row, column); shared inputs as they are."""
+    return x.transpose(0, 1).flatten(1, 2) if x.dim() == 5 else x
+
+
+def _apart(x: Tensor, members: int) -> Tensor:
+    """(sample, member * channel, row, column) as (member, sample, feature)."""
+    return x.unflatten(1, (members, -1)).transpose(0, 1).flatten(2)
+
+
+def _halved(size: int) -> int:
+    return (size + 1) // 2
+
+
+def _cnn(features, outputs, activation, channels: Sequence[int], kernel: int, widths: Sequence[int]):
+    """Convolutions of stride 2, then fully connected layers."""
+    in_channels, rows, columns = features
     convolutions = []
     for out_channels in channels:
         convolutions.append((out_channels, in_channels, kernel, kernel))
-        in_channels, image = out_channels, [(size + 1) // 2 for size in image]
-    units = [in_channels * math.prod(image), *widths, outputs]
-    dense = list(itertools.pairwise(units))
+        in_channels, rows, columns = out_channels, _halved(rows), _halved(columns)
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
-        members = parameters[0].shape[0]
-        # The ensemble is one convolution: members side by side as channels, kept apart by `groups`. While the input is
-        # still shared by all members, it is not copied: every member's kernels read the same channels.
-        groups = 1 if x.dim() == 4 else members
-        if groups > 1 or x.dim() == 5:
-            x = x.transpose(0, 1).flatten(1, 2)
-        for layer in range(len(convolutions)):
-            weight, bias = parameters[2 * layer].flatten(0, 1), parameters[2 * layer + 1].flatten()
-            x = activation(F.conv2d(x, weight, bias, stride=2, padding=kernel // 2, groups=groups))
-            groups = members
-        x = x.unflatten(1, (members, -1)).transpose(0, 1).flatten(2)
-        return _dense(parameters[2 * len(convolutions) :], x, activation)
+        members = len(parameters[0])
+        x = _side_by_side(x)
+        for layer in range(0, 2 * len(convolutions), 2):
+            x = activation(_convolve(parameters[layer : layer + 2], x, members, stride=2))
+        return _dense(parameters[2 * len(convolutions) :], _apart(x, members), activation)
 
-    return Network(convolutions + dense, forward)
+    return convolutions + list(pairwise([in_channels * rows * columns, *widths, outputs])), forward
+
+
+def _residual_cnn(features, outputs, activation, channels: int, blocks: int, kernel: int):
+    """A convolution of stride 2, then x <- x + conv(activation(conv(x))), `blocks` times, then a linear layer."""
+    in_channels, rows, columns = features
+    shapes = [(channels, in_channels, kernel, kernel), *[(channels, channels, kernel, kernel)] * (2 * blocks)]
+
+    def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+        members = len(parameters[0])
+        x = activation(_convolve(parameters[:2], _side_by_side(x), members, stride=2))
+        for layer in range(2, 2 + 4 * blocks, 4):
+            inner = activation(_convolve(parameters[layer : layer + 2], x, members, stride=1))
+            x = x + _convolve(parameters[layer + 2 : layer + 4], inner, members, stride=1)
+        return _dense(parameters[-2:], _apart(activation(x), members), activation)
+
+    return [*shapes, (channels * _halved(rows) * _halved(columns), outputs)], forward
+
+
+def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], outputs: int, options: dict) -> Network:
+    """A user's module, `make(features, outputs, **options) -> torch.nn.Module`, run on all members by vmap."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # what is no parameter is the same for all members
+        skeleton = make(features, outputs, **options)
+    names, buffers = [name for name, _ in skeleton.named_parameters()], dict(skeleton.named_buffers())
+
+    def initialize_own(seeds: Sequence[int]) -> list[Tensor]:
+        members = []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                members.append([parameter.detach() for parameter in make(features, outputs, **options).parameters()])
+        return [torch.stack(stack) for stack in zip(*members, strict=True)]
+
+    def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
+        held = {name: buffer.to(x.device) for name, buffer in buffers.items()}
+
+        def one(member: Sequence[Tensor], samples: Tensor) -> Tensor:
+            return torch.func.functional_call(skeleton, held | dict(zip(names, member, strict=True)), (samples,))
+
+        shared = x.dim() == len(features) + 1
+        return torch.func.vmap(one, in_dims=(0, None if shared else 0))(list(parameters), x)
+
+    return Network(initialize_own, forward)

@@ -28,8 +28,10 @@ DESCRIPTIONS = {
     "output": ("index of the output", "1"),
     "prediction": ("network output", "1"),
     "loss_train": ("loss on the training samples", "1"),
+    "loss_validation": ("loss on the validation samples", "1"),
     "loss_test": ("loss on the test samples", "1"),
     "accuracy_train": ("fraction of training samples classified correctly", "1"),
+    "accuracy_validation": ("fraction of validation samples classified correctly", "1"),
     "accuracy_test": ("fraction of test samples classified correctly", "1"),
 }
 

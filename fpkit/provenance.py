@@ -12,6 +12,8 @@ from pathlib import Path
 
 import grimp
 
+from fpkit import parts
+
 PACKAGE = Path(__file__).parent
 
 
@@ -19,13 +21,16 @@ def code_hashes(script: str | Path, *modules: str) -> list[str]:
     """Sorted `path@hash` of `script`, of the fpkit modules it imports, of `modules`, and of all that these import.
 
     Args:
-        modules: dotted names that the script imports by name at run time, which its text does not show.
+        modules: what the script imports by name at run time, which its text does not show: dotted names of fpkit
+            modules, or a user's own parts (`package.module:name`), of which the one file counts.
     """
     graph = _import_graph()
-    direct = set(modules) | _imported(Path(script), graph.modules)
+    own = {module for module in modules if parts.is_own(module)}
+    direct = set(modules) - own | _imported(Path(script), graph.modules)
     used = set().union(direct, *(graph.find_upstream_modules(module) for module in direct))
     used |= {".".join(module.split(".")[:depth]) for module in used for depth in range(1, module.count(".") + 1)}
-    files = {f"{module.replace('.', '/')}": _file(module) for module in used}
+    files = {module.replace(".", "/"): _file(module) for module in used}
+    files |= {part: parts.source_file(part) for part in own}
     return sorted(
         [f"{Path(script).name}@{_hash(Path(script))}", *(f"{name}@{_hash(file)}" for name, file in files.items())]
     )

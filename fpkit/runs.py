@@ -26,7 +26,7 @@ import fpkit
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, diverged, open_predictions
 from fpkit.training.schedule import record_steps
-from fpkit.training.trainer import train
+from fpkit.training.trainer import PARTS, train
 
 STORE = "predictions.zarr"
 
@@ -64,9 +64,10 @@ def run(
     work = checkpoints / _key(recipe, code, data)
     work.mkdir(parents=True, exist_ok=True)
     with _alone(work):
-        samples, outputs = data[f"y_{record['split']}"].shape
+        recorded = ("train", "test") if record["split"] == "all" else (record["split"],)
+        samples, outputs = sum(len(data[f"y_{part}"]) for part in recorded), data["y_train"].shape[1]
         seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
-        scores = [f"loss_{part}" for part in ("train", "test") if len(data[f"x_{part}"])]
+        scores = [f"loss_{part}" for part in PARTS if len(data.get(f"x_{part}", ()))]
         scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
         writer = Writer(work / STORE, seeds, samples, outputs, scores)
         began = time.time()
@@ -90,12 +91,11 @@ def run(
 
 def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
     with xr.open_dataset(dataset, engine="h5netcdf") as file:
-        data = {name: file[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    for part in ("train", split):
-        if len(data[f"x_{part}"]) == 0:
-            raise UserError(
-                f"{dataset}: has no {part} samples; give datasets.{Path(dataset).stem} some, or record others"
-            )
+        data = {str(name): file[name].to_numpy() for name in file.data_vars if str(name).startswith(("x_", "y_"))}
+    for part in ("train", "train" if split == "all" else split):
+        if len(data.get(f"x_{part}", ())) == 0:
+            name = Path(dataset).stem
+            raise UserError(f"{dataset}: has no {part} samples; give datasets.{name} some, or record others")
     return data
 
 

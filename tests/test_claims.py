@@ -148,6 +148,170 @@ def test_advantage_of_a_training_of_one_step_is_that_of_the_step():
     np.testing.assert_allclose(claims.low_advantage(spectra), [1, 1])
 
 
+# --- early stopping ---------------------------------------------------------------------------------------------------
+
+STEPS = [0, 1, 10, 100, 1000]
+
+
+def noisy(passages, validation, test=None, clean=(0, 1, 0.5, 0.09, 0.0), followed=None, **accuracy) -> xr.Dataset:
+    """Spectra of `fft` of a noisy target with five frequencies, 0 first; losses are (member, step)."""
+    passages = np.atleast_2d(np.asarray(passages, float))
+    members = range(len(passages))
+    scores = {"loss_validation": validation, "loss_test": validation if test is None else test} | accuracy
+    variables = {
+        "first_passage": (("member", "frequency"), passages),
+        "clean_amplitude": (("frequency", "output"), np.asarray(clean, float)[:, None]),
+        "followed": ("frequency", [False, True, True, True, True] if followed is None else followed),
+        "diverged": ("member", np.zeros(len(passages), bool)),
+    }
+    variables |= {name: (("step", "member"), np.atleast_2d(np.asarray(v, float)).T) for name, v in scores.items()}
+    return xr.Dataset(variables, {"frequency": [0, 1, 2, 3, 4], "member": list(members), "step": STEPS})
+
+
+U_SHAPED, FALLING, RISING = [5, 4, 1, 2, 3], [5, 4, 3, 2, 1], [1, 2, 3, 4, 5]
+
+
+def test_best_step_is_that_of_the_lowest_validation_loss_and_the_first_of_equals():
+    spectra = noisy([[0, 1, 1, 1, 1]] * 4, [U_SHAPED, FALLING, RISING, [3, 1, 2, 1, 1]])
+    found = claims.best_step(spectra)
+    assert found.dims == ("member",)
+    assert found.to_numpy().tolist() == [10, 1000, 0, 1]
+
+
+def test_signal_is_what_the_clean_target_holds_from_a_tenth_of_its_largest_amplitude():
+    flat = [[1] * 5]
+    assert claims.signal(noisy(flat, [U_SHAPED])).to_numpy().tolist() == [False, True, True, False, False]
+    mean = noisy(flat, [U_SHAPED], clean=(100, 1, 0.5, 0.1, 0))  # a mean is no scale for the others
+    assert claims.signal(mean).sel(frequency=[1, 2, 3, 4]).to_numpy().tolist() == [True, True, True, False]
+
+
+def test_signal_takes_the_norm_over_outputs():
+    spectra = noisy([[1] * 5], [U_SHAPED]).drop_vars("clean_amplitude")
+    spectra["clean_amplitude"] = (("frequency", "output"), [[0, 0], [3, 4], [0.3, 0.4], [0.4, 0.2], [0, 0]])
+    assert claims.signal(spectra).to_numpy().tolist() == [False, True, True, False, False]
+
+
+def test_fractions_captured_before_and_after_the_best_step():
+    passages = [
+        [np.nan, 1, 10, 100, 1000],  # both of the target in time, both of the noise later
+        [np.nan, 10, 100, 10, np.nan],  # one in time; one of the noise too early, one never
+        [np.nan, np.nan, 1000, 1, 1],
+    ]
+    spectra = noisy(passages, [U_SHAPED] * 3)
+    before, after = claims.signal_before_best(spectra), claims.noise_after_best(spectra)
+    assert before.dims == after.dims == ("member",)
+    np.testing.assert_allclose(before, [1, 0.5, 0])
+    np.testing.assert_allclose(after, [1, 0.5, 0])
+
+
+def test_every_member_has_its_own_best_step():
+    spectra = noisy([[np.nan, 10, 10, 10, 10]] * 2, [RISING, FALLING])
+    np.testing.assert_allclose(claims.signal_before_best(spectra), [0, 1])
+    np.testing.assert_allclose(claims.noise_after_best(spectra), [1, 0])
+
+
+def test_only_followed_frequencies_are_of_signal_or_noise():
+    spectra = noisy([[1, 1, 1000, 1, 1000]], [U_SHAPED], followed=[False, True, False, False, True])
+    assert claims.signal_before_best(spectra) == 1
+    assert claims.noise_after_best(spectra) == 1
+
+
+def test_without_any_noise_among_the_followed_frequencies_the_claim_is_undecided():
+    spectra = noisy([[1] * 5] * 4, [U_SHAPED] * 4, followed=[False, True, True, False, False])
+    row = claims.judge("c", claim("noise_after_best"), "base", spectra)
+    assert np.isnan(row["value"])
+    assert row["verdict"] == "undecided"
+
+
+def test_overfitting_is_the_final_test_loss_over_that_of_the_best_validation_step():
+    test = [[9, 8, 2, 4, 6], [9, 8, 2, 4, 6], [9, 8, 2, 4, 6]]
+    spectra = noisy([[1] * 5] * 3, [U_SHAPED, FALLING, RISING], test)
+    found = claims.overfitting(spectra)
+    assert found.dims == ("member",)
+    np.testing.assert_allclose(found, [6 / 2, 1, 6 / 9])
+
+
+def test_test_accuracy_is_that_of_the_last_record():
+    accuracy = [[0.1, 0.2, 0.3, 0.9, 0.8], [0.5, 0.5, 0.5, 0.5, 1]]
+    found = claims.test_accuracy(noisy([[1] * 5] * 2, [U_SHAPED] * 2, accuracy_test=accuracy))
+    assert found.dims == ("member",)
+    np.testing.assert_allclose(found, [0.8, 1])
+
+
+@pytest.mark.parametrize("statistic", ["signal_before_best", "noise_after_best", "overfitting"])
+def test_statistics_of_early_stopping_are_judged_without_diverged_members(statistic):
+    passages = [[np.nan, 1, 10, 100, 1000]] * 3
+    spectra = noisy(passages, [U_SHAPED] * 3, [[9, 8, 2, 4, 6]] * 3)
+    spectra["diverged"][1] = True
+    for name in ("first_passage", "loss_validation", "loss_test"):
+        spectra[name] = spectra[name].where(~spectra["diverged"])
+    row = claims.judge("c", claim(statistic, at_least=0.9), "base", spectra)
+    assert (row["verdict"], row["members"], row["censored"]) == ("holds", "2 of 3", "")
+
+
+@pytest.mark.parametrize("statistic", sorted(set(claims.STATISTICS) - {"low_advantage"}))
+def test_nobody_left_is_undecided_under_every_statistic(statistic):
+    spectra = noisy([[1] * 5], [U_SHAPED], accuracy_test=[[1] * 5])
+    for name in ("hold_passage", "area", "predicted_rate", "measured_rate"):
+        spectra[name] = spectra["first_passage"]
+    spectra["diverged"][:] = True
+    row = claims.judge("c", claim(statistic, measure=config.STATISTIC_MEASURES[statistic][0]), "base", spectra)
+    assert np.isnan(row["value"])
+    assert (row["verdict"], row["members"]) == ("undecided", "0 of 1")
+
+
+# --- theory -----------------------------------------------------------------------------------------------------------
+
+
+def rates(predicted, measured) -> xr.Dataset:
+    """Spectra of `ntk`, reduced to the rates (member, frequency)."""
+    variables = {"predicted_rate": predicted, "measured_rate": measured}
+    variables = {k: (("member", "frequency"), np.atleast_2d(np.asarray(v, float))) for k, v in variables.items()}
+    members = len(variables["predicted_rate"][1])
+    coords = {"member": list(range(members)), "frequency": FREQUENCIES}
+    return xr.Dataset(variables | {"diverged": ("member", [False] * members)}, coords)
+
+
+RATES = np.array([0.5, 0.2, 0.1, 0.02, 0.001])
+
+
+def test_correlation_of_rates_is_of_their_ranks():
+    spectra = rates([RATES] * 3, [RATES**3, RATES[::-1], [0.5, 0.2, 0.02, 0.1, 0.001]])
+    found = claims.rate_correlation(spectra)
+    assert found.dims == ("member",)
+    np.testing.assert_allclose(found, [1, -1, 1 - 6 * 2 / (5 * 24)])
+
+
+@given(slope=st.floats(-3, 3), factor=st.floats(0.01, 100))
+@settings(deadline=None, max_examples=20)
+def test_slope_of_rates_is_the_exponent_of_a_power_law(slope, factor):
+    assert claims.rate_slope(rates(RATES, factor * RATES**slope)) == pytest.approx(slope, abs=1e-9)
+
+
+def test_slope_of_rates_is_that_of_least_squares():
+    measured = RATES * np.array([1.1, 0.8, 1.3, 0.9, 1])
+    x, y = np.log(RATES), np.log(measured)
+    expected = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    assert claims.rate_slope(rates(RATES, measured)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("hole", [np.nan, 0, -0.01])
+@pytest.mark.parametrize("of", ["predicted", "measured"])
+def test_rates_that_are_unknown_or_not_positive_are_left_out(of, hole):
+    spoiled = RATES.copy()
+    spoiled[1] = hole
+    other = RATES**2 * np.array([1, 50, 1, 1, 1])  # what is left out would spoil both statistics
+    pair = (spoiled, other) if of == "predicted" else (other, spoiled)
+    assert claims.rate_correlation(rates(*pair)) == pytest.approx(1)
+    assert claims.rate_slope(rates(*pair)) == pytest.approx(2 if of == "predicted" else 0.5)
+
+
+def test_two_rates_are_not_enough():
+    few = np.where(np.arange(5) < 2, RATES, np.nan)
+    assert np.isnan(claims.rate_correlation(rates(few, few)))
+    assert np.isnan(claims.rate_slope(rates(few, few)))
+
+
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import datetime
+import fnmatch
 import itertools
 import json
 import re
@@ -13,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpkit import config
+from fpkit import claims, config
 from fpkit.config import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,12 @@ def unfolded(sweep: dict, experiment: str = "one", **changes) -> list[config.Var
 # --- problems ---------------------------------------------------------------------------------------------------------
 
 
+def _claim(measure: str, statistic: str) -> dict:
+    """A claim on experiment two, with a control."""
+    entry = {"statement": "low first", "source": "Sec. 4", "experiment": "two", "bound": {"at_least": 0}}
+    return entry | {"measure": measure, "statistic": statistic, "control": "white_noise"}
+
+
 # ruff: noqa: E501
 # Each case, on a line of its own: where the mistake is, what is written there, and the one line that must come of it (a pattern).
 MISTAKES = {
@@ -94,12 +101,14 @@ MISTAKES = {
     "missing in a union": ("datasets/waves/frequencies", ..., r"datasets\.waves\.frequencies: is missing"),
     "literal": ("experiments/one/model/activation", "rleu", r"experiments\.one\.model\.activation: .*'relu'\?"),
     "number for a literal": ("experiments/two/model/kernel", 4, r"experiments\.two\.model\.kernel: unknown 4"),
-    "union kind": ("experiments/one/model/kind", "mpl", r"experiments\.one\.model\.kind: .*'mlp'\? \(.*mlp, cnn\)"),
+    "union kind": ("experiments/one/model/kind", "mpl", r"experiments\.one\.model\.kind: .*'mlp'\? \(.*:name, mlp, residual_mlp, cnn, res"),
     "union kind missing": ("datasets/digits/kind", ..., r"datasets\.digits\.kind: is missing"),
     "type": ("experiments/one/training/steps", "many", r"experiments\.one\.training\.steps: .*'many'"),
     "type in a list": ("datasets/waves/frequencies", [1, "x"], r"datasets\.waves\.frequencies\.1: .*'x'"),
-    "mapping wanted": ("experiments/one/model", "mlp", r"experiments\.one\.model: .*'mlp'"),
-    "nothing where a mapping is wanted": ("datasets/waves", None, r"datasets\.waves: .*None"),
+    "mapping wanted": ("experiments/one/model", "mlp", r"experiments\.one\.model\.kind: is missing; say which kind"),
+    "number where a mapping is wanted": ("datasets/waves", 3, r"datasets\.waves\.kind: is missing; say which kind"),
+    "list where a mapping is wanted": ("experiments/one/training", [], r"experiments\.one\.training: .*\[\]"),
+    "left out by null": ("datasets/waves", None, r"experiments\.one\.dataset: unknown dataset 'waves'"),
     "range": ("experiments/one/training/learning_rate", -1, r"experiments\.one\.training\.learning_rate: .*-1"),
     "not finite": ("experiments/one/training/learning_rate", float("inf"), r"\.learning_rate: .*finite"),
     "fraction": ("experiments/one/decomposition/fft", {"threshold": 1.5}, r"fft\.threshold: .*1\.5"),
@@ -124,6 +133,30 @@ MISTAKES = {
     "no bound": ("claims/order/bound", {}, r"claims\.order\.bound: .*either"),
     "statistic of another measure": ("claims/order/statistic", "low_advantage", r"claims\.order\.measure: low_advantage"),
     "control of fft": ("claims/order/control", "white_noise", r"claims\.order\.control: fft computes no control"),
+    "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: test_accuracy computes no"),
+    "figure of nothing": ("figures/lines/experiment", ..., r"figures\.lines: experiment is missing; say what to draw"),
+    "figure of an empty list": ("figures/lines/experiment", [], r"figures\.lines: experiment is missing"),
+    "figure of a list": ("figures/lines/experiment", ["one", "on"], r"figures\.lines\.experiment: .*'on'.*'one'\?"),
+    "figure of one unsuited": ("figures/lines/experiment", ["one", "two"], r"figures\.lines: needs experiments\.two\.dec"),
+    "variants of a claim": ("claims/order/variants", "a~b", r"claims\.order\.variants: .*list.*'a~b'"),
+    "part of nowhere": ("experiments/one/model/activation", "no.where:bump", r"one\.model\.activation: cannot find module 'no\.where'"),
+    "part that is not there": ("experiments/one/training/loss", "fpkit.errors:mes", r"training\.loss: .*errors\.py defines no 'mes'"),
+    "part without a colon": ("experiments/one/training/optimizer", "mine.rprop", r"\.optimizer: unknown 'mine\.rprop'.*package\.module:name\)"),
+    "own model of nowhere": ("experiments/one/model", {"kind": "no.where:net"}, r"one\.model\.kind: cannot find module 'no\.where'"),
+    "own model, extra key": ("experiments/one/model", {"kind": "fpkit.errors:UserError", "widths": [1]}, r"model\.widths: .*\(allowed: kind, options\)"),
+    "own data set that is not there": ("datasets/own", {"kind": "fpkit.errors:saw"}, r"datasets\.own\.kind: .* defines no 'saw'"),
+    "own data set, extra key": ("datasets/saw", {"kind": "fpkit.errors:UserError", "option": {}}, r"datasets\.saw\.option: .*'options'\?"),
+    "own data set, options": ("datasets/saw", {"kind": "fpkit.errors:UserError", "options": [1]}, r"datasets\.saw\.options: .*\[1\]"),
+    "parity of too many bits": ("datasets/p", {"kind": "parity", "bits": 11}, r"datasets\.p: bits 11 exceeds dimensions 10"),
+    "parity without a test part": ("datasets/p", {"kind": "parity", "train_fraction": 1}, r"datasets\.p\.train_fraction: .*less than 1"),
+    "parity of too many inputs": ("datasets/p", {"kind": "parity", "dimensions": 17}, r"datasets\.p\.dimensions: .*16"),
+    "photograph of nothing": ("datasets/p", {"kind": "photograph", "image": "flwer"}, r"datasets\.p\.image: .*'flower'\?"),
+    "photograph too small": ("datasets/p", {"kind": "photograph", "size": 4}, r"datasets\.p\.size: .*8"),
+    "photograph of no scale": ("datasets/p", {"kind": "photograph", "fourier_scale": 0}, r"datasets\.p\.fourier_scale: .*0"),
+    "nesterov without momentum": ("experiments/one/training/nesterov", True, r"one\.training: nesterov needs a momentum"),
+    "sweep of a part of nowhere": ("experiments/one/sweep", {"model": {"a": {"kind": "no.where:net"}}}, r"sweep\.model\.kind: cannot find module"),
+    "sweep of unnamed paths": ("experiments/one/sweep", {"model.activation": ["fpkit.models:F"]}, r"no file name; give the values names"),
+    "sweep of null points": ("experiments/one/sweep", {"model.activation": {"a": None}}, r"sweep\.model\.activation: names no value"),
     "claim on a measure not taken": ("claims/order/experiment", "two", r"claims\.order: needs .*two\.decomposition\.fft"),
     "figure of a measure not taken": ("figures/lines/kind", "filtering", r"figures\.lines: needs experiments\.one"),
     "sweep key": ("experiments/one/sweep", {"model.activatoin": ["relu"]}, r"sweep\.model\.activatoin: .*'activation'\?"),
@@ -189,6 +222,140 @@ def test_all_problems_come_at_once():
         "figures.lines.experiment:", "claims.order.bound:",
     ):  # fmt: skip
         assert sum(line.startswith(place) for line in found) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure"), [("parity", "walsh"), ("photograph", "radial"), ("digits", "projection or filtering")]
+)
+@pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
+def test_data_set_tells_what_suits_it(kind, measure, model):
+    raw = changed("datasets/new", {"kind": kind})
+    raw["experiments"]["one"] |= {"dataset": "new", "model": {"kind": model}}
+    found = problems(raw)
+    assert f"experiments.one.decomposition.fft: does not suit 'new'; use {measure}" in found
+    needs = f"experiments.one.model: {model} needs images, 'new' has none; use mlp"
+    assert (needs in found) == (kind != "digits")
+    assert len(found) == 2 - (kind == "digits")
+
+
+def test_parity_and_photograph_load_with_what_suits_them():
+    for dataset, measure in (({"kind": "parity", "bits": 10}, "walsh"), ({"kind": "photograph"}, "radial")):
+        raw = changed("datasets/new", dataset)
+        raw["experiments"]["three"] = {"dataset": "new", "model": {"kind": "mlp"}, "decomposition": {measure: {}}}
+        assert list(config.load(raw).experiments["three"].decomposition.measures) == [measure]
+
+
+@pytest.mark.parametrize("measure", config.MEASURES)
+def test_own_data_set_takes_any_measure_model_and_loss(measure):
+    raw = changed("datasets/saw", {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1]}})
+    raw["experiments"]["three"] = {
+        "dataset": "saw", "model": {"kind": "cnn"}, "training": {"loss": "cross_entropy"}, "decomposition": {measure: {}},
+    }  # fmt: skip
+    assert config.load(raw).datasets["saw"].options == {"frequencies": [1]}
+
+
+def test_parts_of_ones_own_load_wherever_a_name_may_stand():
+    raw = small()
+    raw["experiments"]["one"]["model"] |= {"activation": "fpkit.models:F"}
+    raw["experiments"]["one"]["training"] = {"optimizer": "fpkit.errors:UserError", "loss": "fpkit.training.losses:mae"}
+    raw["experiments"]["two"]["model"] = {
+        "kind": "fpkit.errors:UserError",
+        "options": {"b": [1], "a": {"z": 1, "y": 2}},
+    }
+    one, two = config.variants(config.load(raw))
+    assert one.model["activation"] == "fpkit.models:F"
+    assert (one.training["optimizer"], one.training["loss"]) == ("fpkit.errors:UserError", "fpkit.training.losses:mae")
+    assert two.model == {"kind": "fpkit.errors:UserError", "options": {"a": {"y": 2, "z": 1}, "b": [1]}}
+    assert_plain(two.model)
+
+
+def test_statistics_and_figures_of_the_config_are_those_of_the_package():
+    assert set(config.STATISTIC_MEASURES) == set(claims.STATISTICS)
+    drawn = {path.stem for path in (ROOT / "fpkit/figures").glob("*.py")} - {"__init__", "style"}
+    assert set(config.FIGURE_MEASURES) == drawn
+    used = {measure for measures in config.FIGURE_MEASURES.values() for measure in measures}
+    assert used == set(config.MEASURES) == set(config.SUITS)
+    assert {measure for measures in config.STATISTIC_MEASURES.values() for measure in measures} == set(config.MEASURES)
+
+
+@pytest.mark.parametrize("measure", ["walsh", "radial", "ntk", "fft"])
+def test_control_is_refused_where_the_measure_computes_none(measure):
+    raw = changed(
+        "datasets/new",
+        {"walsh": {"kind": "parity"}, "radial": {"kind": "photograph"}}.get(
+            measure, {"kind": "sines", "frequencies": [1]}
+        ),
+    )
+    raw["experiments"]["three"] = {"dataset": "new", "model": {"kind": "mlp"}, "decomposition": {measure: {}}}
+    statistic = next(name for name, measures in config.STATISTIC_MEASURES.items() if measure in measures)
+    raw["claims"]["order"] = _claim(measure, statistic) | {"experiment": "three"}
+    (line,) = problems(raw)
+    assert line.startswith(f"claims.order.control: {measure} computes no control")
+    del raw["claims"]["order"]["control"]
+    assert config.load(raw)
+
+
+def test_figure_takes_one_experiment_or_a_list():
+    raw = changed("figures/lines", {"kind": "order", "experiment": ["one", "two"]})
+    raw["figures"]["table"] = {"kind": "claims"}
+    loaded = config.load(raw)
+    assert loaded.figures["lines"].experiments == ["one", "two"]
+    assert config.load(small()).figures["lines"].experiments == ["one"]
+    assert loaded.figures["table"].experiments == []
+
+
+def test_claim_is_about_all_variants_unless_patterns_are_given():
+    assert config.load(small()).claims["order"].variants == ["*"]
+    raw = changed("claims/order/variants", ["activation~relu", "*,std~0.1"])
+    assert config.load(raw).claims["order"].variants == ["activation~relu", "*,std~0.1"]
+
+
+# --- null leaves out --------------------------------------------------------------------------------------------------
+
+
+def test_entries_set_to_null_are_left_out_of_every_table():
+    raw = small()
+    raw["datasets"]["waves"] = raw["experiments"]["one"] = raw["claims"]["order"] = raw["figures"]["lines"] = None
+    loaded = config.load(raw)
+    assert (list(loaded.datasets), list(loaded.experiments)) == (["digits"], ["two"])
+    assert not loaded.claims
+    assert not loaded.figures
+    assert raw["datasets"]["waves"] is None  # what was given stays as it was
+
+
+def test_what_needs_an_entry_that_was_left_out_is_told():
+    found = problems(changed("experiments/one", None))
+    assert sorted(line.split(":")[0] for line in found) == ["claims.order.experiment", "figures.lines.experiment"]
+
+
+def test_nothing_left_is_told():
+    raw = small() | {"claims": {}, "figures": {}, "experiments": {"one": None, "two": None}}
+    (line,) = problems(raw)
+    assert line.startswith("experiments: ")
+
+
+def test_null_leaves_out_sweep_axes_and_named_points():
+    axes = {"model.activation": ["tanh", "relu"], "training": {"slow": {"steps": 9}, "fast": {"steps": 3}}}
+    assert len(unfolded(axes)) == 4
+    without_axis = unfolded(axes | {"model.activation": None})
+    assert [variant.name for variant in without_axis] == ["training~slow", "training~fast"]
+    points = {"training": {"slow": {"steps": 9}, "fast": None}, "model.activation": None}
+    assert [(v.name, v.training["steps"]) for v in unfolded(points)] == [("training~slow", 9)]
+    (base,) = unfolded({"model.activation": None})
+    assert base.name == "base"
+
+
+def test_null_elsewhere_is_a_value():
+    (variant,) = unfolded({"training.batch_size": [None]}, training={"batch_size": 5})
+    assert variant.training["batch_size"] is None
+    (variant,) = unfolded({"training": {"all": {"batch_size": None}}}, training={"batch_size": 5})
+    assert variant.training["batch_size"] is None
+
+
+def test_overlay_takes_out_with_null_what_the_file_below_has():
+    overlaid = config.load(_laid_over(REAL, config.read_yaml(ROOT / "presets/smoke.yaml")))
+    assert set(overlaid.experiments) == {"synthetic", "images"}
+    assert {claim.experiment for claim in overlaid.claims.values()} == {"synthetic", "images"}
 
 
 def test_example_of_the_design_is_met_word_for_word():
@@ -291,6 +458,20 @@ def test_schema_for_editors_is_current_and_named_in_the_first_line():
     assert json.loads(schema.read_text())["additionalProperties"] is False
     first, *_ = (ROOT / "config.yaml").read_text().splitlines()
     assert first == f"# yaml-language-server: $schema={schema.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_over_the_config_loads(preset):
+    assert config.variants(config.load(_laid_over(REAL, config.read_yaml(ROOT / "presets" / preset))))
+
+
+def test_every_claim_of_the_config_is_about_some_variant():
+    for preset in ({}, *map(config.read_yaml, (ROOT / "presets").glob("*.yaml"))):
+        loaded = config.load(_laid_over(REAL, preset))
+        names = {name: [v.name for v in config.variants(loaded) if v.experiment == name] for name in loaded.experiments}
+        for claim_id, claim in loaded.claims.items():
+            for pattern in claim.variants:
+                assert fnmatch.filter(names[claim.experiment], pattern), (claim_id, pattern)
 
 
 def test_config_and_smoke_preset_over_it_load():
@@ -412,7 +593,7 @@ def test_variant_of_a_sweep_equals_the_same_thing_written_out():
 def test_every_variant_takes_the_measures_that_claims_and_figures_want_of_it():
     """A figure is made of all variants of its experiment: one that drops the measure has to be refused."""
     raw = changed("figures/lines", {"kind": "filtering", "experiment": "two"})
-    raw["experiments"]["two"]["sweep"] = {"decomposition.filtering": {"with": {}, "without": None}}
+    raw["experiments"]["two"]["sweep"] = {"decomposition": {"with": {}, "without": {"filtering": None}}}
     assert any("filtering" in line for line in problems(raw))
 
 

@@ -13,15 +13,17 @@ import sys
 import tarfile
 import threading
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_sample_image
 
 from fpkit import config
-from fpkit.datasets import cifar10, digits, fashion_mnist, files, idx, images, mnist, sines
+from fpkit.datasets import cifar10, digits, fashion_mnist, files, idx, images, mnist, parity, photograph, sines
 from fpkit.errors import UserError
 
 BUILDERS = {
@@ -30,7 +32,10 @@ BUILDERS = {
     "fashion_mnist": (fashion_mnist.build, config.FashionMnist),
     "mnist": (mnist.build, config.Mnist),
     "cifar10": (cifar10.build, config.Cifar10),
+    "parity": (parity.build, config.Parity),
+    "photograph": (photograph.build, config.Photograph),
 }
+IMAGES = ["digits", "fashion_mnist", "mnist", "cifar10"]
 DEBIAN = Path(files.WELL_KNOWN_FOLDERS["fashion_mnist"][0])
 IDX_NAMES = list(files.SHA256["mnist"])
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = IDX_NAMES
@@ -116,8 +121,8 @@ def test_arguments_are_the_fields_of_the_configuration(kind):
 def built(kind: str, folder: Path) -> xr.Dataset:
     if kind == "sines":
         return sines.build([1, 3], noise=0.1)
-    if kind == "digits":
-        return digits.build()
+    if kind in ("digits", "parity", "photograph"):
+        return BUILDERS[kind][0]()
     if kind == "cifar10":
         return cifar10.build(path=str(write(folder, CIFAR_FILES)))
     return BUILDERS[kind][0](path=str(write(folder, gzipped(MNIST_FILES))))
@@ -145,6 +150,12 @@ def test_datasets_are_labelled_float32_and_survive_netcdf(kind, tmp_path):
             assert hashlib.sha256((tmp_path / "files" / name).read_bytes()).hexdigest() == sha256
 
 
+def test_every_kind_of_the_configuration_has_a_builder():
+    union = get_args(get_args(config.Dataset)[0])
+    models = {get_args(member)[0] for member in union} - {config.OwnDataset}
+    assert models == {model for _, model in BUILDERS.values()}
+
+
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_the_same_parameters_make_the_same_data_set(kind, tmp_path):
     xr.testing.assert_identical(built(kind, tmp_path), built(kind, tmp_path))
@@ -164,6 +175,46 @@ def test_sines_follow_the_formula():
     assert dataset.attrs["frequencies"] == [0.5, 2.0]
     assert dataset.attrs["amplitudes"] == [1.0, -0.3]
     assert dataset.attrs["phases"] == [0.1, 2.0]
+
+
+def test_clean_targets_are_the_training_targets_without_noise():
+    clean, noisy = (sines.build([2, 5], [1.0, 0.3], noise=noise) for noise in (0.0, 0.4))
+    xr.testing.assert_equal(noisy["clean_train"], clean["clean_train"])
+    np.testing.assert_array_equal(clean["clean_train"], clean["y_train"])
+    assert noisy["clean_train"].dims == ("sample_train", "output")
+    assert abs(float((noisy["y_train"] - noisy["clean_train"]).std()) - 0.4) < 0.1
+    assert "noise" in noisy["clean_train"].attrs["long_name"]
+
+
+def test_validation_samples_lie_a_quarter_step_off_and_change_nothing_else():
+    options = {"frequencies": [0.5, 2], "interval": (-1.0, 3.0), "noise": 0.2, "seed": 4}
+    plain, dataset = (sines.build(**options, validation_samples=count) for count in (0, 80))
+    assert not [name for name in plain.variables if "validation" in name]
+    xr.testing.assert_identical(dataset[list(plain.variables)], plain)
+    assert dataset["x_validation"].dims == ("sample_validation", "feature")
+    position = dataset["position_validation"].to_numpy()
+    np.testing.assert_allclose(position, -1 + (np.arange(80) + 0.25) * 0.05)
+    angles = 2 * np.pi * np.outer(position, [0.5, 2]) + dataset.attrs["phases"]
+    noise = dataset["y_validation"].isel(output=0).to_numpy() - np.sin(angles).sum(1)
+    assert abs(noise.std() - 0.2) < 0.06
+    training_noise = (dataset["y_train"] - dataset["clean_train"]).isel(output=0).to_numpy()
+    assert abs(np.corrcoef(noise, training_noise[:80])[0, 1]) < 0.4
+    again, other = (sines.build(**options | {"seed": seed}, validation_samples=80) for seed in (4, 5))
+    xr.testing.assert_identical(again, dataset)
+    assert not other["y_validation"].equals(dataset["y_validation"])
+
+
+def test_on_the_circle_the_network_sees_cos_and_sin_of_the_same_angle():
+    options = {"frequencies": [1, 3], "noise": 0.1, "validation_samples": 30}
+    line, circle = (sines.build(**options, embedding=embedding) for embedding in ("line", "circle"))
+    for part in ("train", "test", "validation"):
+        angle = line[f"x_{part}"].isel(feature=0).to_numpy()
+        expected = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        np.testing.assert_allclose(circle[f"x_{part}"], expected, atol=1e-6)
+        xr.testing.assert_identical(circle[f"y_{part}"], line[f"y_{part}"])
+        xr.testing.assert_identical(circle[f"position_{part}"], line[f"position_{part}"])
+    assert circle["x_train"].dtype == np.float32
+    assert sines.build([1], test_samples=0, embedding="circle")["x_test"].shape == (0, 2)
 
 
 @settings(deadline=None, max_examples=50)
@@ -296,6 +347,98 @@ def test_shuffled_labels_keep_images_and_classes():
         assert agreement < 0.2  # 0.1 by chance
 
 
+def test_streams_drawn_before_validation_and_noise_came_are_as_they_were(tmp_path):
+    folder = str(write(tmp_path, MNIST_FILES))
+    subset, _, _, shuffle = np.random.default_rng(6).spawn(4)
+    chosen = images.stratified_subset(MNIST_TRAIN[1], 20, subset)
+    part = mnist.build(path=folder, limit=20, seed=6)
+    np.testing.assert_array_equal(part["y_train"].argmax("output"), MNIST_TRAIN[1][chosen])
+    dealt = mnist.build(path=folder, shuffle_labels=True, seed=6)
+    np.testing.assert_array_equal(dealt["y_test"].argmax("output"), shuffle.permutation(MNIST_TEST[1]))
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_every_image_data_set_takes_validation_and_label_noise(kind, tmp_path):
+    contents = CIFAR_FILES if kind == "cifar10" else MNIST_FILES
+    place = {} if kind == "digits" else {"path": str(write(tmp_path / "files", contents))}
+    dataset = BUILDERS[kind][0](**place, validation_limit=20, label_noise=0.5)
+    assert dataset["x_validation"].dims == ("sample_validation", "channel", "row", "column")
+    assert dataset["x_validation"].shape == (20, *dataset["x_train"].shape[1:])
+    assert dataset["y_validation"].shape == (20, 10)
+    assert dataset.attrs["label_noise"] == 0.5
+    for variable in dataset.data_vars.values():
+        assert variable.dtype == np.float32
+        assert variable.attrs["units"]
+        assert variable.attrs["long_name"]
+    dataset.to_netcdf(tmp_path / "dataset.nc", engine="h5netcdf")
+
+
+def image_numbers(dataset: xr.Dataset, part: str, raw: np.ndarray) -> list[int]:
+    """Which of the raw images each input is: undo the scaling by the known, random images."""
+    pixels = raw.reshape(len(raw), -1) / 255
+    x = dataset[f"x_{part}"].to_numpy().reshape(dataset.sizes[f"sample_{part}"], -1)
+    return [int(np.argmax([np.corrcoef(row, image)[0, 1] for image in pixels])) for row in x]
+
+
+def test_validation_is_set_aside_before_the_limit_and_scaled_like_the_rest(tmp_path):
+    folder, (raw, labels) = str(write(tmp_path, MNIST_FILES)), MNIST_TRAIN
+    dataset = mnist.build(path=folder, validation_limit=20, seed=2)
+    assert (dataset["y_validation"].sum("sample_validation") == 2).all()
+    aside, kept = (image_numbers(dataset, part, raw) for part in ("validation", "train"))
+    assert sorted(aside + kept) == list(range(60))
+    assert kept == sorted(kept)  # in their own order
+    np.testing.assert_array_equal(dataset["y_validation"].argmax("output"), labels[aside])
+    mean = (raw[kept] / 255).mean(0)
+    scale = np.sqrt(((raw[kept] / 255 - mean) ** 2).mean())
+    expected = (raw[aside] / 255 - mean) / scale
+    np.testing.assert_allclose(dataset["x_validation"].isel(channel=0), expected, atol=1e-5)
+
+    limited = mnist.build(path=folder, validation_limit=20, limit=10, seed=2)
+    assert image_numbers(limited, "validation", raw) == aside
+    assert set(image_numbers(limited, "train", raw)) < set(kept)
+    assert (limited["y_train"].sum("sample_train") == 1).all()
+    assert image_numbers(mnist.build(path=folder, validation_limit=20, seed=3), "validation", raw) != aside
+    whole = mnist.build(path=folder, seed=2)
+    xr.testing.assert_identical(dataset["y_test"], whole["y_test"])
+    assert not [name for name in whole.variables if "validation" in name]
+
+
+def test_validation_limits_that_do_not_fit_are_one_line(tmp_path):
+    folder = str(write(tmp_path, MNIST_FILES))
+    for limit in (9, 51):
+        with pytest.raises(UserError, match=rf"validation_limit: {limit} .* 60 training images") as error:
+            mnist.build(path=folder, validation_limit=limit)
+        one_line(error)
+    assert mnist.build(path=folder, validation_limit=50).sizes["sample_train"] == 10
+    with pytest.raises(UserError, match=r"^limit: 41 .* 40 training images that validation_limit leaves") as error:
+        mnist.build(path=folder, validation_limit=20, limit=41)
+    one_line(error)
+
+
+@pytest.mark.parametrize("shuffle_labels", [False, True])
+def test_label_noise_replaces_its_fraction_of_training_and_validation_labels(shuffle_labels):
+    options = {"validation_limit": 400, "shuffle_labels": shuffle_labels, "seed": 1}
+    plain, some, more, all_of_them = (digits.build(**options, label_noise=noise) for noise in (0.0, 0.2, 0.5, 1.0))
+    assert "label_noise" not in plain.attrs
+    assert some.attrs["label_noise"] == 0.2
+    for name in ("x_train", "x_validation", "x_test", "y_test"):
+        xr.testing.assert_identical(more[name], plain[name])
+    for part in ("train", "validation"):
+        labels, few, many, random = (
+            dataset[f"y_{part}"].argmax("output").to_numpy() for dataset in (plain, some, more, all_of_them)
+        )
+        # A tenth of the labels drawn are the right ones.
+        assert abs((few != labels).mean() - 0.18) < 0.04
+        assert (few != labels).sum() <= round(0.2 * len(labels))
+        assert abs((many != labels).mean() - 0.45) < 0.06
+        np.testing.assert_array_equal(many[few != labels], few[few != labels])  # more noise adds to less
+        assert np.bincount(random, minlength=10).min() > 0.05 * len(labels)
+        assert (some[f"y_{part}"].sum("output") == 1).all()
+        assert "0.2 replaced at random" in some[f"y_{part}"].attrs["long_name"]
+    noise = [some[f"y_{part}"].argmax("output")[:400].to_numpy() for part in ("train", "validation")]
+    assert (noise[0] != noise[1]).any()
+
+
 def test_digits_are_split_by_class():
     dataset = digits.build()
     assert dataset["x_train"].shape == (1437, 1, 8, 8)
@@ -306,6 +449,82 @@ def test_digits_are_split_by_class():
     assert (abs(share - 0.2) < 0.01).all()
     assert digits.build(limit=100, pool=2)["x_train"].shape == (100, 1, 4, 4)
     assert not digits.build(seed=1)["x_test"].equals(dataset["x_test"])
+
+
+# --- parity ----------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data(), dimensions=st.integers(2, 8), fraction=st.floats(0.001, 0.999), seed=st.integers(0, 2**32))
+def test_parity_holds_each_sign_vector_once_and_its_product(data, dimensions, fraction, seed):
+    bits = data.draw(st.one_of(st.none(), st.integers(1, dimensions)))
+    dataset = parity.build(dimensions, bits, fraction, seed)
+    total = 2**dimensions
+    assert dataset.sizes["sample_train"] == min(max(round(fraction * total), 1), total - 1)
+    index = np.concatenate([dataset[f"index_{part}"] for part in ("train", "test")])
+    assert sorted(index) == list(range(total))
+    for part in ("train", "test"):
+        assert (np.diff(dataset[f"index_{part}"]) > 0).all()
+        assert dataset[f"x_{part}"].shape == (dataset.sizes[f"sample_{part}"], dimensions)
+        for i, x, y in zip(*(dataset[f"{name}_{part}"].to_numpy() for name in ("index", "x", "y")), strict=True):
+            assert [(1 - sign) / 2 for sign in x] == [int(bit) for bit in reversed(f"{i:0{dimensions}b}")]
+            assert y.tolist() == [np.prod(x[:bits])]
+    assert dataset.attrs["dimensions"] == dimensions
+    assert dataset.attrs["bits"] == (bits or dimensions)
+
+
+def test_parity_draws_its_training_part_with_the_seed():
+    one, other = (parity.build(seed=seed)["index_train"] for seed in (0, 1))
+    assert len(one) == len(other) == 512
+    assert not one.equals(other)
+    xr.testing.assert_identical(parity.build(bits=2)["index_train"], one)
+
+
+# --- photograph ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("image", "size", "factor"), [("china", 48, 8), ("flower", 200, 2), ("china", 256, 1)])
+def test_photograph_is_the_averaged_grey_middle(image, size, factor):
+    dataset = photograph.build(image, size)
+    red, green, blue = np.moveaxis(load_sample_image(f"{image}.jpg").astype(float), -1, 0)
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
+    side = factor * size
+    top, left = ((extent - side) // 2 for extent in grey.shape)
+    row, column = dataset["row_train"].to_numpy(), dataset["column_train"].to_numpy()
+    np.testing.assert_array_equal(row * size + column, np.arange(size**2))
+    y = dataset["y_train"].isel(output=0).to_numpy()
+    assert y.min() == -1
+    assert y.max() == 1
+    means = [
+        grey[top + factor * i : top + factor * (i + 1), left + factor * j : left + factor * (j + 1)].mean()
+        for i, j in zip(row, column, strict=True)
+    ]
+    low, high = min(means), max(means)
+    np.testing.assert_allclose(y, 2 * (np.array(means) - low) / (high - low) - 1, atol=1e-5)
+    np.testing.assert_allclose(dataset["x_train"], np.stack([2 * row / size - 1, 2 * column / size - 1], 1), atol=1e-6)
+    assert dataset["x_test"].shape == (0, 2)
+    assert dataset["y_test"].shape == (0, 1)
+    assert dataset.attrs["image"] == image
+    assert type(dataset.attrs["size"]) is int
+
+
+def test_fourier_features_are_cos_and_sin_of_random_frequencies_of_the_scale():
+    plain = photograph.build(size=16)
+    dataset = photograph.build(size=16, fourier_scale=2.0, fourier_features=300, seed=1)
+    xr.testing.assert_identical(dataset["y_train"], plain["y_train"])
+    assert dataset["x_train"].shape == (256, 600)
+    assert dataset["x_test"].shape == (0, 600)
+    wave = (dataset["x_train"][:, :300] + 1j * dataset["x_train"][:, 300:]).to_numpy().reshape(16, 16, 300)
+    np.testing.assert_allclose(abs(wave), 1, atol=1e-6)
+    np.testing.assert_allclose(wave[0, 0], 1, atol=1e-6)
+    # Below 8 cycles per image the phase between neighbours tells the frequency.
+    frequencies = np.stack([np.angle(wave[1, 0]), np.angle(wave[0, 1])], axis=1) * 16 / (2 * np.pi)
+    assert abs(frequencies.std() - 2) < 0.2
+    assert abs(frequencies.mean()) < 0.3
+    expected = np.exp(2j * np.pi * (frequencies @ [5 / 16, 11 / 16]))
+    np.testing.assert_allclose(wave[5, 11], expected, atol=1e-4)
+    other = photograph.build(size=16, fourier_scale=2.0, fourier_features=300, seed=2)
+    assert not other["x_train"].equals(dataset["x_train"])
 
 
 # --- local folders ---------------------------------------------------------------------------------------------------
@@ -554,7 +773,9 @@ def test_building_checks_the_true_hashes(build, name, serve, cache):
 
 def test_is_present_in_folders_and_always_without_files(tmp_path):
     assert files.is_present("sines", None)
-    assert files.is_present("digits", None)
+    for kind in ("digits", "parity", "photograph", "mine:cifar10", "my.package:cats"):
+        assert files.is_present(kind, None)
+        assert files.is_present(kind, str(tmp_path / "nowhere"))
     assert files.is_present("mnist", str(write(tmp_path / "packed", PACKED)))
     assert not files.is_present("mnist", str(tmp_path / "nowhere"))
     assert not files.is_present("mnist", None)

@@ -1,56 +1,213 @@
 """Figures drawn from spectra of networks that were really trained, and saved."""
 
+import itertools
 import re
+import runpy
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from PIL import Image, ImageSequence
 
-from fpkit import config
-from fpkit.datasets import digits, sines
+from fpkit import claims, config
+from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
 from fpkit.runs import run
-from fpkit.spectra import fft, filtering, projection
 
 pytestmark = pytest.mark.xdist_group("figures")  # the networks are trained once
 
 STYLE = config.plain(config.Style())
 MEASURES = {
-    "synthetic": (fft, config.Fft()),
-    "projection": (projection, config.Projection(permutations=20, frequencies=[1, 2, 3])),
-    "filtering": (filtering, config.Filtering(widths=[0.25, 0.4, 0.5], null_draws=2)),
+    "fft": config.Fft(),
+    "projection": config.Projection(permutations=20, frequencies=[1, 2, 3]),
+    "filtering": config.Filtering(widths=[0.25, 0.4, 0.5], null_draws=2),
+    "walsh": config.Walsh(),
+    "radial": config.Radial(rings=3),
+    "ntk": config.Ntk(),
 }
+CIRCLE = {"embedding": "circle", "samples": 32, "test_samples": 0}
+DATASETS = {
+    "waves": lambda: sines.build(frequencies=[1, 2, 3], samples=32, test_samples=8),
+    "rising": lambda: sines.build(frequencies=[1, 2, 3], amplitudes=[1 / 3, 2 / 3, 1], samples=32, test_samples=0),
+    "others": lambda: sines.build(frequencies=[2, 4, 6, 8], samples=32, test_samples=0),
+    "noisy": lambda: sines.build(frequencies=[1], samples=24, test_samples=24, validation_samples=24, noise=0.5),
+    "circle": lambda: sines.build(frequencies=[1, 2, 3], **CIRCLE),
+    "digits": lambda: digits.build(limit=100),
+    "digits_noisy": lambda: digits.build(limit=100, test_limit=40, validation_limit=50, label_noise=0.4),
+    "parity_25": lambda: parity.build(dimensions=4, train_fraction=0.25),
+    "parity_50": lambda: parity.build(dimensions=4, train_fraction=0.5),
+    "sparse_2": lambda: parity.build(dimensions=4, bits=2, train_fraction=0.5),
+    "photograph": lambda: photograph.build(size=12),
+    "photograph_fourier": lambda: photograph.build(size=12, fourier_scale=2, fourier_features=6),
+}
+MLP, RESIDUAL = config.Mlp(kind="mlp", widths=[16]), config.ResidualMlp(kind="residual_mlp", width=8, blocks=2)
+GRADIENT_DESCENT = {"optimizer": "sgd", "learning_rate": 0.02}
+HOPELESS = {"optimizer": "sgd", "learning_rate": 1e6}
+
+
+class Laboratory:
+    """Spectra of networks that were really trained: as they left the measure, went through a file, and were labelled.
+
+    Whatever is asked for a second time is not made again.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.made = folder, {}
+
+    def _once(self, key: str, make):
+        if key not in self.made:
+            self.made[key] = make(self.folder / f"{len(self.made)}")
+        return self.made[key]
+
+    def _dataset(self, name: str) -> xr.Dataset:
+        def make(_):
+            dataset = DATASETS[name]()
+            dataset.to_netcdf(self.folder / f"{name}.nc", engine="h5netcdf")
+            return dataset
+
+        return self._once(name, make)
+
+    def _predictions(self, dataset: str, model, split: str, training: dict) -> xr.Dataset:
+        def make(place):
+            options = {"steps": 60, "members": 3, "learning_rate": 0.02, "device": "cpu"}
+            return run(
+                self.folder / f"{dataset}.nc",
+                place / "run",
+                place / "checkpoints",
+                model=config.plain(model),
+                training=config.plain(config.Training(**options | training)),
+                record=config.plain(config.Record(per_decade=10, split=split)),
+            )
+
+        self._dataset(dataset)
+        return self._once(repr((dataset, model, split, training)), make)
+
+    def __call__(self, measure: str, dataset: str, variant="base", model=MLP, split="train", **training) -> xr.Dataset:
+        def make(place):
+            predictions = self._predictions(dataset, model, split, training)
+            decompose = import_module(f"fpkit.spectra.{measure}").decompose
+            result = decompose(predictions, self._dataset(dataset), split=split, **config.plain(MEASURES[measure]))
+            result.attrs.update(experiment="e", variant=variant, dataset=dataset)
+            result.to_netcdf(f"{place}.nc", engine="h5netcdf")
+            return xr.load_dataset(f"{place}.nc", engine="h5netcdf")
+
+        return self._once(repr((measure, dataset, variant, model, split, training)), make).copy(deep=True)
 
 
 @pytest.fixture(scope="module")
-def spectra(tmp_path_factory) -> dict[str, list[xr.Dataset]]:
-    """For each figure, two variants: as they left the measure, went through a file, and were labelled by the job."""
-    folder = tmp_path_factory.mktemp("runs")
-    found = {}
-    for name, dataset, model in (
-        ("waves", sines.build(frequencies=[1, 2, 3], samples=32, test_samples=8), config.Mlp(kind="mlp", widths=[16])),
-        ("digits", digits.build(limit=100), config.Mlp(kind="mlp", widths=[12], initialization="he")),
-    ):
-        dataset.to_netcdf(folder / f"{name}.nc", engine="h5netcdf")
-        for rate in (0.01, 0.03):
-            predictions = run(
-                folder / f"{name}.nc",
-                folder / f"run-{name}-{rate}",
-                folder / f"checkpoints-{name}-{rate}",
-                model=config.plain(model),
-                training=config.plain(config.Training(steps=60, members=3, learning_rate=rate, device="cpu")),
-                record=config.plain(config.Record(per_decade=10)),
+def laboratory(tmp_path_factory) -> Laboratory:
+    return Laboratory(tmp_path_factory.mktemp("runs"))
+
+
+def rates(laboratory, measure: str, dataset: str, labels=("learning_rate~0.01", "learning_rate~0.03"), **options):
+    """Two variants, of two learning rates."""
+    pairs = zip(labels, (0.01, 0.03), strict=True)
+    return [laboratory(measure, dataset, label, learning_rate=rate, **options) for label, rate in pairs]
+
+
+def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
+    """What a figure of each kind is drawn from in `config.yaml`, in small."""
+    if kind in ("synthetic", "animation"):
+        return rates(laboratory, "fft", "waves")
+    if kind in ("projection", "filtering"):
+        return rates(laboratory, kind, "digits", model=config.Mlp(kind="mlp", widths=[12], initialization="he"))
+    if kind == "order":
+        labels = ("training~slow", "training~fast")
+        return [*rates(laboratory, "fft", "waves", labels), *rates(laboratory, "projection", "digits", labels)]
+    if kind == "structures":
+        sizes = [config.Mlp(kind="mlp", widths=widths) for widths in ([8], [16], [8, 8], [16, 16])]
+        grid = [laboratory("fft", "waves", f"widths~{'-'.join(map(str, m.widths))}", m) for m in sizes]
+        return [*grid, laboratory("fft", "waves", model=RESIDUAL), laboratory("projection", "digits", model=RESIDUAL)]
+    if kind == "initialization":
+        scales = [(a, s) for a in ("tanh", "relu") for s in (0.1, 1, 2)]
+        entry = {"kind": "mlp", "widths": [16], "initialization": "gaussian"}
+        return [
+            laboratory("fft", "waves", f"activation~{a},std~{s}", config.Mlp(**entry, activation=a, std=s))
+            for a, s in scales
+        ]
+    if kind == "amplitudes":
+        return [laboratory("fft", name, f"dataset~{name}") for name in ("waves", "rising", "others")]
+    if kind == "early_stopping":
+        return [laboratory("fft", "noisy"), laboratory("projection", "digits_noisy")]
+    if kind == "generalization":
+        names = [(d, a) for d in ("parity_25", "parity_50", "sparse_2") for a in ("tanh", "relu")]
+        signs = [
+            laboratory(
+                "walsh", d, f"dataset~{d},activation~{a}", config.Mlp(kind="mlp", widths=[8], activation=a), "all"
             )
-            for figure in ["synthetic"] if name == "waves" else ["projection", "filtering"]:
-                module, options = MEASURES[figure]
-                result = module.decompose(predictions, dataset, split="train", **config.plain(options))
-                result.attrs.update(experiment="e", variant=f"learning_rate~{rate}", dataset=name)
-                path = folder / f"{figure}-{rate}.nc"
-                result.to_netcdf(path, engine="h5netcdf")
-                found.setdefault(figure, []).append(xr.load_dataset(path, engine="h5netcdf"))
-    return found
+            for d, a in names
+        ]
+        return [*signs, laboratory("projection", "digits", "dataset~digits", split="all")]
+    if kind == "natural_image":
+        return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
+    assert kind == "theory"
+    models = {a: config.Mlp(kind="mlp", widths=[64], activation=a) for a in ("tanh", "relu")}
+    return [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
+
+
+KINDS = [kind for kind in config.FIGURE_MEASURES if kind != "claims"]
+PICTURES = [kind for kind in KINDS if kind != "animation"]
+# A row or more of panels for each variant, with its title.
+BY_VARIANT = ["synthetic", "projection", "filtering", "early_stopping", "natural_image", "theory"]
+
+
+@pytest.fixture(scope="module")
+def spectra(laboratory) -> dict[str, list[xr.Dataset]]:
+    """The variants of each kind of figure."""
+    return {kind: variants_of(kind, laboratory) for kind in KINDS}
+
+
+SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
+JUDGED = [
+    ("synthetic", "first_order", None, {"at_least": 0.8}),
+    ("projection", "area_order", "shuffled_labels", {"at_least": 0.5}),
+    ("filtering", "low_advantage", "white_noise", {"at_least": 0.05}),
+    ("early_stopping", "overfitting", None, {"at_most": 1.1}),
+    ("generalization", "test_accuracy", None, {"at_most": 0.6}),
+    ("natural_image", "area_order", None, {"at_least": 0.8}),
+    ("theory", "rate_correlation", None, {"at_least": 0.9}),
+]
+
+
+def run_script(name: str, log, **snakemake) -> None:
+    """A job's script, as Snakemake runs it."""
+    told = SimpleNamespace(log=[str(log)], threads=1, wildcards=SimpleNamespace(figure="claims"), **snakemake)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(variable, "1")  # which the job sets, too
+        runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": told})
+
+
+@pytest.fixture(scope="module")
+def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
+    """The claims of the configuration on these networks, one of which diverged: `claims.csv`, made by its job."""
+    folder = tmp_path_factory.mktemp("claims")
+    entries, paths = {}, {}
+    for kind, statistic, control, bound in JUDGED:
+        shown = [*spectra[kind], laboratory("fft", "waves", **HOPELESS)] if kind == "synthetic" else spectra[kind]
+        entries[f"{kind}_claim"] = config.plain(
+            config.Claim(
+                statement="s", source="s", experiment="e", measure=shown[0].attrs["measure"], statistic=statistic,
+                control=control, bound=bound,
+            )
+        )  # fmt: skip
+        paths[f"{kind}_claim"] = [str(folder / f"{kind}-{index}.nc") for index in range(len(shown))]
+        for path, variant in zip(paths[f"{kind}_claim"], shown, strict=True):
+            variant.to_netcdf(path, engine="h5netcdf")
+    output = SimpleNamespace(claims=str(folder / "claims.csv"))
+    params = SimpleNamespace(claims=entries, spectra=paths)
+    run_script("judge_claims.py", folder / "log", params=params, output=output)
+    return folder / "claims.csv"
+
+
+@pytest.fixture(scope="module")
+def table(claims_csv) -> pd.DataFrame:
+    return pd.read_csv(claims_csv)
 
 
 @pytest.fixture(autouse=True)
@@ -73,15 +230,13 @@ def texts_of(figure: plt.Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(plt.Text) if text.get_visible()]
 
 
-def with_diverged_member(spectra: xr.Dataset) -> xr.Dataset:
-    """As a measure leaves it: the second member marked, and NaN in everything that was measured of it."""
+def without(spectra: xr.Dataset, members) -> xr.Dataset:
+    """As a measure leaves it: some members marked, and NaN in everything that was measured of them."""
     sick = spectra.copy(deep=True)
-    sick["diverged"][1] = True
+    sick["diverged"][members] = True
     for name in sick:
-        if name.startswith(("relative", "first", "hold", "area", "low_error", "high_error", "control")):
+        if "member" in sick[name].dims and name != "diverged":
             sick[name] = sick[name].where(~sick["diverged"])
-    if "snapshot_output" in sick:
-        sick["snapshot_output"] = sick["snapshot_output"].where(~sick["diverged"], np.inf)
     return sick
 
 
@@ -89,13 +244,13 @@ def with_diverged_member(spectra: xr.Dataset) -> xr.Dataset:
 
 
 def test_every_kind_of_the_config_has_a_figure_here():
-    assert set(config.Figure.model_fields["kind"].annotation.__args__) == set(MEASURES)
+    assert {*KINDS, "claims"} == set(config.Figure.model_fields["kind"].annotation.__args__)
 
 
-@pytest.mark.parametrize("kind", MEASURES)
-def test_figure_is_saved_in_every_format(kind, spectra, tmp_path):
-    paths = [tmp_path / f"figure.{ending}" for ending in ("svg", "pdf", "png")]
-    saved(kind, spectra[kind][:1], paths)
+def assert_saved_in_every_format(draw, folder) -> None:
+    paths = [folder / f"figure.{ending}" for ending in ("svg", "pdf", "png")]
+    with style.context(**STYLE):
+        style.save(draw(), [str(path) for path in paths])
     heads = [path.read_bytes()[:300] for path in paths]
     assert b"<svg" in paths[0].read_bytes()[:2000]
     assert heads[1].startswith(b"%PDF")
@@ -105,68 +260,312 @@ def test_figure_is_saved_in_every_format(kind, spectra, tmp_path):
     assert plt.get_fignums() == []  # closed, or a long workflow would hold them all
 
 
-@pytest.mark.parametrize("kind", MEASURES)
+@pytest.mark.parametrize("kind", PICTURES)
+def test_figure_is_saved_in_every_format(kind, spectra, tmp_path):
+    assert_saved_in_every_format(lambda: drawn(kind, spectra[kind]), tmp_path)
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_figure_of_a_single_variant_is_drawn(kind, spectra):
+    for variant in spectra[kind]:
+        with style.context(**STYLE):
+            drawn(kind, [variant]).draw_without_rendering()
+            plt.close("all")
+
+
+@pytest.mark.parametrize("kind", PICTURES)
 def test_saving_twice_gives_the_same_bytes(kind, spectra, tmp_path):
     for name in ("one", "two"):
-        saved(kind, spectra[kind][:1], [tmp_path / f"{name}.{ending}" for ending in ("svg", "pdf")])
+        shown = spectra[kind][:1] if kind in BY_VARIANT else spectra[kind]
+        saved(kind, shown, [tmp_path / f"{name}.{ending}" for ending in ("svg", "pdf")])
     for ending in ("svg", "pdf"):
         assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes(), ending
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("kind", MEASURES)
+def assert_labelled(figure: plt.Figure, least: int) -> None:
+    figure.draw_without_rendering()
+    shown = [ax for ax in figure.axes if ax.has_data() and ax.get_visible() and ax.get_label() != "<colorbar>"]
+    assert len(shown) >= least
+    boxes = {ax: ax.get_position() for ax in shown}
+    for ax in shown:
+        if ax.get_images() and not len(ax.get_xticks()):
+            continue  # a picture
+        own = boxes[ax]
+        below = [o for o, box in boxes.items() if abs(box.x0 - own.x0) < 0.05 and box.y1 < own.y0]
+        left = [o for o, box in boxes.items() if abs(box.y0 - own.y0) < 0.05 and box.x1 < own.x0]
+        assert ax.get_xlabel() or any(other.get_xlabel() for other in below)
+        ticks = [tick for one in (ax, *left) if one is ax or one in ax.get_shared_y_axes().get_siblings(ax)
+                 for tick in one.get_yticklabels()]  # fmt: skip
+        named_ticks = any(not re.match(r"^[−\d.$]|^$", tick.get_text()) for tick in ticks)
+        assert ax.get_ylabel() or named_ticks or any(other.get_ylabel() for other in left)
+    for bar in (ax for ax in figure.axes if ax.get_label() == "<colorbar>"):
+        assert bar.get_ylabel()
+
+
+@pytest.mark.parametrize("count", [1, None])
+@pytest.mark.parametrize("kind", PICTURES)
 def test_every_axis_with_data_is_labelled_or_shares_its_label_with_its_row_or_column(kind, count, spectra):
     with style.context(**STYLE):
-        figure = drawn(kind, spectra[kind][:count])
-        figure.draw_without_rendering()
-        panels = [ax for ax in figure.axes if ax.has_data() and ax.get_label() != "<colorbar>"]
-        assert len(panels) >= 3 * count
-        boxes = {ax: ax.get_position() for ax in panels}
-        for ax in panels:
-            own = boxes[ax]
-            below = [o for o, box in boxes.items() if abs(box.x0 - own.x0) < 0.05 and box.y1 < own.y0]
-            left = [o for o, box in boxes.items() if abs(box.y0 - own.y0) < 0.05 and box.x1 < own.x0]
-            assert ax.get_xlabel() or any(other.get_xlabel() for other in below)
-            named_ticks = any(not re.match(r"^[−\d.$]|^$", tick.get_text()) for tick in ax.get_yticklabels())
-            assert ax.get_ylabel() or named_ticks or any(other.get_ylabel() for other in left)
-        for bar in (ax for ax in figure.axes if ax.get_label() == "<colorbar>"):
-            assert bar.get_ylabel()
+        shown = spectra[kind][:count]
+        assert_labelled(drawn(kind, shown), 2 * len(shown) if kind in BY_VARIANT else 2)
 
 
-@pytest.mark.parametrize("kind", MEASURES)
+@pytest.mark.parametrize("kind", BY_VARIANT)
 def test_variant_and_number_of_members_are_written_on_the_figure(kind, spectra):
     with style.context(**STYLE):
         written = "\n".join(texts_of(drawn(kind, spectra[kind])))
-    name = spectra[kind][0].attrs["dataset"]
-    for rate in ("0.01", "0.03"):
-        assert f"{name}, {rate}" in written
+    titles = style.short_titles(spectra[kind]) if kind == "theory" else map(style.variant_title, spectra[kind])
+    for title in titles:
+        assert title in written
     assert "3 members" in written
     assert "diverged" not in written
 
 
-@pytest.mark.parametrize("kind", MEASURES)
-def test_diverged_member_is_marked_in_the_text_and_the_figure_still_drawn(kind, spectra):
-    sick = [with_diverged_member(spectra[kind][0]), spectra[kind][1]]
+def test_titles_are_those_of_dataset_and_variant(spectra):
+    assert [style.variant_title(v) for v in spectra["synthetic"]] == ["waves, 0.01", "waves, 0.03"]
+    assert style.short_titles(spectra["synthetic"]) == ["0.01", "0.03"]
+    assert style.short_titles(spectra["early_stopping"]) == ["noisy", "digits noisy"]
+
+
+@pytest.mark.parametrize("kind", ["order", "structures", "amplitudes", "generalization"])
+def test_every_variant_is_named_on_figures_that_compare_them(kind, spectra):
     with style.context(**STYLE):
-        figure = drawn(kind, sick)
+        figure = drawn(kind, spectra[kind])
+        figure.draw_without_rendering()  # and with it the labels of the ticks
         written = "\n".join(texts_of(figure))
+    if kind == "order":
+        expected = style.short_titles(spectra[kind])
+    elif kind == "structures":
+        expected = ["waves", "digits", "8", "16", "1", "2"]
+    elif kind == "amplitudes":
+        expected = ["$k^{0}$", "$k^{1}$", "others"]
+    else:
+        expected = ["all 4 bits, tanh", "all 4 bits, relu", "2 bits, tanh", "2 bits, relu", "digits", "trained on 50%"]
+    for text in expected:
+        assert text in written
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_diverged_member_is_marked_in_the_text_and_the_figure_still_drawn(kind, spectra):
+    for index in {0, len(spectra[kind]) - 1}:
+        sick = [without(v, 1) if i == index else v for i, v in enumerate(spectra[kind])]
+        with style.context(**STYLE):
+            figure = drawn(kind, sick)
+            figure.draw_without_rendering()
+            written = "\n".join(texts_of(figure))
+            plt.close("all")
         assert "2 of 3 members (1 diverged)" in written
-        assert "3 members" in written.replace("2 of 3 members", "")
-        figure.draw_without_rendering()
+        if kind in BY_VARIANT:
+            assert "3 members" in written.replace("2 of 3 members", "")
 
 
-@pytest.mark.parametrize("kind", MEASURES)
+@pytest.mark.parametrize("kind", PICTURES)
 def test_figure_of_a_variant_whose_members_all_diverged_says_so(kind, spectra):
     """One hopeless learning rate in a sweep must not cost the figure of all the others."""
-    hopeless = spectra[kind][0].copy(deep=True)
-    hopeless["diverged"][:] = True
-    for name in hopeless:
-        if name.startswith(("relative", "first", "hold", "area", "low_error", "high_error", "control")):
-            hopeless[name] = hopeless[name].where(~hopeless["diverged"])
+    for index in {0, len(spectra[kind]) - 1}:
+        hopeless = [without(v, slice(None)) if i == index else v for i, v in enumerate(spectra[kind])]
+        with style.context(**STYLE):
+            figure = drawn(kind, hopeless)
+            figure.draw_without_rendering()
+            written = "\n".join(texts_of(figure))
+            plt.close("all")
+        assert "0 of 3 members (3 diverged)" in written
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_figure_of_nothing_but_diverged_members_is_drawn(kind, spectra):
     with style.context(**STYLE):
-        figure = drawn(kind, [hopeless, spectra[kind][1]])
-        assert "0 of 3 members (3 diverged)" in "\n".join(texts_of(figure))
+        figure = drawn(kind, [without(variant, slice(None)) for variant in spectra[kind]])
         figure.draw_without_rendering()
+        assert "0 of 3 members (3 diverged)" in "\n".join(texts_of(figure))
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure", "dataset", "split"),
+    [
+        ("synthetic", "fft", "waves", "train"),
+        ("order", "fft", "waves", "train"),
+        ("structures", "fft", "waves", "train"),
+        ("initialization", "fft", "waves", "train"),
+        ("amplitudes", "fft", "waves", "train"),
+        ("projection", "projection", "digits", "train"),
+        ("filtering", "filtering", "digits", "train"),
+        ("early_stopping", "fft", "noisy", "train"),
+        ("early_stopping", "projection", "digits_noisy", "train"),
+        ("generalization", "walsh", "parity_50", "all"),
+        ("generalization", "projection", "digits", "all"),
+        ("natural_image", "radial", "photograph", "train"),
+        ("theory", "ntk", "circle", "train"),
+    ],
+)
+def test_networks_that_really_diverged_leave_the_figure_of_the_others(
+    kind, measure, dataset, split, laboratory, spectra
+):
+    bad = laboratory(measure, dataset, split=split, **HOPELESS)
+    assert bad["diverged"].all()
+    with style.context(**STYLE):
+        figure = drawn(kind, [*spectra[kind], bad])
+        figure.draw_without_rendering()
+        assert "0 of 3 members (3 diverged)" in "\n".join(texts_of(figure))
+
+
+@pytest.mark.parametrize("kind", ["generalization", "initialization"])
+def test_any_number_of_activations_is_drawn(kind, spectra):
+    """They are told apart by their colours, of which there are a few."""
+    names = ["gelu", "elu", "silu", "sin", "softplus", "sigmoid"]
+    more = []
+    for name in names:
+        variant = spectra[kind][0].copy()
+        variant.attrs["recipe"] = variant.attrs["recipe"].replace('"tanh"', f'"{name}"')
+        more.append(variant)
+    with style.context(**STYLE):
+        figure = drawn(kind, [*spectra[kind], *more])
+        figure.draw_without_rendering()
+        written = "\n".join(texts_of(figure))
+    for name in names:
+        assert name in written
+
+
+def test_parity_of_any_number_of_bits_is_drawn(spectra):
+    """The fewer, the paler."""
+    shown = [variant.copy() for variant in spectra["generalization"][:5]]
+    for variant, bits in zip(shown, (10, 8, 6, 3, 1), strict=True):
+        variant.attrs.update(bits=bits, dimensions=10)
+    with style.context(**STYLE):
+        figure = drawn("generalization", shown)
+        figure.draw_without_rendering()
+        assert "8 bits, relu" in "\n".join(texts_of(figure))
+
+
+# --- what some of them show -------------------------------------------------------------------------------------------
+
+
+def test_rank_correlations_on_the_order_figure_are_those_of_the_claims(spectra):
+    with style.context(**STYLE):
+        figure = drawn("order", spectra["order"])
+    order = figure.axes[1]
+    for container, statistic in zip(order.containers, (claims.first_order, claims.hold_order), strict=True):
+        expected = [float(statistic(variant).median()) for variant in spectra["order"]]
+        np.testing.assert_allclose(container.lines[0].get_xdata(), expected)
+
+
+def test_order_figure_shows_the_median_passage_and_a_cross_for_never(spectra):
+    variant = spectra["order"][0].copy(deep=True)
+    followed = np.flatnonzero(variant["followed"])
+    variant["first_passage"][dict(frequency=followed)] = np.nan
+    variant["first_passage"][dict(frequency=followed[0])] = [5, 20, 30]
+    variant["first_passage"][dict(frequency=followed[1], member=0)] = 10  # not by the median member
+    with style.context(**STYLE):
+        passages = drawn("order", [variant]).axes[0]
+    np.testing.assert_array_equal(passages.get_images()[0].get_array().filled(-1), [[20, -1, -1]])
+    assert [line.get_xdata()[0] for line in passages.lines] == [1, 2]
+
+
+def test_structures_figure_places_depths_and_widths(spectra):
+    with style.context(**STYLE):
+        figure = drawn("structures", spectra["structures"])
+    shown = figure.axes[0].get_images()[0].get_array()
+    expected = [float(claims.first_order(variant).median()) for variant in spectra["structures"][:4]]
+    np.testing.assert_allclose(shown, np.reshape(expected, (2, 2)))  # (depth, width)
+
+
+def test_theory_figure_draws_each_measured_rate_against_the_predicted(spectra):
+    (variant, _) = spectra["theory"]
+    with style.context(**STYLE):
+        against = drawn("theory", [variant]).axes[0]
+    points = [line for line in against.lines if line.get_marker() == "o"]
+    assert len(points) == 3
+    for line, frequency in zip(points, variant["frequency"], strict=True):
+        np.testing.assert_allclose(line.get_xdata(), variant["predicted_rate"].sel(frequency=frequency))
+        np.testing.assert_allclose(line.get_ydata(), variant["measured_rate"].sel(frequency=frequency))
+
+
+def test_claims_figure_is_saved_in_every_format_and_counts_the_verdicts(table, tmp_path):
+    assert_saved_in_every_format(lambda: drawn("claims", table), tmp_path)
+    with style.context(**STYLE):
+        figure = drawn("claims", table)
+        assert_labelled(figure, 1)
+        (axes,) = figure.axes
+        labels = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert len(labels) == table["claim"].nunique()
+    assert labels[1].startswith("projection claim\narea order beyond shuffled labels >= 0.5")
+    counts = np.array([int(text.get_text()) for text in axes.texts]).reshape(len(labels), 3)
+    for row, (_, variants) in zip(counts, table.groupby("claim", sort=False), strict=True):
+        assert row.tolist() == [(variants["verdict"] == v).sum() for v in ("holds", "undecided", "does not hold")]
+    assert counts.sum() == len(table)
+
+
+def test_claims_figure_is_drawn_by_its_job_also_where_a_claim_has_no_value(claims_csv, table, tmp_path):
+    assert table["value"].isna().sum() == 1  # the variant that diverged
+    paths = [str(tmp_path / f"claims.{ending}") for ending in ("svg", "pdf", "png")]
+    params = SimpleNamespace(figure=config.plain(config.Figure(kind="claims")))
+    run_script("plot.py", tmp_path / "log", params=params, input=[str(claims_csv)], output=paths)
+    assert all(Path(path).stat().st_size > 1000 for path in paths)
+
+
+def test_claims_figure_marks_the_margin_on_the_side_of_the_bound():
+    rows = [
+        {"claim": "a", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": 0.85, "ci_high": 1.0,
+         "bound": ">= 0.8", "verdict": "holds"},
+        {"claim": "b", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": 0.85, "ci_high": 1.0,
+         "bound": "<= 0.8", "verdict": "does not hold"},
+        {"claim": "c", "variant": "v", "statistic": "first_order", "value": np.nan, "ci_low": np.nan, "ci_high": np.nan,
+         "bound": ">= 0.8", "verdict": "undecided"},
+    ]  # fmt: skip
+    with style.context(**STYLE):
+        figure = drawn("claims", pd.DataFrame(rows))
+        figure.draw_without_rendering()
+    marks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose(marks, [0.1, -0.1, 0])
+
+
+# --- animation --------------------------------------------------------------------------------------------------------
+
+
+def test_animation_has_a_frame_for_each_record(spectra, tmp_path):
+    (variant, _) = spectra["animation"]
+    saved("animation", [variant], [tmp_path / "one.gif"])
+    with Image.open(tmp_path / "one.gif") as image:
+        assert image.format == "GIF"
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(image)]
+        milliseconds = sum(frame.info["duration"] for frame in ImageSequence.Iterator(image))
+        assert image.width == pytest.approx(STYLE["width_mm"] / 25.4 * 100, abs=1)
+        assert image.info.get("loop") == 0  # again and again
+    records = variant.sizes["step"]
+    assert records > 10
+    assert len(frames) >= records  # frames that repeat the last one may have been joined
+    assert milliseconds == 100 * (records + 10)
+    assert all(np.abs(one - other).max() > 50 for one, other in itertools.pairwise(frames[:records]))
+
+
+def test_long_animation_has_a_choice_of_the_records_and_twice_the_same_bytes(spectra, tmp_path, monkeypatch):
+    monkeypatch.setattr("fpkit.figures.animation.FRAMES", 4)
+    for name in ("one", "two"):
+        saved("animation", spectra["animation"], [tmp_path / f"{name}.gif"])
+        plt.close("all")
+    with Image.open(tmp_path / "one.gif") as image:
+        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(image)) == 100 * (4 + 10)
+    assert (tmp_path / "one.gif").read_bytes() == (tmp_path / "two.gif").read_bytes()
+
+
+def test_frame_of_the_animation_shows_the_medians_of_its_step(spectra):
+    (variant, _) = spectra["animation"]
+    with style.context(**STYLE):
+        animation = drawn("animation", [variant])
+        output, dots = animation._func(7)
+        animation._draw_was_started = True  # never to be saved: no warning about it
+    np.testing.assert_allclose(output.get_ydata(), variant["output_median"][7, :, 0])
+    amplitude = variant["amplitude"].isel(step=7, output=0).median("member")
+    np.testing.assert_allclose(dots.get_ydata(), amplitude.sel(frequency=dots.get_xdata()))
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice", "ignore:Mean of empty slice")
+def test_animation_is_drawn_without_the_diverged_members(spectra, laboratory, tmp_path, monkeypatch):
+    monkeypatch.setattr("fpkit.figures.animation.FRAMES", 2)
+    for index, sick in enumerate([without(spectra["animation"][0], 1), laboratory("fft", "waves", **HOPELESS)]):
+        saved("animation", [sick], [tmp_path / f"{index}.gif"])
+        with Image.open(tmp_path / f"{index}.gif") as image:
+            assert image.n_frames > 1 - index
 
 
 def test_nothing_captured_is_drawn_as_arrows(spectra):

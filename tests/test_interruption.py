@@ -25,7 +25,8 @@ from fpkit.training import checkpoint, trainer
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
 TRAINING = {
-    "batch_size": 10, "device": "cpu", "learning_rate": 0.003, "loss": "mse", "members": 3, "momentum": 0.0,
+    "batch_size": 10, "device": "cpu", "learning_rate": 0.003, "loss": "mse", "members": 3,
+    "momentum": 0.0, "nesterov": False,
     "optimizer": "adam", "seed_offset": 1000, "steps": 400, "threads": 1,
 }  # fmt: skip
 RECORD = {"per_decade": 20, "split": "train"}
@@ -402,9 +403,10 @@ def test_a_half_written_figure_is_made_again(finished):
     """Everything dies at once, as in a power cut, while a figure is being written."""
     svg = finished / "results/figures/synthetic.svg"
     whole, module = svg.read_bytes(), (finished / "fpkit/figures/style.py").read_text()
-    assert module.count("    for path in paths:\n") == 1
+    undated = '    undated = {"svg"'
+    assert module.count(undated) == 1
     dying = "    for path in paths:\n        open(path, 'w').write('<svg')\n        __import__('time').sleep(300)\n"
-    (finished / "fpkit/figures/style.py").write_text(module.replace("    for path in paths:\n", dying))
+    (finished / "fpkit/figures/style.py").write_text(module.replace(undated, dying + undated))
     snakemake = finished.start("results/figures/synthetic.svg")
     wait_until(lambda: svg.exists() and svg.read_text(errors="replace") == "<svg", "half a figure")
     os.killpg(snakemake.pid, signal.SIGKILL)

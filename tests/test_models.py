@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
-from fpkit import models
+from fpkit import config, models, parts
 from fpkit.config import Activation
 
 POINTS = np.linspace(-3, 3, 61)
@@ -29,7 +30,9 @@ FORMULAS = {
 
 
 def test_every_activation_of_the_config_is_there_and_has_a_formula():
-    assert set(Activation.__args__) == set(models.ACTIVATIONS) == set(FORMULAS)
+    named, own = TypeAdapter(Activation).json_schema()["anyOf"]
+    assert set(named["enum"]) == set(models.ACTIVATIONS) == set(FORMULAS)
+    assert own == {"pattern": parts.PATTERN}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -57,40 +60,81 @@ class Function(nn.Module):
         return self.function(x)
 
 
-def plain_network(parameters: list[torch.Tensor], activation: str) -> nn.Sequential:
+def with_weights(layer: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer
+
+
+def linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
+    return with_weights(nn.Linear(*weight.shape), weight.T, bias)
+
+
+def convolution(weight: torch.Tensor, bias: torch.Tensor, stride: int) -> nn.Conv2d:
+    out_channels, in_channels, kernel, _ = weight.shape
+    layer = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2)
+    return with_weights(layer, weight, bias)
+
+
+class Residual(nn.Module):
+    """x + inner(x)."""
+
+    def __init__(self, *inner):
+        super().__init__()
+        self.inner = nn.Sequential(*inner)
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+def plain_network(kind: str, parameters: list[torch.Tensor], activation: str) -> nn.Sequential:
     """One member's network from torch.nn's layers, with its weights (weight, bias, weight, ...)."""
+    pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+    act = Function(models.ACTIVATIONS[activation])
+    if kind == "residual_mlp":
+        first, *blocks, last = pairs
+        inner = [Residual(linear(*pair), act) for pair in blocks]
+        return nn.Sequential(nn.Flatten(), linear(*first), *inner, linear(*last))
+    if kind == "residual_cnn":
+        first, *convolutions, last = pairs
+        inner = [
+            Residual(convolution(*one, stride=1), act, convolution(*two, stride=1))
+            for one, two in zip(convolutions[::2], convolutions[1::2], strict=True)
+        ]
+        return nn.Sequential(convolution(*first, stride=2), act, *inner, act, nn.Flatten(), linear(*last))
     layers = []
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+    for weight, bias in pairs:
         if layers:
-            layers.append(Function(models.ACTIVATIONS[activation]))
+            layers.append(act)
         if weight.dim() == 4:
-            out_channels, in_channels, kernel, _ = weight.shape
-            layer = nn.Conv2d(in_channels, out_channels, kernel, stride=2, padding=kernel // 2)
-            stored = weight
+            layers.append(convolution(weight, bias, stride=2))
         else:
             if not any(isinstance(other, nn.Linear) for other in layers):
                 layers.append(nn.Flatten())
-            layer, stored = nn.Linear(*weight.shape), weight.T
-        with torch.no_grad():
-            layer.weight.copy_(stored)
-            layer.bias.copy_(bias)
-        layers.append(layer)
+            layers.append(linear(weight, bias))
     return nn.Sequential(*layers)
 
 
+def entry(kind: str, **options) -> dict:
+    """A whole `model` entry, defaults filled in, as the workflow hands it over."""
+    return config.plain(TypeAdapter(config.Model).validate_python({"kind": kind, **options}))
+
+
 NETWORKS = {
-    "mlp": ({"kind": "mlp", "widths": [7, 5], "activation": "tanh"}, (3,)),
-    "mlp on one feature": ({"kind": "mlp", "widths": [6], "activation": "ricker"}, (1,)),
-    "mlp on images": ({"kind": "mlp", "widths": [6], "activation": "gelu"}, (2, 5, 4)),
-    "linear": ({"kind": "mlp", "widths": [], "activation": "relu"}, (3,)),
-    "cnn": ({"kind": "cnn", "channels": [3, 4], "kernel": 3, "widths": [6], "activation": "sin"}, (1, 8, 8)),
-    "cnn, colour, odd sizes": (
-        {"kind": "cnn", "channels": [2, 3, 4], "kernel": 5, "widths": [], "activation": "silu"},
+    "mlp": (entry("mlp", widths=[7, 5], activation="tanh"), (3,)),
+    "mlp on one feature": (entry("mlp", widths=[6], activation="ricker"), (1,)),
+    "mlp on images": (entry("mlp", widths=[6], activation="gelu"), (2, 5, 4)),
+    "linear": (entry("mlp", widths=[], activation="relu"), (3,)),
+    "cnn": (entry("cnn", channels=[3, 4], widths=[6], activation="sin"), (1, 8, 8)),
+    "cnn, colour, odd sizes": (entry("cnn", channels=[2, 3, 4], kernel=5, widths=[], activation="silu"), (3, 7, 9)),
+    "cnn, wide kernel": (entry("cnn", channels=[2], kernel=7, widths=[3, 3], activation="elu"), (2, 4, 4)),
+    "residual mlp": (entry("residual_mlp", width=6, blocks=3, activation="tanh"), (3,)),
+    "residual mlp on images": (entry("residual_mlp", width=5, blocks=1, activation="softplus"), (2, 3, 3)),
+    "residual cnn": (entry("residual_cnn", channels=3, blocks=2, activation="relu"), (1, 8, 8)),
+    "residual cnn, colour, odd sizes": (
+        entry("residual_cnn", channels=4, blocks=1, kernel=5, activation="gaussian"),
         (3, 7, 9),
-    ),
-    "cnn, wide kernel": (
-        {"kind": "cnn", "channels": [2], "kernel": 7, "widths": [3, 3], "activation": "elu"},
-        (2, 4, 4),
     ),
 }
 
@@ -99,28 +143,102 @@ NETWORKS = {
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_stacked_forward_equals_a_plain_network_per_member(name, members, shared):
-    options, features = NETWORKS[name]
-    network = models.build(features=features, outputs=2, **options)
-    parameters = models.initialize(network.weights, "scaled", 0.1, range(members))
+    model, features = NETWORKS[name]
+    network = models.build(features=features, outputs=2, **model)
+    parameters = network.initialize(range(members))
     generator = torch.Generator().manual_seed(1)
     x = torch.randn((10, *features) if shared else (members, 10, *features), generator=generator)
     output = network.forward(parameters, x)
     assert output.shape == (members, 10, 2)
     for member in range(members):
-        plain = plain_network([parameter[member] for parameter in parameters], options["activation"])
+        plain = plain_network(model["kind"], [parameter[member] for parameter in parameters], model["activation"])
         torch.testing.assert_close(output[member], plain(x if shared else x[member]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
-def test_gradient_of_a_member_comes_from_its_own_output_alone(name):
-    options, features = NETWORKS[name]
-    network = models.build(features=features, outputs=2, **options)
-    parameters = [p.requires_grad_() for p in models.initialize(network.weights, "scaled", 0.1, range(3))]
+def gradients_are_each_members_own(network: models.Network, features: tuple[int, ...]) -> None:
+    parameters = [p.requires_grad_() for p in network.initialize(range(3))]
     x = torch.randn((5, *features), generator=torch.Generator().manual_seed(1))
     gradients = torch.autograd.grad(network.forward(parameters, x)[1].square().sum(), parameters)
     for gradient in gradients:
         assert gradient[1].abs().sum() > 0
         assert gradient[[0, 2]].abs().sum() == 0
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "residual mlp", "residual cnn"])
+def test_gradient_of_a_member_comes_from_its_own_output_alone(name):
+    model, features = NETWORKS[name]
+    gradients_are_each_members_own(models.build(features=features, outputs=2, **model), features)
+
+
+# --- one's own --------------------------------------------------------------------------------------------------------
+
+
+class Towers(nn.Module):
+    """A wide layer beside the input itself; a buffer, and a parameter of no dimension, for good measure."""
+
+    def __init__(self, features, outputs, width=4):
+        super().__init__()
+        size = math.prod(features)
+        self.wide = nn.Sequential(nn.Flatten(), nn.Linear(size, width), nn.Tanh())
+        self.read = nn.Linear(width + size, outputs)
+        self.scale = nn.Parameter(torch.rand(()) + 0.5)
+        self.register_buffer("shift", torch.ones(outputs))
+
+    def forward(self, x):
+        return self.scale * self.read(torch.cat([self.wide(x), x.flatten(1)], dim=-1)) + self.shift
+
+
+def cube(x: torch.Tensor) -> torch.Tensor:
+    return x**3
+
+
+OWN = {"kind": "test_models:Towers", "options": {"width": 3}}
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared inputs", "inputs per member"])
+@pytest.mark.parametrize("features", [(3,), (1, 4, 4)])
+def test_own_model_by_vmap_equals_the_module_run_alone(features, shared):
+    network = models.build(features=features, outputs=2, **OWN)
+    seeds = [7, 8, 9]
+    parameters = network.initialize(seeds)
+    x = torch.randn((10, *features) if shared else (3, 10, *features), generator=torch.Generator().manual_seed(1))
+    output = network.forward(parameters, x)
+    assert output.shape == (3, 10, 2)
+    for member, seed in enumerate(seeds):
+        torch.manual_seed(seed)
+        module = Towers(features, 2, width=3)
+        for stacked, own in zip(parameters, module.parameters(), strict=True):
+            assert torch.equal(stacked[member], own)
+        torch.testing.assert_close(output[member], module(x if shared else x[member]), rtol=1e-4, atol=1e-5)
+    gradients_are_each_members_own(network, features)
+
+
+def test_own_model_is_initialized_by_seed_alone_and_leaves_the_global_generator_alone():
+    network = models.build(features=(3,), outputs=2, **OWN)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    together = network.initialize([3, 4])
+    assert torch.equal(torch.rand(3), expected)
+    for stacked, alone in zip(together, network.initialize([4]), strict=True):
+        assert torch.equal(stacked[1], alone[0])
+    assert not torch.equal(together[0][0], together[0][1])
+
+
+def test_building_an_own_model_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    models.build(features=(3,), outputs=2, **OWN)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_own_activation_is_applied_between_layers():
+    network = models.build(features=(3,), outputs=2, **entry("mlp", widths=[4], activation="test_models:cube"))
+    parameters = network.initialize([0])
+    x = torch.randn((5, 3), generator=torch.Generator().manual_seed(1))
+    first, last = linear(parameters[0][0], parameters[1][0]), linear(parameters[2][0], parameters[3][0])
+    torch.testing.assert_close(network.forward(parameters, x)[0], last(first(x) ** 3))
 
 
 # --- initialization ---------------------------------------------------------------------------------------------------
@@ -170,7 +288,27 @@ def test_initialization_leaves_the_global_generator_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_parameters_that_are_built_fit_the_forward_function_of_a_flattened_image():
-    # An image of 7 x 9 halves to 4 x 5 and 2 x 3: the sizes that stride 2 with half padding leaves.
-    network = models.build("cnn", (1, 7, 9), 2, "relu", channels=[3, 4], kernel=3, widths=[])
-    assert network.weights == [(3, 1, 3, 3), (4, 3, 3, 3), (4 * 2 * 3, 2)]
+@pytest.mark.parametrize(
+    ("model", "weights"),
+    [
+        # An image of 7 x 9 halves to 4 x 5 and 2 x 3: the sizes that stride 2 with half padding leaves.
+        (entry("cnn", channels=[3, 4], widths=[]), [(3, 1, 3, 3), (4, 3, 3, 3), (4 * 2 * 3, 2)]),
+        (entry("residual_cnn", channels=3, blocks=1), [(3, 1, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3 * 4 * 5, 2)]),
+        (entry("residual_mlp", width=5, blocks=2), [(63, 5), (5, 5), (5, 5), (5, 2)]),
+        (entry("mlp", widths=[6]), [(63, 6), (6, 2)]),
+    ],
+    ids=["cnn", "residual_cnn", "residual_mlp", "mlp"],
+)
+def test_parameters_that_are_built_fit_the_forward_function_of_a_flattened_image(model, weights):
+    network = models.build(features=(1, 7, 9), outputs=2, **model)
+    shapes = [tuple(parameter.shape[1:]) for parameter in network.initialize([0])]
+    assert shapes[::2] == weights
+    assert shapes[1::2] == [(shape[-1] if len(shape) == 2 else shape[0],) for shape in weights]
+
+
+def test_initialization_of_the_entry_is_the_one_that_is_taken():
+    for initialization in ("scaled", "gaussian", "xavier", "he"):
+        model = entry("mlp", widths=[6], initialization=initialization, std=0.7)
+        found = models.build(features=(3,), outputs=2, **model).initialize([3, 4])
+        expected = models.initialize([(3, 6), (6, 2)], initialization, 0.7, [3, 4])
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

@@ -155,12 +155,33 @@ def test_fft_follows_no_zero_frequency_however_high_the_mean(stored):
 def test_fft_of_several_outputs_takes_the_norm_over_them(stored):
     dataset = waves()
     y = dataset["y_train"].to_numpy()
-    both = dataset.drop_vars(["y_train", "y_test"]).assign(
+    both = dataset.drop_vars(["y_train", "y_test", "clean_train"]).assign(
         y_train=(("sample_train", "output"), np.hstack([3 * y, 4 * y]))
     )
     h = np.stack([np.hstack([3 * y, 0 * y])] * 2)[:, None]
     error = fft.decompose(stored(h), both, **FFT)["relative_error"][0, 0]
     np.testing.assert_allclose(error.sel(frequency=[1, 3], method="nearest"), 4 / 5, rtol=1e-5)
+
+
+def test_fft_keeps_the_median_output_of_the_members_that_did_not_diverge(stored):
+    dataset = waves()
+    h = np.random.default_rng(0).standard_normal((3, 4, 64, 1)).astype(np.float32)
+    loss = np.ones((3, 4))
+    assert np.allclose(fft.decompose(stored(h), dataset, **FFT)["output_median"], np.median(h, axis=1))
+    loss[2, 1] = np.nan
+    median = fft.decompose(stored(h, loss), dataset, **FFT)["output_median"]
+    assert median.dims == ("step", "sample", "output")
+    np.testing.assert_allclose(median, np.median(h[:, [0, 2, 3]], axis=1))
+    assert fft.decompose(stored(h, np.full((3, 4), np.nan)), dataset, **FFT)["output_median"].isnull().all()
+
+
+def test_fft_keeps_the_spectrum_of_the_target_without_its_noise(stored):
+    dataset = waves(noise=0.5)
+    spectra = fft.decompose(stored(learned(dataset)), dataset, **FFT)
+    expected = np.zeros(spectra.sizes["frequency"])
+    expected[[1, 3]] = [0.5, 0.25]
+    np.testing.assert_allclose(spectra["clean_amplitude"].isel(output=0), expected, atol=1e-6)
+    assert abs(spectra["target_amplitude"] - spectra["clean_amplitude"]).max() > 0.01
 
 
 def test_fft_refuses_frequencies_off_its_grid_uneven_grids_and_constant_targets(stored):

@@ -15,12 +15,15 @@ def build(
     limit: int | None = None,
     test_limit: int | None = None,
     pool: int = 1,
+    validation_limit: int | None = None,
+    label_noise: float = 0.0,
     shuffle_labels: bool = False,
     seed: int = 0,
 ) -> xr.Dataset:
     """The data set, from a local folder or a mirror; see `config.FashionMnist` and `images.assemble`.
 
-    Returns `x_train (sample_train, channel=1, row, column)`, `y_train (sample_train, output)`, same for test, float32.
+    Returns `x_train (sample_train, channel=1, row, column)`, `y_train (sample_train, output)`, same for test and, with
+    `validation_limit`, for validation, float32.
     Raises UserError when the files are nowhere to be had or broken, or when a parameter does not fit them.
     """
     paths = files.locate("fashion_mnist", path, mirrors)
@@ -32,6 +35,8 @@ def build(
         limit=limit,
         test_limit=test_limit,
         pool=pool,
+        validation_limit=validation_limit,
+        label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
         attrs={

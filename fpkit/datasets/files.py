@@ -74,7 +74,8 @@ def is_present(kind: str, path: str | None) -> bool:
     """Whether all files that `kind` needs are on this machine, so that building it downloads nothing.
 
     Arguments:
-        kind: of the data set; one without files (sines, digits) is always present.
+        kind: of the data set; one without files (sines, digits), or of the user's own (`package.module:function`), is
+            always present.
         path: the data set's own folder; when given, no other place counts. None: the well-known folders and the
             cache, whose files count only when their SHA-256 is right.
     """

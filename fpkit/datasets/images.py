@@ -1,4 +1,4 @@
-"""From images and labels to a data set: stratified subset, pooling, centring and scaling, one-hot targets."""
+"""From images and labels to a data set: stratified parts, pooling, centring and scaling, noise, one-hot targets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from fpkit.errors import UserError
 
 CLASSES = 10
 """Of every image data set here."""
+STREAMS = (
+    "subset_train",
+    "subset_test",
+    "shuffle_train",
+    "shuffle_test",
+    "subset_validation",
+    "shuffle_validation",
+    "noise_train",
+    "noise_validation",
+)
+"""Of random numbers, in the order in which they are spawned: a new one goes last, or every data set changes."""
 
 
 def assemble(
@@ -21,6 +32,8 @@ def assemble(
     limit: int | None,
     test_limit: int | None,
     pool: int,
+    validation_limit: int | None,
+    label_noise: float,
     shuffle_labels: bool,
     seed: int,
     attrs: Mapping[str, str],
@@ -32,36 +45,47 @@ def assemble(
         maximum: the largest value a pixel can take.
         limit, test_limit: size of the stratified subset; None takes all, in their own order.
         pool: average over pool x pool pixels.
-        shuffle_labels: deal the labels out at random, within each part.
-        seed: draws subsets and shuffles, each from a stream of its own: none of them changes another.
+        validation_limit: size of the stratified part of the training images that is set aside, before `limit` takes
+            its subset of the rest; None sets none aside.
+        label_noise: this fraction of the training and validation labels, chosen at random, is replaced by labels drawn
+            from all classes, the right one among them. A higher fraction keeps what a lower one replaced.
+        shuffle_labels: deal the labels out at random, within each part, before the noise.
+        seed: draws subsets, shuffles and noise, each from a stream of its own: none of them changes another.
         attrs: of the data set: kind, source, license.
 
-    Returns `x_train (sample_train, channel, row, column)`, `y_train (sample_train, output)`, same for test, float32.
-    The inputs are centred by the mean of each pixel over the training part and divided by the standard deviation of the
-    whole centred training part; the targets are one-hot, `output` is the class.
+    Returns `x_train (sample_train, channel, row, column)`, `y_train (sample_train, output)`, same for test and, with
+    `validation_limit`, for validation, float32. The inputs are centred by the mean of each pixel over the training part
+    and divided by the standard deviation of the whole centred training part; the targets are one-hot, `output` is the
+    class. Label noise, if any, is written down as the attribute `label_noise`.
 
     Raises UserError when a limit or `pool` does not fit the images, or when all training images are the same.
     """
-    subset_train, subset_test, shuffle_train, shuffle_test = np.random.default_rng(seed).spawn(4)
-    train = _subset(*train, limit, "limit", "training", subset_train)
-    test = _subset(*test, test_limit, "test_limit", "test", subset_test)
-    x_train, x_test = (_pooled(images, maximum, pool) for images, _ in (train, test))
-    x_train, x_test = centre_and_scale(x_train, x_test)
-    y_train, y_test = train[1], test[1]
-    if shuffle_labels:
-        y_train, y_test = shuffle_train.permutation(y_train), shuffle_test.permutation(y_test)
-    dealt = ", dealt out at random" if shuffle_labels else ""
+    streams = dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
+    available, validation = "training images available", {}
+    if validation_limit is not None:
+        available = "training images that validation_limit leaves"
+        train, validation["validation"] = _set_aside(*train, validation_limit, streams["subset_validation"])
+    train = _subset(*train, limit, "limit", available, streams["subset_train"])
+    test = _subset(*test, test_limit, "test_limit", "test images available", streams["subset_test"])
+    parts = {"train": train, "test": test, **validation}
+    inputs = centre_and_scale(*(_pooled(images, maximum, pool) for images, _ in parts.values()))
     variables = {}
-    for part, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        sample = f"sample_{part}"
+    for (part, (_, y)), x in zip(parts.items(), inputs, strict=True):
+        sample, history = f"sample_{part}", ""
+        if shuffle_labels:
+            y, history = streams[f"shuffle_{part}"].permutation(y), ", dealt out at random"
+        if label_noise and part != "test":
+            y = _noisy(y, label_noise, streams[f"noise_{part}"])
+            history += f", a fraction of {label_noise:g} replaced at random"
         variables[f"x_{part}"] = x.rename(sample=sample).assign_attrs(
             units="1", long_name="pixel value, centred and scaled by the training part"
         )
         variables[f"y_{part}"] = xr.DataArray(
-            one_hot(y), dims=(sample, "output"), attrs={"units": "1", "long_name": f"one-hot class{dealt}"}
+            one_hot(y), dims=(sample, "output"), attrs={"units": "1", "long_name": f"one-hot class{history}"}
         )
     output = xr.DataArray(np.arange(CLASSES), dims="output", attrs={"units": "1", "long_name": "class"})
-    return xr.Dataset(variables, coords={"output": output}, attrs=dict(attrs))
+    noise = {"label_noise": label_noise} if label_noise else {}
+    return xr.Dataset(variables, coords={"output": output}, attrs={**attrs, **noise})
 
 
 def stratified_subset(labels: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
@@ -84,13 +108,13 @@ def stratified_subset(labels: np.ndarray, limit: int, rng: np.random.Generator) 
     return rng.permutation(np.concatenate(chosen))
 
 
-def centre_and_scale(train: xr.DataArray, test: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Both parts, less the training part's mean of each pixel, divided by the training part's one standard deviation.
+def centre_and_scale(train: xr.DataArray, *others: xr.DataArray) -> tuple[xr.DataArray, ...]:
+    """All parts, less the training part's mean of each pixel, divided by the training part's one standard deviation.
 
     One number scales all pixels: dividing each by its own would blow up the noise of the ones that hardly ever vary.
 
     Arguments:
-        train, test: (sample, ...), float32; returned in the same shape and type.
+        train, others: (sample, ...), float32; returned in the same shape and type.
 
     Raises UserError when all training images are the same.
     """
@@ -101,7 +125,7 @@ def centre_and_scale(train: xr.DataArray, test: xr.DataArray) -> tuple[xr.DataAr
     if scale == 0:
         raise UserError("all training images are the same, nothing to learn; check the files, or raise limit")
     train /= scale
-    return train, (test - mean) / scale
+    return train, *((other - mean) / scale for other in others)
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
@@ -109,13 +133,34 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
     return np.eye(CLASSES, dtype=np.float32)[labels]
 
 
-def _subset(images, labels, limit, key, part, rng) -> tuple[np.ndarray, np.ndarray]:
+def _set_aside(images, labels, limit, rng) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What is left of a part, in its own order, and the stratified part of it that is set aside."""
+    most = len(labels) - CLASSES
+    if not CLASSES <= limit <= most:
+        raise UserError(
+            f"validation_limit: {limit} is not between the {CLASSES} classes and {most}, which leaves {CLASSES} of the"
+            f" {len(labels)} training images; change it, or leave it out to set none aside"
+        )
+    chosen = stratified_subset(labels, limit, rng)
+    left = np.ones(len(labels), dtype=bool)
+    left[chosen] = False
+    return (images[left], labels[left]), (images[chosen], labels[chosen])
+
+
+def _noisy(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    replaced = rng.permutation(len(labels))[: round(fraction * len(labels))]
+    noisy = labels.copy()
+    noisy[replaced] = rng.integers(CLASSES, size=len(labels))[: len(replaced)]
+    return noisy
+
+
+def _subset(images, labels, limit, key, available, rng) -> tuple[np.ndarray, np.ndarray]:
     if limit is None:
         return images, labels
     if not CLASSES <= limit <= len(labels):
         raise UserError(
-            f"{key}: {limit} is not between the {CLASSES} classes and the {len(labels)} {part} images"
-            " available; change it, or leave it out to take all"
+            f"{key}: {limit} is not between the {CLASSES} classes and the {len(labels)} {available};"
+            " change it, or leave it out to take all"
         )
     chosen = stratified_subset(labels, limit, rng)
     return images[chosen], labels[chosen]

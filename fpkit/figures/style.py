@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -13,8 +14,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import xarray as xr
+from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from fpkit.claims import first_order, hold_order, median_interval
 
 MM = 1 / 25.4
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
@@ -48,8 +52,12 @@ def context(width_mm: float, font_size: float, colormap: str):
         yield
 
 
-def save(figure: Figure, paths: Sequence[str]) -> None:
+def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
     """Write the figure to each path, in the format its ending says; the same figure gives the same bytes."""
+    if isinstance(figure, Animation):
+        for path in paths:
+            figure.save(path, writer="pillow", dpi=100)
+        return
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for path in paths:
         figure.savefig(path, dpi=200, metadata=undated[str(path).rsplit(".", 1)[-1]])
@@ -134,3 +142,54 @@ def variant_title(spectra: xr.Dataset) -> str:
     pairs = [pair.split("~", 1) for pair in spectra.attrs["variant"].split(",") if "~" in pair]
     values = [value for key, value in pairs if key != "dataset"]
     return ", ".join([spectra.attrs["dataset"], *values]).replace("_", " ")
+
+
+def recipe(spectra: xr.Dataset) -> dict:
+    """The model, training and record entries behind the spectra."""
+    return json.loads(spectra.attrs["recipe"])
+
+
+def kept(spectra: xr.Dataset) -> xr.Dataset:
+    """The spectra of the members that did not diverge."""
+    return spectra.sel(member=~spectra["diverged"])
+
+
+def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
+    """Titles of variants beside each other, without the dataset where all share one."""
+    titles = [variant_title(variant) for variant in spectra]
+    if len({variant.attrs["dataset"] for variant in spectra}) == 1:
+        titles = [title.split(", ", 1)[-1] for title in titles]
+    return [f"{title} *" if bool(v["diverged"].any()) else title for title, v in zip(titles, spectra, strict=True)]
+
+
+def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal: bool = True, **marker) -> None:
+    """Median over members with its 95% bootstrap interval for each of `values` (member,), at `positions`."""
+    middle, low, high = np.array([median_interval(value.to_numpy()) for value in values]).reshape(-1, 3).T
+    low, high = np.where(np.isfinite(low), low, middle), np.where(np.isfinite(high), high, middle)
+    errors = np.array([middle - low, high - middle])
+    options = {"markersize": 4, "elinewidth": 1, **marker}
+    if horizontal:
+        axes.errorbar(middle, positions, xerr=errors, **options)
+    else:
+        axes.errorbar(positions, middle, yerr=errors, **options)
+
+
+def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
+    """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals."""
+    rows = np.arange(len(spectra))
+    for statistic, color, marker, shift in ((first_order, LOW, "o", -0.15), (hold_order, HIGH, "s", 0.15)):
+        values = [statistic(kept(variant)) for variant in spectra]
+        name = statistic.__name__.split("_")[0]
+        intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
+    axes.axvline(0, color=TARGET, linewidth=0.5)
+    axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
+    axes.set_yticks(rows, titles or short_titles(spectra))
+
+
+def diverged_note(figure: Figure, spectra: Sequence[xr.Dataset]) -> None:
+    """Below the figure: what the star on a variant's title means, if there is one."""
+    bad = [
+        (title, members_note(v)) for title, v in zip(short_titles(spectra), spectra, strict=True) if v["diverged"].any()
+    ]
+    if bad:
+        figure.supxlabel("; ".join(f"{title}: {note}" for title, note in bad), fontsize="small")

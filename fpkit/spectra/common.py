@@ -22,8 +22,16 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
 
     Raises UserError for a constant target: an error relative to it is undefined.
     """
-    names = {f"sample_{split}": "sample"}
-    x, y = (dataset[f"{name}_{split}"].rename(names) for name in ("x", "y"))
+    chosen = ("train", "test") if split == "all" else (split,)
+    x, y = (
+        xr.concat(
+            [dataset[f"{name}_{part}"].rename({f"sample_{part}": "sample"}) for part in chosen],
+            "sample",
+            coords="minimal",
+            compat="override",
+        )
+        for name in ("x", "y")
+    )
     y = y.astype(np.float64)
     if bool((y.max("sample") == y.min("sample")).all()):
         raise UserError("the target is constant: its relative error is undefined; give a target that varies")
@@ -46,9 +54,17 @@ def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict
     }
 
 
+def telling_steps(passage: xr.DataArray, steps: xr.DataArray) -> np.ndarray:
+    """Recorded steps at which the output is worth a look: lowest and middle frequency just captured, and the end."""
+    captured = passage.median("member").dropna("frequency").to_numpy()
+    chosen = [captured[0], captured[len(captured) // 2]] if len(captured) else [1, 10]
+    nearest = steps.sel(step=[*chosen, int(steps[-1])], method="nearest").to_numpy()
+    return np.unique(nearest)
+
+
 def finish(spectra: xr.Dataset, predictions: xr.Dataset, **attributes) -> xr.Dataset:
-    """Computed, with the losses and the marks of diverged members beside the spectra."""
-    scores = [name for name in predictions if str(name).startswith(("loss", "accuracy"))]
+    """Computed, with the losses and the marks of diverged members beside the spectra, whose own scores stay."""
+    scores = [name for name in predictions if str(name).startswith(("loss", "accuracy")) and name not in spectra]
     spectra = spectra.assign({name: predictions[name] for name in scores} | {"diverged": diverged(predictions)})
     spectra["diverged"].attrs.update(long_name="member diverged and is left out", units="1")
-    return spectra.assign_attrs(attributes).compute()
+    return spectra.assign_attrs(attributes, recipe=predictions.attrs.get("recipe", "{}")).compute()

@@ -7,9 +7,8 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.spectra.common import finish, norm, outputs_of, target_of, with_convergence
-
-SNAPSHOTS = 3
+from fpkit.predictions import diverged
+from fpkit.spectra.common import finish, norm, outputs_of, target_of, telling_steps, with_convergence
 
 
 def decompose(
@@ -34,8 +33,9 @@ def decompose(
     Returns:
         amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (frequency, output),
         relative_error (step, member, frequency), NaN off the followed frequencies, with its convergence; `followed`
-        (frequency); `target` (sample, output) and `snapshot_output` (snapshot, member, sample, output), the outputs at
-        three telling steps.
+        (frequency); `target` (sample, output), `snapshot_output` (snapshot, member, sample, output), the outputs at
+        three telling steps, and `output_median` (step, sample, output), over members; of a noisy target also
+        `clean_amplitude` (frequency, output), that of the target without the noise.
 
     Raises:
         UserError: the grid is not uniform, a followed frequency is not on the FFT grid, or the target is constant.
@@ -55,7 +55,7 @@ def decompose(
     # Off the followed frequencies |F[y]| may be zero, and the ratio says nothing.
     error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output").where(followed)
     measured = with_convergence(error.compute(), threshold, hold)
-    snapshot = outputs.sel(step=_telling_steps(measured["first_passage"], predictions["step"]))
+    snapshot = outputs.sel(step=telling_steps(measured["first_passage"], predictions["step"]))
 
     spectra = xr.Dataset(
         {
@@ -67,6 +67,14 @@ def decompose(
             **measured,
         }
     )
+    bad = diverged(predictions)
+    kept = outputs.isel(member=np.flatnonzero(~bad | bad.all()))  # of nobody the median is NaN
+    median = kept.median("member", skipna=False).astype(np.float32)
+    spectra["output_median"] = median.assign_attrs(long_name="median output over members", units="1")
+    if f"clean_{split}" in dataset:
+        clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)
+        amplitude = abs(_coefficients(clean, grid))
+        spectra["clean_amplitude"] = amplitude.assign_attrs(long_name="|F[y]| without noise", units="1")
     spectra = spectra.assign_coords(position=("sample", position, {"long_name": "x", "units": "unit of x"}))
     return finish(spectra, predictions, measure="fft", threshold=threshold, hold=hold)
 
@@ -104,11 +112,3 @@ def _followed(amplitude: xr.DataArray, frequencies: list[float] | None, peak_hei
             f"decomposition.fft.frequencies: {off[0]:g} is not a multiple of {spacing:g}, the grid's resolution"
         )
     return grid.isin(nearest)
-
-
-def _telling_steps(passage: xr.DataArray, steps: xr.DataArray) -> np.ndarray:
-    """Recorded steps at which the output is worth a look: lowest and middle frequency just captured, and the end."""
-    captured = passage.median("member").dropna("frequency").to_numpy()
-    chosen = [captured[0], captured[len(captured) // 2]] if len(captured) else [1, 10]
-    nearest = steps.sel(step=[*chosen, int(steps[-1])], method="nearest").to_numpy()
-    return np.unique(nearest)

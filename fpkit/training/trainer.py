@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fpkit import models
-from fpkit.training import checkpoint
+from fpkit.training import algorithms, checkpoint, losses
 from fpkit.training.schedule import record_steps
 
 # Checkpoints are so far apart that writing them takes at most this share of the time.
 CHECKPOINT_SHARE = 0.02
+PARTS = ("train", "validation", "test")
 
 
 def train(
@@ -31,6 +31,7 @@ def train(
     optimizer: str,
     learning_rate: float,
     momentum: float,
+    nesterov: bool,
     batch_size: int | None,
     loss: str,
     steps: int,
@@ -51,10 +52,11 @@ def train(
 
     Args:
         model: a config `model` entry.
-        data: `x_train`, `x_test` (sample, *feature), `y_train`, `y_test` (sample, output); float32.
-        sink: takes, at each recorded step, the prediction (member, sample, output) on the samples of `split`, and the
-            scores `loss_train`, `loss_test` and, for classes, `accuracy_train`, `accuracy_test`, each (member,).
-            Under cross-entropy the predictions are class probabilities.
+        data: `x_train` (sample, *feature), `y_train` (sample, output), and the same for `test` and, if the data set has
+            one, `validation`; float32.
+        sink: takes, at each recorded step, the prediction (member, sample, output) on the samples of `split` (`all`:
+            training, then test samples), and the scores `loss_train`, ... and, with several outputs,
+            `accuracy_train`, ..., each (member,). Under cross-entropy the predictions are class probabilities.
         checkpoint_path: where the state is kept and looked for; the remaining arguments are those of the config.
         progress: called after each record with the step and the training loss (member,).
 
@@ -66,37 +68,36 @@ def train(
     data = {name: torch.as_tensor(array).to(device) for name, array in data.items()}
     seeds = range(seed_offset, seed_offset + members)
 
-    options = {key: value for key, value in model.items() if key not in ("initialization", "std")}
-    network = models.build(features=data["x_train"].shape[1:], outputs=data["y_train"].shape[-1], **options)
-    parameters = models.initialize(network.weights, model["initialization"], model["std"], seeds)
-    parameters = [parameter.to(device).requires_grad_() for parameter in parameters]
-    update = _optimizer(optimizer, parameters, learning_rate, momentum)
+    network = models.build(features=data["x_train"].shape[1:], outputs=data["y_train"].shape[-1], **model)
+    parameters = [parameter.to(device).requires_grad_() for parameter in network.initialize(seeds)]
+    algorithm = algorithms.build(optimizer, parameters, learning_rate, momentum, nesterov)
+    member_losses = losses.build(loss)
     batches = Batches(data["x_train"], data["y_train"], batch_size, seeds)
 
     schedule = record_steps(steps, per_decade)
-    start = _resume(checkpoint_path, parameters, update, sink)
+    start = _resume(checkpoint_path, parameters, algorithm, sink)
     last_save, save_cost = time.monotonic(), 0.0
     for step in range(start, steps + 1):
         if sink.records < len(schedule) and step == schedule[sink.records]:
-            prediction, scores = _record(network, parameters, data, loss, split)
+            prediction, scores = _record(network, parameters, data, member_losses, split, loss == "cross_entropy")
             sink.append(step, prediction, **scores)
             progress(step, scores["loss_train"])
         due = time.monotonic() - last_save > max(1.0, save_cost / CHECKPOINT_SHARE)
         if checkpoint_path and (due or step == steps):
             began = time.monotonic()
             sink.flush()
-            state = {"step": step, "records": sink.records, "parameters": parameters, "optimizer": update.state_dict()}
+            state = {
+                "step": step,
+                "records": sink.records,
+                "parameters": parameters,
+                "algorithm": algorithm.state_dict(),
+            }
             checkpoint.save(checkpoint_path, state)
             last_save = time.monotonic()
             save_cost = last_save - began
         if step == steps:
             break
-        x, y = batches.at(step)
-        for parameter in parameters:
-            parameter.grad = None
-        # Summed over members: each member's gradient is that of its own loss.
-        member_losses(network.forward(parameters, x), y, loss).sum().backward()
-        update.step()
+        algorithm.step(batches.losses(step, network.forward, member_losses))
     sink.flush()
     return str(device)
 
@@ -124,21 +125,20 @@ class Batches:
         chosen = self.order[:, batch * self.size : (batch + 1) * self.size]
         return self.x[chosen], self.y[chosen]
 
+    def losses(self, step: int, forward, member_losses) -> algorithms.Losses:
+        """The losses of this step's samples as a function of parameters and members."""
+        x, y = self.at(step)
+
+        def losses_of(parameters: Sequence[Tensor], member: slice) -> Tensor:
+            own = (x, y) if self.size is None else (x[member], y[member])
+            return member_losses(forward(parameters, own[0]), own[1])
+
+        return losses_of
+
     def _order(self, seed: int, epoch: int) -> Tensor:
         # Seeded by both, spread over 64 bits, so that neighbouring seeds and epochs share nothing.
         mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
         return torch.randperm(len(self.x), generator=torch.Generator().manual_seed(mixed))
-
-
-def member_losses(output: Tensor, target: Tensor, loss: str) -> Tensor:
-    """Loss of each member (member,), mean over samples (and outputs, for mse).
-
-    `output` is (member, sample, output); `target` is the same or without the member dimension. Under cross_entropy the
-    outputs are logits and the targets class probabilities.
-    """
-    if loss == "mse":
-        return (output - target).square().mean(dim=(1, 2))
-    return -(target * F.log_softmax(output, dim=-1)).sum(dim=-1).mean(dim=1)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -156,15 +156,8 @@ def _make_reproducible(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def _optimizer(name: str, parameters: list[Tensor], learning_rate: float, momentum: float) -> torch.optim.Optimizer:
-    """Elementwise algorithms only: on a stack they act on each member alone."""
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
-    return torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum, fused=True)
-
-
-def _resume(path: Path | None, parameters: list[Tensor], update: torch.optim.Optimizer, sink) -> int:
-    """Bring parameters, optimizer and sink to the last checkpoint; the step to go on from."""
+def _resume(path: Path | None, parameters: list[Tensor], algorithm, sink) -> int:
+    """Bring parameters, algorithm and sink to the last checkpoint; the step to go on from."""
     state = checkpoint.load(path) if path else None
     if state is None or state["records"] > sink.records:
         sink.truncate(0)
@@ -173,27 +166,33 @@ def _resume(path: Path | None, parameters: list[Tensor], update: torch.optim.Opt
     with torch.no_grad():
         for parameter, saved in zip(parameters, state["parameters"], strict=True):
             parameter.copy_(saved)
-    update.load_state_dict(state["optimizer"])
+    algorithm.load_state_dict(state["algorithm"])
     print(f"continuing from step {state['step']}", flush=True)
     return state["step"]
 
 
 @torch.no_grad()
 def _record(
-    network: models.Network, parameters: list[Tensor], data: dict[str, Tensor], loss: str, split: str
+    network: models.Network,
+    parameters: list[Tensor],
+    data: dict[str, Tensor],
+    member_losses: Callable[[Tensor, Tensor], Tensor],
+    split: str,
+    logits: bool,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Prediction (member, sample, output) on `split`, and the scores (member,) of both parts."""
-    scores = {}
-    for part in ("train", "test"):
-        x, y = data[f"x_{part}"], data[f"y_{part}"]
-        if len(x) == 0:
+    """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data."""
+    scores, outputs = {}, {}
+    for part in PARTS:
+        x, y = data.get(f"x_{part}"), data.get(f"y_{part}")
+        if x is None or len(x) == 0:
             continue
         # In blocks, so that recording needs no more memory than training.
         output = torch.cat([network.forward(parameters, block) for block in x.split(1024)], dim=1)
-        scores[f"loss_{part}"] = member_losses(output, y, loss).cpu().numpy()
+        scores[f"loss_{part}"] = member_losses(output, y).cpu().numpy()
         if y.shape[-1] > 1:
             correct = output.argmax(dim=-1) == y.argmax(dim=-1)
             scores[f"accuracy_{part}"] = correct.float().mean(dim=1).cpu().numpy()
-        if part == split:
-            prediction = output if loss == "mse" else output.softmax(dim=-1)
+        outputs[part] = output.softmax(dim=-1) if logits else output
+    chosen = ("train", "test") if split == "all" else (split,)
+    prediction = torch.cat([outputs[part] for part in chosen if part in outputs], dim=1)
     return prediction.cpu().numpy(), scores

@@ -1,10 +1,7 @@
 # TAKES    the spectra that the claims are about; claims: in config.yaml
 # MAKES    results/claims.csv
 # STEPS    statistic per member, median and bootstrap interval, verdict
-CLAIM_SPECTRA = {
-    name: spectra_of(claim.experiment, claim.measure)
-    for name, claim in CONFIG.claims.items()
-}
+CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
 
 
 rule judge_claims:

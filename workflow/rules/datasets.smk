@@ -16,8 +16,8 @@ rule make_dataset:
         gpu=0,
     params:
         dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
-        code=lambda w: code_of(
-            "make_dataset.py", f"fpkit.datasets.{CONFIG.datasets[w.dataset].kind}"
+        code=lambda w: code_of_kind(
+            "make_dataset.py", "datasets", CONFIG.datasets[w.dataset].kind
         ),
     script:
         "../scripts/make_dataset.py"

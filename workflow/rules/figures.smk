@@ -1,23 +1,58 @@
-# TAKES    the spectra of a figure's experiment; figures: in config.yaml
-# MAKES    results/figures/{figure}.svg, .pdf, .png
+# TAKES    the spectra of a figure's experiments, or the claims; figures: in config.yaml
+# MAKES    results/figures/{figure}.svg, .pdf, .png; of animations .gif
 # STEPS    draw, all variants side by side
 FORMATS = ["svg", "pdf", "png"]
-FIGURE_FILES = expand(
-    "results/figures/{figure}.{format}", figure=CONFIG.figures, format=FORMATS
-)
+ANIMATIONS = [
+    name for name, figure in CONFIG.figures.items() if figure.kind == "animation"
+]
+PICTURES = [name for name in CONFIG.figures if name not in ANIMATIONS]
+FIGURE_FILES = [
+    *expand("results/figures/{figure}.{format}", figure=PICTURES, format=FORMATS),
+    *expand("results/figures/{figure}.gif", figure=ANIMATIONS),
+]
+
+# Of each kind: its category in the report, what it states, what to look at.
+CAPTIONS = read_yaml(f"{workflow.basedir}/workflow/report/captions.yaml")
 
 
-def figure_spectra(wildcards):
+def figure_inputs(wildcards):
     figure = CONFIG.figures[wildcards.figure]
-    return spectra_of(figure.experiment, fpconfig.FIGURE_MEASURE[figure.kind])
+    if figure.kind == "claims":
+        return "results/claims.csv"
+    measures = fpconfig.FIGURE_MEASURES[figure.kind]
+    return [
+        path
+        for experiment in figure.experiments
+        for measure in measures
+        for path in spectra_of(experiment, measure)
+    ]
+
+
+def figure_params(wildcards):
+    return fpconfig.plain(CONFIG.figures[wildcards.figure])
+
+
+def figure_category(wildcards):
+    return CAPTIONS[CONFIG.figures[wildcards.figure].kind]["category"]
+
+
+def figure_code(wildcards):
+    return code_of("plot.py", f"fpkit.figures.{CONFIG.figures[wildcards.figure].kind}")
 
 
 rule plot:
     """Draw one figure in all formats."""
     input:
-        spectra=figure_spectra,
+        figure_inputs,
     output:
-        expand("results/figures/{{figure}}.{format}", format=FORMATS),
+        report(
+            "results/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category=figure_category,
+            labels={"shows": "{figure}"},
+        ),
+        "results/figures/{figure}.pdf",
+        "results/figures/{figure}.png",
     log:
         "results/logs/figures/{figure}.log",
     benchmark:
@@ -28,9 +63,12 @@ rule plot:
         runtime=15,
         gpu=0,
     params:
-        figure=lambda w: fpconfig.plain(CONFIG.figures[w.figure]),
-        code=lambda w: code_of(
-            "plot.py", f"fpkit.figures.{CONFIG.figures[w.figure].kind}"
-        ),
+        figure=figure_params,
+        code=figure_code,
     script:
         "../scripts/plot.py"
+
+
+use rule plot as animate with:
+    output:
+        "results/figures/{figure}.gif",

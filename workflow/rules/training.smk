@@ -20,6 +20,6 @@ rule train:
         model=lambda w: variant_of(w).model,
         training=lambda w: variant_of(w).training,
         record=lambda w: variant_of(w).record,
-        code=code_of("train.py"),
+        code=lambda w: code_of("train.py", *own_parts(variant_of(w))),
     script:
         "../scripts/train.py"

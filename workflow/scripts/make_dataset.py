@@ -5,8 +5,13 @@ from fpkit.jobs import job
 with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads):
     from importlib import import_module
 
+    from fpkit import parts
+
     options = {key: value for key, value in snakemake.params.dataset.items() if key not in ("kind", "optional")}
     kind = snakemake.params.dataset["kind"]
-    dataset = import_module(f"fpkit.datasets.{kind}").build(**options)
+    if parts.is_own(kind):
+        dataset = parts.load(kind)(**options["options"])
+    else:
+        dataset = import_module(f"fpkit.datasets.{kind}").build(**options)
     dataset.attrs["name"] = snakemake.wildcards.dataset
     dataset.to_netcdf(snakemake.output.dataset, engine="h5netcdf")

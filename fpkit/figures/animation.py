@@ -1,0 +1,48 @@
+"""`animation`: the output and its spectrum, side by side, as training goes on."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.animation import Animation, FuncAnimation
+
+from fpkit.figures import style
+
+FRAMES, MILLISECONDS = 60, 100
+
+
+def draw(spectra: list[xr.Dataset]) -> Animation:
+    """Median output over members against the target, and its amplitudes, at log-spaced steps.
+
+    Args:
+        spectra: results of `fft`; the first is shown.
+    """
+    shown = spectra[0].isel(output=0)
+    width = plt.rcParams["figure.figsize"][0]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.4 * width))
+    left.plot(shown["position"], shown["target"], color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
+    (output,) = left.plot(shown["position"], shown["target"], color=style.LOW, label="network")
+    left.set(xlabel="x", ylabel="y (median over members)")
+    left.legend(loc="upper right")
+
+    last = 1.5 * float(shown["frequency"].where(shown["followed"], drop=True).max())
+    amplitude = (
+        style.kept(shown)["amplitude"].median("member").sel(frequency=slice(0, last)).transpose("step", "frequency")
+    )
+    target = shown["target_amplitude"].sel(frequency=slice(0, last))
+    right.bar(target["frequency"], target, width=0.8 * float(target["frequency"][1]), color=style.TARGET, alpha=0.35)
+    (dots,) = right.plot(amplitude["frequency"], amplitude[0], "o", color=style.LOW, markersize=4)
+    right.set(xlabel=f"frequency ({shown['frequency'].attrs['units']})", ylabel="amplitude")
+    right.set_ylim(0, 1.3 * float(max(target.max(), amplitude.quantile(0.99))))
+
+    records = shown.sizes["step"]
+    chosen = np.unique(np.linspace(0, records - 1, min(FRAMES, records)).round().astype(int))
+
+    def frame(record: int):
+        output.set_ydata(shown["output_median"].isel(step=record))
+        dots.set_ydata(amplitude.isel(step=record))
+        figure.suptitle(f"step {int(shown['step'][record])}", fontsize="medium")
+        return output, dots
+
+    return FuncAnimation(figure, frame, frames=[*chosen, *chosen[-1:].repeat(10)], interval=MILLISECONDS)

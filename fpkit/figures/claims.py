@@ -1,0 +1,66 @@
+"""`claims`: claim by claim, interval against bound, and the verdict."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from fpkit.figures import style
+
+VERDICTS = {"holds": (style.LOW, "o"), "undecided": ("#E69F00", "D"), "does not hold": (style.HIGH, "X")}
+LIMIT = 1.2  # margins beyond are drawn at the border
+
+
+def draw(claims: pd.DataFrame) -> Figure:
+    """A row for each claim: the margin by which each variant's interval clears the bound, and how many do.
+
+    Args:
+        claims: the rows of `claims.csv`.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    names = list(dict.fromkeys(claims["claim"]))
+    figure, axes = plt.subplots(figsize=(width, 0.034 * width * (len(names) + 4)))
+    axes.axvspan(0, LIMIT * 1.05, color=style.LOW, alpha=0.07, linewidth=0)
+    for row, name in enumerate(names):
+        variants = claims[claims["claim"] == name]
+        _margins(axes, row, variants)
+        counts = [f"{(variants['verdict'] == verdict).sum()}" for verdict in VERDICTS]
+        for column, (count, (color, _)) in enumerate(zip(counts, VERDICTS.values(), strict=True)):
+            shown = {"color": color, "weight": "bold"} if count != "0" else {"color": "0.8"}
+            axes.annotate(count, (1.03 + 0.045 * column, row), xycoords=("axes fraction", "data"), va="center", **shown)
+    axes.axvline(0, color=style.TARGET, linewidth=1)
+    axes.set_yticks(range(len(names)), [_label(claims, name) for name in names])
+    axes.set(xlim=(-LIMIT * 1.05, LIMIT * 1.05), ylim=(len(names) - 0.5, -0.7))
+    axes.set_xlabel("margin to the bound (median and 95% interval over members, one mark per variant)")
+    handles = [
+        Line2D([], [], color=color, marker=marker, ls="", ms=5, label=verdict)
+        for verdict, (color, marker) in VERDICTS.items()
+    ]
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return figure
+
+
+def _margins(axes: Axes, row: int, variants: pd.DataFrame) -> None:
+    heights = row + np.linspace(-0.28, 0.28, len(variants) + 2)[1:-1]
+    for height, variant in zip(heights, variants.itertuples(), strict=True):
+        kind, bound = variant.bound.split()
+        sign = 1 if kind == ">=" else -1
+        margins = sign * (np.array([variant.value, variant.ci_low, variant.ci_high]) - float(bound))
+        value, *interval = np.clip(np.where(np.isfinite(margins), margins, 0), -LIMIT, LIMIT)
+        color, marker = VERDICTS[variant.verdict]
+        axes.plot(interval, [height, height], color=color, linewidth=1, alpha=0.7)
+        axes.plot(value, height, marker, color=color, markersize=3.5)
+
+
+def _label(claims: pd.DataFrame, name: str) -> str:
+    """The claim's id, its bound and its control."""
+    first = claims[claims["claim"] == name].iloc[0]
+    control = str(first["statistic"]).partition(" under ")[2]
+    beyond = f" beyond {style.NULL_NAMES[control]}" if control else ""
+    return (
+        f"{name.replace('_', ' ')}\n{str(first['statistic']).split(' ')[0].replace('_', ' ')}{beyond} {first['bound']}"
+    )

@@ -1,0 +1,91 @@
+"""`early_stopping`: the target is learned before its noise, and stopping in between is best."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.claims import best_step, signal
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: losses over steps and, for one-dimensional targets, spectra and passages.
+
+    Args:
+        spectra: results of `fft` (with a clean target) or `projection`, one for each variant, with validation losses.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.34 * width * len(spectra)), squeeze=False)
+    for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
+        _losses(row[0], variant)
+        row[0].set_title(f"{style.variant_title(variant)}, {style.members_note(variant)}", loc="left")
+        if "clean_amplitude" in variant:
+            _spectra(row[1], variant)
+            _passages(row[2], variant)
+        else:
+            _accuracies(row[1], variant)
+            row[2].set_visible(False)
+    return figure
+
+
+def _losses(axes: Axes, spectra: xr.Dataset) -> None:
+    shown = style.kept(spectra)
+    for part, color in (("train", style.NULL), ("validation", style.HIGH), ("test", style.LOW)):
+        style.spread(axes, shown[f"loss_{part}"], color, part)
+    best = best_step(shown)
+    axes.axvspan(float(best.quantile(0.1)), float(best.quantile(0.9)), color="0.85", linewidth=0)
+    axes.axvline(float(best.median()), color=style.TARGET, linewidth=0.8, linestyle="--", label="best (validation)")
+    style.log_steps(axes, shown["step"])
+    axes.set(yscale="log", ylabel="loss")
+    axes.legend(loc="lower left")
+
+
+def _accuracies(axes: Axes, spectra: xr.Dataset) -> None:
+    shown = style.kept(spectra)
+    for part, color in (("train", style.NULL), ("validation", style.HIGH), ("test", style.LOW)):
+        style.spread(axes, shown[f"accuracy_{part}"], color, part)
+    axes.axvline(float(best_step(shown).median()), color=style.TARGET, linewidth=0.8, linestyle="--")
+    style.log_steps(axes, shown["step"])
+    axes.set(ylim=(0, 1.02), ylabel="accuracy")
+    axes.legend(loc="lower right")
+
+
+def _spectra(axes: Axes, spectra: xr.Dataset) -> None:
+    """Amplitudes of the noisy samples and the clean target, and of the output at the best step and at the end."""
+    shown = style.kept(spectra).isel(output=0)
+    frequency = shown["frequency"]
+    best = shown["amplitude"].sel(step=best_step(shown)).median("member")
+    end = shown["amplitude"].isel(step=-1).median("member")
+    axes.plot(frequency, shown["target_amplitude"], color=style.NULL, linewidth=3, alpha=0.5, label="noisy samples")
+    axes.plot(frequency, end, color=style.HIGH, label="output at the end")
+    axes.plot(frequency, best, color=style.LOW, label="output at the best step")
+    clean = shown["clean_amplitude"].where(signal(style.kept(spectra)), drop=True)
+    axes.plot(clean["frequency"], clean, "k_", markersize=10, label="clean target")
+    axes.set(xlabel=f"frequency ({frequency.attrs['units']})", ylabel="amplitude")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right")
+
+
+def _passages(axes: Axes, spectra: xr.Dataset) -> None:
+    """Every (member, frequency) passage, those of the target and those of the noise, against the best step."""
+    shown = style.kept(spectra)
+    target = signal(shown)
+    for mask, color, marker, label in ((target, style.LOW, "o", "target"), (~target, style.HIGH, "s", "noise")):
+        passage = shown["first_passage"].where(shown["followed"] & mask, drop=True)
+        frequency = passage["frequency"].broadcast_like(passage)
+        axes.plot(
+            frequency.to_numpy().ravel(), passage.to_numpy().ravel(), marker, color=color, ms=3, alpha=0.5, label=label
+        )
+    best = best_step(shown)
+    axes.axhspan(float(best.quantile(0.1)), float(best.quantile(0.9)), color="0.85", linewidth=0)
+    axes.axhline(float(best.median()), color=style.TARGET, linewidth=0.8, linestyle="--", label="best step")
+    axes.set(yscale="log", xlabel=f"frequency ({shown['frequency'].attrs['units']})")
+    axes.set_ylabel("first passage (training step)")
+    axes.set_ylim(top=1.5 * float(np.asarray(shown["step"]).max()))
+    axes.legend(loc="lower right")

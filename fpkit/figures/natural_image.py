@@ -1,0 +1,50 @@
+"""`natural_image`: a photograph, learned from its coarse shapes to its details."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: the output at telling steps beside the photograph, and the error of each ring of |k|.
+
+    Args:
+        spectra: results of `radial`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    snapshots = max(variant.sizes["snapshot"] for variant in spectra)
+    grid = {"width_ratios": [1] * (snapshots + 1) + [1.9]}
+    figure, axes = plt.subplots(
+        len(spectra), snapshots + 2, figsize=(width, 0.21 * width * len(spectra)), squeeze=False, gridspec_kw=grid
+    )
+    for row, variant in zip(axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
+            continue
+        shades = {"cmap": "gray", "vmin": float(variant["target"].min()), "vmax": float(variant["target"].max())}
+        for ax, step in zip(row, variant["snapshot"].to_numpy(), strict=False):
+            ax.imshow(variant["snapshot_output"].sel(snapshot=step), **shades)
+            ax.set_title(f"step {step}", fontsize="small")
+        row[snapshots].imshow(variant["target"], **shades)
+        row[snapshots].set_title("photograph", fontsize="small")
+        for ax in row[:-1]:
+            ax.set(xticks=[], yticks=[])
+            ax.set_visible(bool(ax.get_images()))
+            for spine in ax.spines.values():
+                spine.set_visible(False)
+        row[0].set_ylabel(f"{style.variant_title(variant)}\n{style.members_note(variant)}", fontsize="small")
+        rings = variant["frequency"].to_numpy()
+        for color, ring in zip(style.ordered_colors(len(rings)), rings, strict=True):
+            ends = ring in (rings[0], rings[-1])
+            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, f"{ring:g}" if ends else None)
+        style.log_steps(row[-1], variant["step"])
+        row[-1].set(ylim=(0, 1.2), ylabel="relative error")
+        row[-1].legend(title="cycles per image", loc="lower left")
+        if variant is not spectra[-1]:
+            row[-1].set_xlabel("")
+    style.panel(axes[0, 0], "a", "")
+    style.panel(axes[0, -1], "b", "Error by ring of |k|")
+    return figure

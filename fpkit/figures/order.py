@@ -1,0 +1,54 @@
+"""`order`: does the order of frequencies survive another activation, algorithm or loss?"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: first passage by frequency, and the rank correlations of both passages.
+
+    Args:
+        spectra: results of `fft` or `projection`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    grid = {"width_ratios": [1.6, 1]}
+    figure, (passages, order) = plt.subplots(
+        1, 2, figsize=(width, 0.045 * width * (len(spectra) + 4)), gridspec_kw=grid, sharey=True
+    )
+    _passages(passages, spectra)
+    style.order_rows(order, spectra)
+    order.legend(loc="lower left", title="passage")
+    style.panel(passages, "a", "When each frequency is captured (median)")
+    style.panel(order, "b", "Low before high?")
+    style.diverged_note(figure, spectra)
+    return figure
+
+
+def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
+    """Median first passage by variant and frequency; a cross where the median member never captures it."""
+    medians = []
+    for variant in spectra:
+        followed = style.kept(variant)["first_passage"].where(variant["followed"], drop=True)
+        # A median over members in which "never" counts as later than any step.
+        medians.append(followed.fillna(np.inf).median("member"))
+    frequencies = np.unique(np.concatenate([median["frequency"] for median in medians]))
+    table = np.full((len(spectra), len(frequencies)), np.nan)
+    for row, median in enumerate(medians):
+        table[row, np.searchsorted(frequencies, median["frequency"])] = median
+    seen = table[np.isfinite(table)]
+    norm = LogNorm(max(1, seen.min()), max(2, seen.max())) if seen.size else LogNorm(1, 2)
+    mesh = axes.imshow(np.where(np.isfinite(table), np.maximum(table, 1), np.nan), norm=norm, aspect="auto")
+    for row, column in np.argwhere(np.isinf(table)):
+        axes.plot(column, row, "x", color=style.NULL, markersize=4)
+    axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
+    units = {variant["frequency"].attrs["units"] for variant in spectra}
+    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})    \N{MULTIPLICATION SIGN} never")
+    axes.figure.colorbar(mesh, ax=axes, label="first passage (training step)", pad=0.02).outline.set_visible(False)

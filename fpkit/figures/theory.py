@@ -1,0 +1,59 @@
+"""`theory`: the neural tangent kernel at initialization predicts how fast each frequency is learned."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.claims import median_interval, rate_correlation, rate_slope
+from fpkit.figures import style
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A column for each variant: measured against predicted decay rates, and the rates by frequency.
+
+    Args:
+        spectra: results of `ntk`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    columns = len(spectra)
+    figure, axes = plt.subplots(2, columns, figsize=(width, 0.62 * width if columns > 1 else width), squeeze=False)
+    for column, variant in enumerate(spectra):
+        if style.all_diverged(axes[:, column], variant):
+            continue
+        shown = style.kept(variant)
+        _against(axes[0, column], shown)
+        _by_frequency(axes[1, column], shown)
+        title = f"{style.short_titles(spectra)[column]}\n{style.members_note(variant)}"
+        axes[0, column].set_title(title, loc="left")
+    style.diverged_note(figure, spectra)
+    return figure
+
+
+def _against(axes: Axes, spectra: xr.Dataset) -> None:
+    frequencies = spectra["frequency"].to_numpy()
+    for color, frequency in zip(style.ordered_colors(len(frequencies)), frequencies, strict=True):
+        rates = spectra.sel(frequency=frequency)
+        axes.plot(rates["predicted_rate"], rates["measured_rate"], "o", color=color, ms=3, label=f"{frequency:g}")
+    both = np.concatenate([spectra[f"{name}_rate"].to_numpy().ravel() for name in ("predicted", "measured")])
+    ends = np.array([np.nanmin(both[both > 0]), np.nanmax(both)])
+    axes.plot(ends, ends, color=style.NULL, linewidth=0.8, linestyle="--", label="equal")
+    slope, correlation = (median_interval(stat(spectra).to_numpy())[0] for stat in (rate_slope, rate_correlation))
+    axes.annotate(
+        f"slope {slope:.2f}\nrank correlation {correlation:.2f}", (0.97, 0.03), xycoords="axes fraction", ha="right"
+    )
+    axes.set(xscale="log", yscale="log", xlabel="predicted rate (1 / step)", ylabel="measured rate (1 / step)")
+    axes.legend(title="frequency", loc="upper left", ncols=2, fontsize="x-small")
+
+
+def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
+    for name, color, marker in (("predicted", style.NULL, "s"), ("measured", style.LOW, "o")):
+        rate = spectra[f"{name}_rate"]
+        values = [rate.sel(frequency=frequency) for frequency in rate["frequency"]]
+        style.intervals(axes, rate["frequency"], values, horizontal=False, fmt=marker, color=color, label=name)
+    axes.set(yscale="log", xlabel=f"frequency ({spectra['frequency'].attrs['units']})", ylabel="rate (1 / step)")
+    axes.set_xticks(spectra["frequency"].to_numpy())
+    axes.legend()
