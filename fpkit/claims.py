@@ -15,7 +15,7 @@ import xarray as xr
 
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "control",
-    "bound", "verdict", "members", "censored",
+    "bound", "verdict", "members", "censored", "why_not",
 )  # fmt: skip
 RESAMPLES = 9999
 # A filter width says something where both parts of the target carry at least this share of its energy.
@@ -133,6 +133,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
     value, low, high = median_interval(values)
     kind, bound = next((kind, bound) for kind, bound in claim["bound"].items() if bound is not None)
     name = claim["statistic"]
+    found = verdict(low, high, kind, bound)
     return {
         "claim": claim_id,
         "statement": claim["statement"],
@@ -145,9 +146,10 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
         "ci_high": high,
         "control": np.nan if control is None else np.median(control),
         "bound": f"{'>=' if kind == 'at_least' else '<='} {bound:g}",
-        "verdict": verdict(low, high, kind, bound),
+        "verdict": found,
         "members": f"{kept.sizes['member']} of {spectra.sizes['member']}",
         "censored": censored(kept, claim["statistic"]),
+        "why_not": (claim["why_not"] or "") if found == "does not hold" else "",
     }
 
 

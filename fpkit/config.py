@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -481,6 +482,8 @@ STATISTIC_MEASURES = {
     "rate_slope": ("ntk",),
 }
 Statistic = Literal[tuple(STATISTIC_MEASURES)]
+# Statistics of early stopping, which need samples set aside to choose the best step.
+NEED_VALIDATION = ("signal_before_best", "noise_after_best", "overfitting")
 # Measures and statistics of which there is no control.
 UNCONTROLLED = ("fft", "walsh", "radial", "ntk", "overfitting", "test_accuracy")
 
@@ -513,6 +516,8 @@ class Claim(Entry):
     """On the statistic; with a control, on the statistic less its control."""
     control: Null | None = None
     """The null on which the same statistic is taken."""
+    why_not: str | None = None
+    """One sentence, where the claim was seen to fail: why. Shown with a verdict of `does not hold`, and only there."""
 
 
 class Style(Entry):
@@ -793,6 +798,8 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
         if measure not in suited:
             use = " or ".join(suited)
             problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {use}")
+    if experiment.decomposition.walsh and experiment.record.split != "all":
+        problems.append(f"{where}.record.split: walsh needs all, not {experiment.record.split}")
     return problems
 
 
@@ -828,9 +835,21 @@ def _dangling_names(raw: dict) -> list[str]:
 
 
 def _measure_problems(config: Config) -> list[str]:
-    """Claims and figures that need a measure which their experiment does not take."""
+    """Claims about nothing, and claims and figures that need what their experiment does not have."""
     problems = []
     for name, claim in config.claims.items():
+        variants = _unfold(config, claim.experiment)
+        for pattern in claim.variants:
+            if not any(fnmatchcase(variant.name, pattern) for variant in variants):
+                known = [variant.name for variant in variants]
+                problems.append(f"claims.{name}.variants: {_unknown('variant', pattern, known)}")
+        if claim.statistic in NEED_VALIDATION:
+            chosen = {v.dataset for v in variants if any(fnmatchcase(v.name, pattern) for pattern in claim.variants)}
+            problems += [
+                f"claims.{name}.statistic: {claim.statistic} needs validation samples; give datasets.{dataset} some"
+                for dataset in sorted(chosen)
+                if not _has_validation(config.datasets[dataset])
+            ]
         measures = STATISTIC_MEASURES[claim.statistic]
         if claim.measure not in measures:
             problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
@@ -848,6 +867,13 @@ def _measure_problems(config: Config) -> list[str]:
             needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
             problems.append(f"{where}: needs {needed}, which is not there; add it")
     return problems
+
+
+def _has_validation(dataset: Entry) -> bool:
+    """Whether samples are set aside; of one's own data sets it is taken for granted."""
+    if isinstance(dataset, Sines | Images):
+        return bool(dataset.validation_samples if isinstance(dataset, Sines) else dataset.validation_limit)
+    return isinstance(dataset, OwnDataset)
 
 
 def _line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:

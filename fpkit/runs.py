@@ -25,8 +25,9 @@ import xarray as xr
 import fpkit
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, diverged, open_predictions
+from fpkit.training.ensemble import PARTS
 from fpkit.training.schedule import record_steps
-from fpkit.training.trainer import PARTS, train
+from fpkit.training.trainer import train
 
 STORE = "predictions.zarr"
 

@@ -324,6 +324,13 @@ def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
     assert np.isnan(row["control"])
 
 
+@pytest.mark.parametrize(("rows", "verdict", "shown"), [([UP] * 4, "holds", ""), ([DOWN] * 4, "does not hold", "Why.")])
+def test_sentence_why_is_given_with_a_claim_that_does_not_hold_alone(rows, verdict, shown):
+    row = claims.judge("order", claim() | {"why_not": "Why."}, "base", lines(rows))
+    assert (row["verdict"], row["why_not"]) == (verdict, shown)
+    assert claims.judge("order", claim(), "base", lines(rows))["why_not"] == ""
+
+
 def test_perfect_order_meets_a_bound_of_1():
     row = claims.judge("order", claim(at_least=1), "base", lines([UP] * 4))
     assert row["verdict"] == "holds"  # and rounding in the last bit does not turn it into its opposite

@@ -58,9 +58,10 @@ def dataset(tmp_path) -> Path:
 
 @pytest.fixture
 def fast_clock(monkeypatch):
-    """Checkpoints come every 50 steps or so, however fast the machine."""
+    """Checkpoints come every few records, however fast the machine."""
     now = iter(range(1, 10**9))
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(now) / 20))
+    monkeypatch.setattr(trainer, "CHECKPOINT_SHARE", 1)
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(now) / 4))
 
 
 def train(dataset: Path, folder: Path, training=TRAINING, **options) -> xr.Dataset:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from fpkit import models, parts
 from fpkit.datasets import sines
@@ -145,8 +146,8 @@ def test_package_takes_its_own_parts_by_their_path(mine):
     own = "mine_parts.shapes"
     options = {"activation": f"{own}:bump", "initialization": "he", "std": 0.1, "widths": [3]}
     network = models.build("mlp", (2,), 1, **options)
-    parameters = [parameter.requires_grad_() for parameter in network.initialize([0, 1])]
-    algorithm = algorithms.build(f"{own}:descend", parameters, 0.5, 0.0, False)
+    flat = torch.nn.Parameter(torch.cat([parameter.flatten() for parameter in network.initialize([0, 1])]))
+    algorithm = algorithms.build(f"{own}:descend", flat, 0.5, 0.0, False)
     assert type(algorithm.optimizer).__name__ == "SGD"
     assert algorithm.optimizer.defaults["lr"] == 0.5
     assert losses.build(f"{own}:worst") is parts.load(f"{own}:worst")

@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 
 from fpkit import config, models
 from fpkit.training import losses
+from fpkit.training.ensemble import Batches
 from fpkit.training.schedule import record_steps
-from fpkit.training.trainer import Batches, train
+from fpkit.training.trainer import train
 
 MLP = config.plain(config.Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
 CNN = config.plain(config.Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu", initialization="he"))
@@ -435,6 +436,11 @@ def test_progress_hears_of_every_record():
 # --- mini-batches -----------------------------------------------------------------------------------------------------
 
 
+def copied(batches: Batches, step: int) -> tuple[torch.Tensor, ...]:
+    """A batch, kept: the next one overwrites it."""
+    return tuple(part.clone() for part in batches.at(step))
+
+
 @given(
     samples=st.integers(2, 40),
     batch_size=st.integers(1, 40),
@@ -449,7 +455,7 @@ def test_batches_of_an_epoch_draw_without_replacement(samples, batch_size, seeds
         return
     per_epoch = samples // batch_size
     for epoch in range(3):
-        drawn = [batches.at(epoch * per_epoch + batch) for batch in range(per_epoch)]
+        drawn = [copied(batches, epoch * per_epoch + batch) for batch in range(per_epoch)]
         assert all(x_batch.shape == (len(seeds), batch_size, 1) for x_batch, _ in drawn)
         assert all(torch.equal(x_batch, -y_batch) for x_batch, y_batch in drawn)
         for member in range(len(seeds)):
@@ -463,7 +469,7 @@ def test_epoch_whose_batches_divide_the_samples_is_a_permutation_new_in_each_epo
     batches = Batches(x, x, 6, [0, 1, 2])
     orders = {}
     for epoch in range(4):
-        drawn = torch.cat([batches.at(10 * epoch + batch)[0] for batch in range(10)], dim=1)[..., 0]
+        drawn = torch.cat([copied(batches, 10 * epoch + batch)[0] for batch in range(10)], dim=1)[..., 0]
         for member, order in enumerate(drawn.tolist()):
             assert sorted(order) == list(range(60))
             orders[epoch, member] = order
@@ -473,7 +479,7 @@ def test_epoch_whose_batches_divide_the_samples_is_a_permutation_new_in_each_epo
 def test_batch_follows_from_its_step_alone_so_that_nothing_is_kept_to_resume():
     x = torch.arange(50)[:, None]
     in_turn, jumping = (Batches(x, x, 8, [3, 4]) for _ in range(2))
-    expected = [in_turn.at(step)[0] for step in range(30)]
+    expected = [copied(in_turn, step)[0] for step in range(30)]
     for step in (29, 3, 17, 4):
         assert torch.equal(jumping.at(step)[0], expected[step])
 

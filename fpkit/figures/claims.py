@@ -31,7 +31,7 @@ def draw(claims: pd.DataFrame) -> Figure:
         counts = [f"{(variants['verdict'] == verdict).sum()}" for verdict in VERDICTS]
         for column, (count, (color, _)) in enumerate(zip(counts, VERDICTS.values(), strict=True)):
             shown = {"color": color, "weight": "bold"} if count != "0" else {"color": "0.8"}
-            axes.annotate(count, (1.03 + 0.045 * column, row), xycoords=("axes fraction", "data"), va="center", **shown)
+            axes.annotate(count, (1.03 + 0.06 * column, row), xycoords=("axes fraction", "data"), va="center", **shown)
     axes.axvline(0, color=style.TARGET, linewidth=1)
     axes.set_yticks(range(len(names)), [_label(claims, name) for name in names])
     axes.set(xlim=(-LIMIT * 1.05, LIMIT * 1.05), ylim=(len(names) - 0.5, -0.7))

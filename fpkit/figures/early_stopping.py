@@ -53,7 +53,7 @@ def _accuracies(axes: Axes, spectra: xr.Dataset) -> None:
     axes.axvline(float(best_step(shown).median()), color=style.TARGET, linewidth=0.8, linestyle="--")
     style.log_steps(axes, shown["step"])
     axes.set(ylim=(0, 1.02), ylabel="accuracy")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
 
 
 def _spectra(axes: Axes, spectra: xr.Dataset) -> None:

@@ -24,7 +24,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     columns = SHOWN_WIDTHS + 1
     grid = {"width_ratios": [1] * SHOWN_WIDTHS + [1.3]}
     figure, axes = plt.subplots(
-        len(spectra), columns, figsize=(width, 0.29 * width * len(spectra)), squeeze=False, gridspec_kw=grid
+        len(spectra), columns, figsize=(width, 0.25 * width * len(spectra)), squeeze=False, gridspec_kw=grid
     )
     for row, variant in zip(axes, spectra, strict=True):
         if style.all_diverged(row, variant):

@@ -63,7 +63,7 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
         )  # fmt: skip
     axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
     axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="fraction of all inputs used for training", ylabel="test accuracy")
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower right")
 
 
 def _images(axes: Axes, images: list[xr.Dataset]) -> None:

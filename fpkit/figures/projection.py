@@ -19,7 +19,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.spectra.projection.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.29 * width * len(spectra)), squeeze=False)
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.25 * width * len(spectra)), squeeze=False)
     for row, variant in zip(axes, spectra, strict=True):
         if style.all_diverged(row, variant):
             continue

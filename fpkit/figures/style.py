@@ -138,15 +138,17 @@ def panel(axes: Axes, letter: str, title: str) -> None:
 
 
 def variant_title(spectra: xr.Dataset) -> str:
-    """Dataset and variant as a reader says them: `fashion mnist, mlp`."""
+    """Dataset and variant as a reader says them: `fashion mnist, mlp`; with the loss where it is cross-entropy."""
     pairs = [pair.split("~", 1) for pair in spectra.attrs["variant"].split(",") if "~" in pair]
     values = [value for key, value in pairs if key != "dataset"]
+    if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
+        values.append("cross-entropy")
     return ", ".join([spectra.attrs["dataset"], *values]).replace("_", " ")
 
 
 def recipe(spectra: xr.Dataset) -> dict:
     """The model, training and record entries behind the spectra."""
-    return json.loads(spectra.attrs["recipe"])
+    return json.loads(spectra.attrs.get("recipe", "{}"))
 
 
 def kept(spectra: xr.Dataset) -> xr.Dataset:

@@ -1,0 +1,225 @@
+"""An ensemble in training: blocks of a few stacked members, which threads work on side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpkit import models
+from fpkit.training import algorithms, gradients, losses
+
+# Floating-point operations of a block's update, at least: a few milliseconds.
+BLOCK_OPERATIONS = 3e8
+PARTS = ("train", "validation", "test")
+
+
+class Ensemble:
+    """All members of a variant, in blocks of a few stacked members; threads work on the blocks side by side.
+
+    Args:
+        model: a config `model` entry. data: tensors on the device, as of `train`. seeds: one for each member.
+        algorithm: arguments of `fpkit.training.algorithms.build`. The others are those of `train`.
+    """
+
+    def __init__(
+        self,
+        model: dict,
+        data: dict[str, Tensor],
+        seeds: Sequence[int],
+        algorithm: dict,
+        loss: str = "mse",
+        batch_size: int | None = None,
+        threads: int = 1,
+    ):
+        x = data["x_train"]
+        network = models.build(features=x.shape[1:], outputs=data["y_train"].shape[-1], **model)
+        initial = [parameter.to(x.device) for parameter in network.initialize(seeds)]
+        self.blocks = []
+        for part in _partition(initial, min(len(x), batch_size or len(x)), algorithm["name"], threads):
+            stack = [parameter[part] for parameter in initial]
+            gradient = gradients.build(model, x.dim() - 1, network, stack, loss)
+            update = algorithms.build(flat=gradient.flat, **algorithm)
+            self.blocks.append(Block(data, seeds[part], gradient, update, loss, batch_size))
+        side_by_side = min(threads, len(self.blocks))
+        # Of one block alone, all threads share every operation.
+        torch.set_num_threads(threads if side_by_side == 1 else 1)
+        self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+
+    def __enter__(self) -> Ensemble:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self.pool:
+            self.pool.shutdown()
+
+    def advance(self, start: int, stop: int) -> None:
+        """Take the updates from step `start` to step `stop`."""
+        self._map(lambda block: block.advance(start, stop))
+
+    def record(self, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data."""
+        predictions, scores = zip(*self._map(lambda block: block.record(split)), strict=True)
+        return np.concatenate(predictions), {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
+
+    def state(self) -> list[dict]:
+        """What a checkpoint keeps, of each member alone: it fits whatever blocks there are next time."""
+        return [member for block in self.blocks for member in block.state()]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """Bring all members to their states."""
+        remaining = iter(members)
+        for block in self.blocks:
+            block.load([next(remaining) for _ in block.seeds])
+
+    def _map(self, function: Callable[[Block], Any]) -> list:
+        """function(block) of each block, in their order."""
+        return list(self.pool.map(function, self.blocks) if self.pool else map(function, self.blocks))
+
+
+def _partition(initial: Sequence[Tensor], samples: int, algorithm: str, threads: int) -> list[slice]:
+    """Members that make a block each.
+
+    As many blocks as threads or more, if there are enough members; each as small as the cache likes it, but not so
+    small that calls cost more than what they do. On a GPU all are together.
+    """
+    members = len(initial[0])
+    if algorithm in algorithms.ONE_BY_ONE:
+        count = members
+    elif initial[0].device.type != "cpu":
+        count = 1
+    else:
+        operations = 6 * samples * sum(parameter.numel() for parameter in initial)
+        count = max(threads, round(operations / BLOCK_OPERATIONS))
+        count = min(members, -(-count // threads) * threads)  # as many for each thread
+    borders = [members * block // count for block in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(borders)]
+
+
+class Block:
+    """Some members of an ensemble, stacked. Blocks know nothing of each other."""
+
+    def __init__(
+        self,
+        data: dict[str, Tensor],
+        seeds: Sequence[int],
+        gradient: gradients.Autograd | gradients.Backpropagation,
+        algorithm: algorithms.Fused | algorithms.Torch,
+        loss: str,
+        batch_size: int | None,
+    ):
+        self.data, self.seeds, self.gradient, self.algorithm = data, seeds, gradient, algorithm
+        self.member_losses, self.logits = losses.build(loss), loss == "cross_entropy"
+        self.batches = Batches(data["x_train"], data["y_train"], batch_size, seeds)
+
+    def advance(self, start: int, stop: int) -> None:
+        """Take the updates from step `start` to step `stop`."""
+        for step in range(start, stop):
+            x, y = self.batches.at(step)
+            self.algorithm.step(lambda x=x, y=y: self.gradient.gradient(x, y), partial(self._summed_loss, y))
+
+    def _summed_loss(self, y: Tensor, output: Tensor) -> Tensor:
+        return self.member_losses(output, y).sum()
+
+    @torch.no_grad()
+    def record(self, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """See `Ensemble.record`."""
+        scores, outputs = {}, {}
+        for part in PARTS:
+            x, y = self.data.get(f"x_{part}"), self.data.get(f"y_{part}")
+            if x is None or len(x) == 0:
+                continue
+            # Some samples at a time, so that recording needs no more memory than training.
+            output = torch.cat([self.gradient.predict(some) for some in x.split(1024)], dim=1)
+            scores[f"loss_{part}"] = self.member_losses(output, y).cpu().numpy()
+            if y.shape[-1] > 1:
+                correct = output.argmax(dim=-1) == y.argmax(dim=-1)
+                scores[f"accuracy_{part}"] = correct.float().mean(dim=1).cpu().numpy()
+            outputs[part] = output.softmax(dim=-1) if self.logits else output
+        chosen = ("train", "test") if split == "all" else (split,)
+        prediction = torch.cat([outputs[part] for part in chosen if part in outputs], dim=1)
+        return prediction.cpu().numpy(), scores
+
+    def state(self) -> list[dict]:
+        """See `Ensemble.state`."""
+        whole = {"parameters": self.gradient.flat.detach(), "algorithm": self.algorithm.state}
+        return [_leaves(partial(self._of_member, member), whole) for member in range(len(self.seeds))]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """Bring the block to the states of its members."""
+        whole = _leaves(self._of_block, *members)
+        with torch.no_grad():
+            self.gradient.flat.copy_(whole["parameters"])
+        self.algorithm.load(whole["algorithm"])
+
+    def _of_member(self, member: int, leaf):
+        """A member's numbers of a flat tensor; anything else as it is."""
+        if not (isinstance(leaf, Tensor) and leaf.shape == self.gradient.flat.shape):
+            return leaf.clone() if isinstance(leaf, Tensor) else leaf
+        return torch.cat([stack[member].flatten() for stack in self.gradient.stacks(leaf)])
+
+    def _of_block(self, *leaves):
+        """The flat tensor of the members' numbers; anything else as it is."""
+        first = leaves[0]
+        stacks = self.gradient.stacks(torch.zeros_like(self.gradient.flat, requires_grad=False))
+        sizes = [stack[0].numel() for stack in stacks]
+        if not (isinstance(first, Tensor) and first.numel() == sum(sizes)):
+            return first.to(self.gradient.flat.device) if isinstance(first, Tensor) else first
+        whole = torch.zeros_like(self.gradient.flat, requires_grad=False)
+        for member, leaf in enumerate(leaves):
+            for stack, numbers in zip(self.gradient.stacks(whole), leaf.split(sizes), strict=True):
+                stack[member] = numbers.view(stack[member].shape)
+        return whole
+
+
+def _leaves(function: Callable, *trees):
+    """Trees of dictionaries and lists, all of one shape, with function(leaf, ...) in the places of their leaves."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {key: _leaves(function, *(tree[key] for tree in trees)) for key in first}
+    if isinstance(first, list):
+        return [_leaves(function, *branches) for branches in zip(*trees, strict=True)]
+    return function(*trees)
+
+
+class Batches:
+    """The samples of each update: all of them, or mini-batches without replacement within an epoch.
+
+    A member's order in an epoch follows from its seed and the epoch alone, so nothing has to be kept to resume.
+    An epoch's last samples that do not fill a batch are left out.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, batch_size: int | None, seeds: Sequence[int]):
+        self.x, self.y, self.seeds = x, y, seeds
+        self.size = None if batch_size is None or batch_size >= len(x) else batch_size
+        self.epoch, self.order = -1, None
+        if self.size is not None:
+            # Every batch lies in the same memory.
+            self.chosen_x, self.chosen_y = (part.new_empty(len(seeds), self.size, *part.shape[1:]) for part in (x, y))
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """x (sample, *feature) and y (sample, output), or both with a leading member dimension for mini-batches.
+
+        A mini-batch overwrites the one before.
+        """
+        if self.size is None:
+            return self.x, self.y
+        epoch, batch = divmod(step, len(self.x) // self.size)
+        if epoch != self.epoch:
+            orders = [self._order(seed, epoch) for seed in self.seeds]
+            self.epoch, self.order = epoch, torch.stack(orders).to(self.x.device)
+        chosen = self.order[:, batch * self.size : (batch + 1) * self.size].flatten()
+        for whole, batch in ((self.x, self.chosen_x), (self.y, self.chosen_y)):
+            torch.index_select(whole, 0, chosen, out=batch.view(-1, *whole.shape[1:]))
+        return self.chosen_x, self.chosen_y
+
+    def _order(self, seed: int, epoch: int) -> Tensor:
+        # Seeded by both, spread over 64 bits, so that neighbouring seeds and epochs share nothing.
+        mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return torch.randperm(len(self.x), generator=torch.Generator().manual_seed(mixed))
