@@ -335,7 +335,7 @@ def test_statistic_of_early_stopping_is_refused_without_validation_samples(stati
     measure = "fft" if dataset["kind"] == "sines" else "projection"
     if measure not in config.STATISTIC_MEASURES[statistic]:
         return
-    raw = changed("datasets/new", dataset)
+    raw = changed("datasets/new", dict(dataset))
     raw["experiments"]["three"] = three(measure)
     raw["claims"]["order"] |= {"experiment": "three", "measure": measure, "statistic": statistic}
     (line,) = problems(raw)

@@ -53,6 +53,8 @@ def finding(statement, rows):
         words += "; median {value} [{ci_low}, {ci_high}]".format_map(weakest)
         if len(known) > 1:
             words += f" for {weakest['variant']}, the weakest, to {best['value']} for {best['variant']}"
+    why_not = next((row["why_not"] for row in rows if row.get("why_not")), "")
+    words += f". Where it does not hold: {why_not.rstrip('.')}" if why_not else ""
     words = re.sub(r"([^0-9A-Za-z\s])", r"\\\1", words)  # no character is markup
     return " ".join(words.split()) + "."
 
