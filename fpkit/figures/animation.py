@@ -39,6 +39,11 @@ def draw(spectra: list[xr.Dataset]) -> Animation:
     records = shown.sizes["step"]
     chosen = np.unique(np.linspace(0, records - 1, min(FRAMES, records)).round().astype(int))
 
+    # Laid out once: another layout for every frame would take most of the time.
+    figure.suptitle(" ", fontsize="medium")
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+
     def frame(record: int):
         output.set_ydata(shown["output_median"].isel(step=record))
         dots.set_ydata(amplitude.isel(step=record))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 import xarray as xr
-from sklearn.decomposition import PCA
 
 from fpkit.errors import UserError
 
@@ -22,7 +22,11 @@ def coordinate(x: xr.DataArray) -> xr.DataArray:
         raise UserError("projection needs at least two samples; raise datasets.*.limit")
     if np.ptp(flat, axis=0).max() == 0:
         raise UserError("projection needs inputs that differ; all of them are alike")
-    position = PCA(n_components=1, svd_solver="covariance_eigh").fit_transform(flat)[:, 0]
+    flat = flat - flat.mean(axis=0, dtype=np.float64)
+    # The eigenvector of the covariance with the largest eigenvalue; its largest entry is positive.
+    last = flat.shape[1] - 1
+    direction = scipy.linalg.eigh(flat.T @ flat, subset_by_index=[last, last])[1][:, 0]
+    position = flat @ (direction * np.sign(direction[np.abs(direction).argmax()]))
     extent = np.ptp(position)
     return xr.DataArray(
         position / extent, dims="sample", attrs={"long_name": "position along p", "units": "data extent"}

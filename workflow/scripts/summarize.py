@@ -7,7 +7,8 @@ body { font: 14px/1.45 system-ui, sans-serif; color: #222; max-width: 75em; marg
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .25em .6em; border-bottom: 1px solid #ddd }
 thead th { position: sticky; top: 0; background: #fff; border-bottom: 2px solid #222 }
-tbody th { padding-top: 1.2em } tbody th p { font-weight: normal; margin: .2em 0 } tbody th small { font-weight: normal; color: #666 }
+tbody th { padding-top: 1.2em } tbody th p { font-weight: normal; margin: .2em 0 }
+tbody th small { font-weight: normal; color: #666 }
 td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 .verdict { padding: .1em .5em; border-radius: .3em; white-space: nowrap; color: #000 }
 .holds { background: #0072B2; color: #fff } .undecided { background: #E69F00 } .does-not-hold { background: #D55E00 }
