@@ -28,6 +28,7 @@ include: "workflow/rules/spectra.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/benchmarks.smk"
 
 
 rule figures:

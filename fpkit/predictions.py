@@ -10,15 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 import zarr
 
 from fpkit.errors import UserError
 
+if TYPE_CHECKING:  # imported where it is used: writing needs none of it
+    import xarray as xr
+
 LOSS_EXPLODED = 1e3  # times its loss at step 0
 SHARD_BYTES = 64 * 2**20
+LARGE_BYTES = 256 * 2**20
 SHARD_STEPS = 64
 
 DESCRIPTIONS = {
@@ -131,10 +135,12 @@ class Writer:
 
 
 def open_predictions(path: str | Path) -> xr.Dataset:
-    """The store at `path`, lazily, in dask chunks of one shard.
+    """The store at `path`, lazily; a large one in dask chunks of one shard.
 
     Raises UserError where there is no readable store.
     """
+    import xarray as xr
+
     try:
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
         shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
@@ -142,11 +148,19 @@ def open_predictions(path: str | Path) -> xr.Dataset:
         raise UserError(
             f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
         ) from error
-    return predictions.chunk(step=shards[0])
+    # What fits into memory needs no dask, whose import takes as long as a small decomposition.
+    return predictions.chunk(step=shards[0]) if predictions["prediction"].nbytes > LARGE_BYTES else predictions
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:
-    """Members (member,) whose training loss was ever not finite, or above 1,000 times its first value."""
-    loss = predictions["loss_train"].compute()
-    worst = LOSS_EXPLODED * loss.isel(step=0)
-    return (~np.isfinite(loss) | (loss > worst)).any("step").rename("diverged")
+    """Members (member,) whose training `exploded`."""
+    import xarray as xr
+
+    loss = predictions["loss_train"].transpose("step", "member")
+    coords = {"member": predictions["member"]} if "member" in predictions.coords else {}
+    return xr.DataArray(exploded(loss.to_numpy()), coords, ("member",), name="diverged")
+
+
+def exploded(loss: np.ndarray) -> np.ndarray:
+    """Members (member,) whose loss (step, member) was ever not finite, or above 1,000 times its first value."""
+    return (~np.isfinite(loss) | (loss > LOSS_EXPLODED * loss[0])).any(axis=0)

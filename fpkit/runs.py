@@ -18,13 +18,14 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5netcdf
 import numpy as np
 import torch
-import xarray as xr
+import zarr
 
 import fpkit
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, diverged, open_predictions
+from fpkit.predictions import Writer, exploded
 from fpkit.training.ensemble import PARTS
 from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
@@ -42,8 +43,10 @@ def run(
     record: dict,
     code: Sequence[str] = (),
     progress: Callable[[int, np.ndarray], None] = lambda step, loss: None,
-) -> xr.Dataset:
+) -> None:
     """Train a variant and leave its store at `output/predictions.zarr`.
+
+    Does without xarray, whose import would take longer than many a training.
 
     Args:
         dataset: netCDF file of the dataset contract.
@@ -52,9 +55,6 @@ def run(
         model, training, record: config entries as plain dictionaries.
         code: hashes of the code in use; other code never continues a checkpoint.
         progress: see `fpkit.training.trainer.train`.
-
-    Returns:
-        The finished predictions, lazily.
 
     Raises:
         UserError: the dataset holds too few samples, or cannot be trained on with this recipe.
@@ -85,14 +85,14 @@ def run(
         for other in checkpoints.iterdir():
             if other.name != work.name and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
-        predictions = open_predictions(output / STORE)
-        _report_diverged(predictions)
-    return predictions
+        loss = zarr.open_array(output / STORE / "loss_train", mode="r")[:]
+        for seed in np.asarray(seeds)[exploded(loss)]:
+            print(f"member with seed {seed} diverged; it is left out of the spectra", flush=True)
 
 
 def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
-    with xr.open_dataset(dataset, engine="h5netcdf") as file:
-        data = {str(name): file[name].to_numpy() for name in file.data_vars if str(name).startswith(("x_", "y_"))}
+    with h5netcdf.File(dataset, "r") as file:
+        data = {name: file.variables[name][...] for name in file.variables if name.startswith(("x_", "y_"))}
     for part in ("train", "train" if split == "all" else split):
         if len(data.get(f"x_{part}", ())) == 0:
             name = Path(dataset).stem
@@ -125,10 +125,10 @@ def _publish(store: Path, output: Path, records: int, attributes: dict) -> None:
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(store, partial / STORE, copy_function=_link)
-    with xr.open_zarr(store, consolidated=False, chunks=None) as predictions:
-        members, scores = predictions["member"].to_numpy(), [name for name in predictions if name != "prediction"]
-        samples, outputs = predictions.sizes["sample"], predictions.sizes["output"]
-    writer = Writer(partial / STORE, members, samples, outputs, scores)
+    arrays = dict(zarr.open_group(store, mode="r").arrays())
+    scores = [name for name in arrays if name.startswith(("loss_", "accuracy_"))]
+    samples, outputs = arrays["prediction"].shape[2:]
+    writer = Writer(partial / STORE, arrays["member"][:], samples, outputs, scores)
     if writer.records > records:
         writer.truncate(records)
     writer.describe(**attributes)
@@ -142,9 +142,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _report_diverged(predictions: xr.Dataset) -> None:
-    bad = diverged(predictions)
-    for seed in bad["member"].to_numpy()[bad.to_numpy()]:
-        print(f"member with seed {seed} diverged; it is left out of the spectra", flush=True)

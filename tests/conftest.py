@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from fpkit import runs
+from fpkit.predictions import open_predictions
+
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "config.yaml", "presets", "profiles", "workflow", "fpkit")
 SMOKE = "presets/smoke.yaml"
@@ -88,6 +91,12 @@ class Project:
 
     def predictions(self, variant: str) -> xr.Dataset:
         return xr.load_dataset(self / f"results/runs/{variant}/predictions.zarr", engine="zarr", consolidated=False)
+
+
+def run(dataset: Path, output: Path, checkpoints: Path, **recipe) -> xr.Dataset:
+    """The predictions of a finished run, lazily."""
+    runs.run(dataset, output, checkpoints, **recipe)
+    return open_predictions(Path(output) / runs.STORE)
 
 
 def same_records(one: xr.Dataset, other: xr.Dataset) -> None:

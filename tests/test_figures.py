@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from conftest import run
 from PIL import Image, ImageSequence
 
 from fpkit import claims, config
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
-from fpkit.runs import run
 
 pytestmark = pytest.mark.xdist_group("figures")  # the networks are trained once
 

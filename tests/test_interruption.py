@@ -12,7 +12,7 @@ import psutil
 import pytest
 import xarray as xr
 import zarr
-from conftest import JOB_SECONDS, Project, copy_sources, same_records
+from conftest import JOB_SECONDS, Project, copy_sources, run, same_records
 from matplotlib.text import Text
 
 from fpkit import runs
@@ -65,7 +65,7 @@ def fast_clock(monkeypatch):
 
 
 def train(dataset: Path, folder: Path, training=TRAINING, **options) -> xr.Dataset:
-    return runs.run(
+    return run(
         dataset, folder / "run", folder / "checkpoints", model=MODEL, training=training, record=RECORD, **options
     ).load()
 
@@ -209,7 +209,7 @@ def test_a_diverging_member_is_named_masked_counted_and_marked(dataset, tmp_path
     training = TRAINING | {
         "optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "seed_offset": 1085, "members": 10, "steps": 300,
     }  # fmt: skip
-    predictions = runs.run(
+    predictions = run(
         dataset, tmp_path / "run", tmp_path / "checkpoints",
         model=MODEL | {"activation": "relu"}, training=training, record=RECORD,
     )  # fmt: skip

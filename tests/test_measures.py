@@ -9,10 +9,11 @@ import scipy.linalg
 import scipy.stats
 import torch
 import xarray as xr
+from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit import config, models, runs
+from fpkit import config, models
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.spectra import ntk, radial, walsh
@@ -262,7 +263,7 @@ def train(tmp_path, dataset: xr.Dataset, model: dict, **training) -> xr.Dataset:
     training = config.plain(config.Training(**{"optimizer": "sgd", "members": 2, **training}))
     record = config.plain(config.Record(per_decade=20))
     places = (tmp_path / "circle.nc", tmp_path / "run", tmp_path / "checkpoints")
-    return runs.run(*places, model=model, training=training, record=record)
+    return run(*places, model=model, training=training, record=record)
 
 
 def mlp(**options) -> dict:

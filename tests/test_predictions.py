@@ -139,8 +139,10 @@ def test_every_variable_has_units_and_a_long_name(tmp_path):
     assert found["prediction"].dtype == np.float32
 
 
-def test_predictions_open_lazily_in_chunks_of_a_shard(tmp_path):
+def test_large_predictions_open_lazily_in_chunks_of_a_shard(tmp_path, monkeypatch):
     fill(tmp_path / "a.zarr", range(70))
+    assert open_predictions(tmp_path / "a.zarr")["prediction"].chunks is None
+    monkeypatch.setattr(store, "LARGE_BYTES", 0)
     found = open_predictions(tmp_path / "a.zarr")
     shard = zarr.open_array(tmp_path / "a.zarr" / "prediction", mode="r").shards[0]
     assert found["prediction"].chunks[0][0] == shard

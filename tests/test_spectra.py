@@ -252,6 +252,26 @@ def test_coefficients_equal_finufft_and_a_direct_sum(samples, count, offset):
     np.testing.assert_allclose(ours, nufft, atol=1e-9)
 
 
+@pytest.mark.parametrize("chunks", [None, {"step": 2}], ids=["whole", "chunked"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-6)])
+def test_many_frequencies_go_through_the_fast_transform_with_the_same_result(dtype, tolerance, chunks):
+    rng = np.random.default_rng(0)
+    values = xr.DataArray(rng.standard_normal((3, 400, 5), dtype=np.float32) + 3, dims=("step", "sample", "output"))
+    values = values.astype(dtype)
+    t = xr.DataArray(rng.normal(size=400), dims="sample")  # beyond one period, too
+    k = xr.DataArray(np.arange(1, 3 * principal.MANY_FREQUENCIES), dims="frequency")
+    k = k.assign_coords(frequency=k)
+    found = principal.coefficients(values if chunks is None else values.chunk(chunks), t, k).compute()
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found["frequency"], k)
+    centred = values.to_numpy().astype(np.float64) - values.to_numpy().astype(np.float64).mean(axis=1, keepdims=True)
+    direct = np.einsum("sno,nk->sok", centred, np.exp(-2j * np.pi * np.outer(t, k))) / 400
+    ours = found.isel(part=0) + 1j * found.isel(part=1)
+    np.testing.assert_allclose(
+        ours.transpose("step", "output", "frequency"), direct, atol=tolerance * np.abs(direct).max()
+    )
+
+
 def naive_projection(dataset: xr.Dataset, h: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(|F[y]|, relative error) (step, member, frequency) in double precision, from the definitions."""
     y = dataset["y_train"].to_numpy().astype(np.float64)

@@ -1,0 +1,117 @@
+"""The Gaussian low-pass filter: fpkit's tiles against the dense kernel in float64, step after step, in NumPy.
+
+The peer is the authors' way: for each width the whole kernel, for each recorded step a product with it. The floor is
+one matrix product and one exponential for each pair of samples and width, at rates measured on the spot. Needs torch
+and numpy alone.
+"""
+
+from __future__ import annotations
+
+from benchmarks.measure import Timing, exp_rate, gemm_rate, goal, in_turn, machine, options, write
+
+WIDTHS = [0.1, 0.2, 0.4, 0.8]  # relative to the square root of the number of features
+FEATURES, OUTPUTS = 784, 10
+
+
+def ours(case: dict):
+    """fpkit's tiles, all steps as columns of one product."""
+    import torch
+
+    from fpkit.spectra.low_pass import low_high_energy
+
+    torch.set_num_threads(case["threads"])
+    x, columns = (torch.from_numpy(part).to(case["device"]) for part in _data(case))
+    widths = [width * FEATURES**0.5 for width in WIDTHS[: case["widths"]]]
+    return lambda: low_high_energy(x, columns, widths)[0].cpu()
+
+
+def dense(case: dict):
+    """The kernel whole, in double precision; a product for each width and step."""
+    import numpy as np
+
+    x, columns = (part.astype(np.float64) for part in _data(case))
+    steps = np.split(columns, case["steps"], axis=1)
+
+    def work():
+        squares = (x**2).sum(axis=1)
+        distance = squares[:, None] + squares - 2 * x @ x.T
+        for width in WIDTHS[: case["widths"]]:
+            kernel = np.exp(-distance / (2 * FEATURES * width**2))
+            kernel /= kernel.sum(axis=1, keepdims=True)
+            for step in steps:
+                low = kernel @ step
+                (low**2).sum(axis=0), ((step - low) ** 2).sum(axis=0)
+
+    return work
+
+
+def _data(case: dict):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shape = (case["samples"], FEATURES)
+    x = rng.standard_normal(shape, dtype=np.float32)
+    return x, rng.standard_normal((case["samples"], case["steps"] * OUTPUTS), dtype=np.float32)
+
+
+def floor(case: dict) -> float:
+    """Seconds of products and exponentials alone."""
+    import torch
+
+    torch.set_num_threads(case["threads"])
+    pairs = case["samples"] ** 2
+    products = 2 * pairs * (FEATURES + case["widths"] * case["steps"] * OUTPUTS)
+    return products / gemm_rate(case["device"]) + case["widths"] * pairs / exp_rate(case["device"])
+
+
+def measure(device: str, threads: int, repetitions: int) -> list[dict]:
+    """Rows of all measurements, and of the goals."""
+    rows = []
+    small = {"samples": 5000, "steps": 100, "widths": 4, "threads": threads, "device": device}
+    large = {"samples": 60_000, "steps": 10, "widths": 1, "threads": threads, "device": device}
+    for case, contenders in ((small, {"fpkit": ours, "dense": dense}), (large, {"fpkit": ours})):
+        results = in_turn(contenders, case, threads, repetitions)
+        seconds_floor = floor(case)
+        for contender, timing in results.items():
+            if isinstance(timing, Timing):
+                rows.append(_row(case, contender, timing, seconds_floor))
+                print(rows[-1], flush=True)
+        fraction, memory = float(rows[-1]["fraction_of_floor"]), rows[-1]["peak_mb"]
+        if case is small and isinstance(results["dense"], Timing):
+            tiled, peer = results["fpkit"], results["dense"]
+            rows += [
+                goal("filtering, 5,000 samples: against dense NumPy", peer.median / tiled.median, ">= 6"),
+                goal("filtering, 5,000 samples: of its memory", tiled.peak_bytes / peer.peak_bytes, "<= 0.25"),
+                goal("filtering, 5,000 samples: of the floor", seconds_floor / tiled.median, ">= 0.7"),
+            ]
+        elif case is large:
+            rows += [
+                goal("filtering, 60,000 samples: of the floor", fraction, ">= 0.5"),
+                goal("filtering, 60,000 samples: memory (MB)", memory, "<= 2048"),
+            ]
+    return rows
+
+
+def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> dict:
+    return {
+        "row": "measurement",
+        "case": f"filtering, {case['samples']} samples, {case['steps']} steps, {case['widths']} widths",
+        "threads": case["threads"],
+        "contender": contender,
+        "seconds": f"{timing.median:.4g}",
+        "floor_seconds": f"{seconds_floor:.4g}",
+        "fraction_of_floor": f"{seconds_floor / timing.median:.3f}",
+        "peak_mb": round(timing.peak_bytes / 2**20),
+    }
+
+
+def main() -> None:
+    parser = options(__doc__.splitlines()[0], "results/benchmarks/filtering.csv")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    rows = measure(arguments.device, arguments.threads, arguments.repetitions)
+    write(arguments.output, [row | machine(arguments.device) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The pipeline: what a run with nothing to do costs, and one with little; what a full run costs beside its computing.
+
+Runs on the results of `snakemake figures`, in a copy that shares their disk space. The overhead of the full run follows
+from Snakemake's own benchmark files, results/benchmarks/*/: cores times wall time, less what the jobs computed, that
+is less their seconds without start and imports, which are measured here.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import scaling
+from benchmarks.measure import goal, machine, options, write
+
+# What a job of each rule imports, and where Snakemake keeps its times.
+IMPORTS = {
+    "datasets": "import fpkit.datasets.sines",
+    "runs": "import fpkit.runs",
+    "spectra": "import dask, fpkit.spectra.fft",
+    "figures": "import pandas, fpkit.figures.synthetic",
+}
+
+
+def snakemake(folder: Path, *arguments: str) -> float:
+    """Seconds of a run of Snakemake."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "figures", *arguments]
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def copy(folder: Path) -> None:
+    """This checkout with its results, which are linked."""
+    for name in ("Snakefile", "config.yaml", "presets", "profiles", "workflow", "fpkit", ".snakemake", "results"):
+        source = Path(name)
+        if source.is_dir():
+            linked = name == "results"
+            shutil.copytree(
+                source, folder / name, symlinks=True, copy_function=os.link if linked else shutil.copy2,
+                ignore=shutil.ignore_patterns("__pycache__", "checkpoints", "locks"),
+            )  # fmt: skip
+        else:
+            shutil.copy2(source, folder / name)
+
+
+def job_times() -> dict[str, list[tuple[float, float]]]:
+    """Of each kind of job: when it ended and how many seconds it took, as Snakemake wrote them down."""
+    times: dict[str, list[tuple[float, float]]] = {}
+    for file in Path("results/benchmarks").rglob("*.tsv"):
+        with open(file, encoding="utf-8") as stream:
+            seconds = float(next(csv.DictReader(stream, delimiter="\t"))["s"])
+        kind = file.relative_to("results/benchmarks").parts[0]
+        times.setdefault(kind, []).append((file.stat().st_mtime, seconds))
+    return times
+
+
+def import_seconds(statement: str, repetitions: int) -> float:
+    """Median seconds of a Python process that imports and ends."""
+    seconds = []
+    for _ in range(repetitions):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", statement], check=True)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def measure(repetitions: int) -> list[dict]:
+    """Rows of all measurements, and of the goals."""
+    rows = []
+    with tempfile.TemporaryDirectory(dir=".") as temporary:
+        folder = Path(temporary)
+        copy(folder)
+        nothing = statistics.median(snakemake(folder) for _ in range(repetitions))
+        rows.append(goal("nothing to do (s)", nothing, "<= 4"))
+        overlay = folder / "style.yaml"
+        restyled = []
+        for repetition in range(repetitions):
+            overlay.write_text(f"figures: {{synthetic: {{style: {{width_mm: {150 + repetition}}}}}}}\n")
+            restyled.append(snakemake(folder, "--configfile", overlay.name))
+        rows.append(goal("another style for one figure (s)", statistics.median(restyled), "<= 10"))
+    times = job_times()
+    ends = [end for jobs in times.values() for end, _ in jobs]
+    begins = [end - seconds for jobs in times.values() for end, seconds in jobs]
+    # As many cores as there were ever jobs at the same time.
+    cores = max(sum(begin <= moment + 0.5 < end for begin, end in zip(begins, ends, strict=True)) for moment in begins)
+    wall = max(ends) - min(begins)
+    computing = 0.0
+    for kind, jobs in times.items():
+        in_jobs = sum(seconds for _, seconds in jobs)
+        start = import_seconds(IMPORTS.get(kind, IMPORTS["figures"]), repetitions)
+        computing += max(0.0, in_jobs - start * len(jobs))
+        rows.append(
+            {
+                "row": "measurement", "case": f"jobs: {kind}", "value": f"{in_jobs:.1f}", "jobs": len(jobs),
+                "start_seconds": f"{start:.2f}",
+            }
+        )  # fmt: skip
+    rows.append(goal("full run (min)", wall / 60, "<= 12"))
+    rows.append(goal("full run: overhead, of cores times wall time", 1 - computing / (cores * wall), "<= 0.25"))
+    return rows
+
+
+def main() -> None:
+    parser = options(__doc__.splitlines()[0], "results/benchmarks/pipeline.csv")
+    arguments = parser.parse_args()
+    rows = measure(arguments.repetitions) + scaling.measure(min(3, arguments.repetitions))
+    write(arguments.output, [row | machine(arguments.device) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

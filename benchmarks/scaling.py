@@ -1,0 +1,106 @@
+"""How time grows over three decades in members, samples, recorded steps, frequencies, and inputs of the kernel."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import goal
+
+SIZES = [10, 32, 100, 316, 1000, 3162, 10_000]
+
+
+def members(count: int) -> Callable[[], object]:
+    """Ten updates of an ensemble."""
+    return _updates(members=count, samples=100)
+
+
+def samples(count: int) -> Callable[[], object]:
+    """Ten updates of ten members."""
+    return _updates(members=10, samples=count)
+
+
+def _updates(members: int, samples: int) -> Callable[[], object]:
+    import torch
+
+    from fpkit.training.ensemble import Ensemble
+
+    x = torch.linspace(-math.pi, math.pi, samples)[:, None]
+    model = {"kind": "mlp", "widths": [32, 32], "activation": "tanh", "initialization": "scaled", "std": 0.1}
+    algorithm = {"name": "adam", "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
+    ensemble = Ensemble(model, {"x_train": x, "y_train": torch.sin(x)}, range(members), algorithm)
+    return lambda: ensemble.advance(0, 10)
+
+
+def recorded_steps(count: int) -> Callable[[], object]:
+    """Writing predictions of ten members on 200 samples."""
+    from fpkit.predictions import Writer
+
+    prediction, loss = np.ones((10, 200, 1), np.float32), np.ones(10, np.float32)
+
+    def work():
+        with tempfile.TemporaryDirectory() as folder:
+            writer = Writer(Path(folder) / "predictions.zarr", range(10), 200, 1, ["loss_train"])
+            for step in range(count):
+                writer.append(step, prediction, loss_train=loss)
+            writer.flush()
+
+    return work
+
+
+def frequencies(count: int) -> Callable[[], object]:
+    """Projection of 100 outputs on 10,000 samples."""
+    import xarray as xr
+
+    from fpkit.spectra.principal import coefficients
+
+    rng = np.random.default_rng(0)
+    values = xr.DataArray(rng.standard_normal((100, 10_000), dtype=np.float32), dims=("column", "sample"))
+    position = xr.DataArray(rng.normal(size=10_000) / 8, dims="sample")
+    frequency = xr.DataArray(np.arange(1, count + 1), dims="frequency")
+    return lambda: coefficients(values, position, frequency)
+
+
+def kernel_inputs(count: int) -> Callable[[], object]:
+    """The low-pass filter on 100 columns, whose kernel has count x count entries."""
+    import torch
+
+    from fpkit.spectra.low_pass import low_high_energy
+
+    x, columns = torch.randn(count, 64), torch.randn(count, 100)
+    return lambda: low_high_energy(x, columns, [3.0])
+
+
+# What grows, its sizes, and the exponent that must not be exceeded.
+AXES = {
+    members: (SIZES[:-1], 1),
+    samples: (SIZES, 1),
+    recorded_steps: (SIZES, 1),
+    frequencies: (SIZES, 1),
+    kernel_inputs: (SIZES, 2),
+}
+
+
+def measure(repetitions: int) -> list[dict]:
+    """Rows of all measurements, and of the goals: exponents, fitted over the last decade, with a tenth of tolerance."""
+    rows = []
+    for axis, (sizes, most) in AXES.items():
+        seconds = []
+        for size in sizes:
+            work = axis(size)
+            work()
+            taken = []
+            for _ in range(repetitions):
+                began = time.perf_counter()
+                work()
+                taken.append(time.perf_counter() - began)
+            seconds.append(float(np.median(taken)))
+            rows.append({"row": "scaling", "case": axis.__name__, "size": size, "seconds": f"{seconds[-1]:.4g}"})
+        exponent = np.polyfit(np.log(sizes[-3:]), np.log(seconds[-3:]), 1)[0]
+        rows.append(goal(f"scaling: exponent of {axis.__name__}", float(exponent), f"<= {most + 0.1}"))
+    return rows
