@@ -1,0 +1,139 @@
+"""The gradient by hand against autograd; blocks and threads against one stack."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from test_training import CNN, MLP, Records, image_data, line_data, trained
+
+from fpkit import config, models
+from fpkit.training import ensemble, gradients, losses
+from fpkit.training.trainer import train
+
+ACTIVATIONS = TypeAdapter(config.Activation).json_schema()["anyOf"][0]["enum"]
+
+
+def both(activation="tanh", loss="mse", widths=(7, 5), features=(3,), outputs=2, members=3):
+    """The same stack twice: its gradient by hand, and by autograd."""
+    model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
+    network = models.build(features=features, outputs=outputs, **model)
+    initial = network.initialize(range(members))
+    by_hand = gradients.build(model, len(features), network, initial, loss)
+    assert isinstance(by_hand, gradients.Backpropagation)
+    return by_hand, gradients.Autograd(network, initial, losses.build(loss))
+
+
+def as_taken(by_hand: gradients.Backpropagation, flat: torch.Tensor) -> list[torch.Tensor]:
+    """The parts of a flat tensor as the network takes them: weight and bias of each layer in turn."""
+    stacks = by_hand.stacks(flat)
+    weights, biases = stacks[: len(stacks) // 2], stacks[len(stacks) // 2 :]
+    weights[-1] = weights[-1].transpose(1, 2)
+    return [part for weight, bias in zip(weights, biases, strict=True) for part in (weight, bias.flatten(1))]
+
+
+def data(samples, features, outputs, members=None, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    leading = () if members is None else (members,)
+    x = 2 * torch.randn((*leading, samples, *features), generator=generator)
+    y = torch.softmax(torch.randn((*leading, samples, outputs), generator=generator), dim=-1)
+    return x, y
+
+
+def assert_same_gradient(by_hand, by_autograd, x, y) -> None:
+    outputs = [way.gradient(x, y) for way in (by_hand, by_autograd)]
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
+    found, expected = as_taken(by_hand, by_hand.flat.grad), by_autograd.stacks(by_autograd.flat.grad)
+    assert any(part.abs().max() > 1e-3 for part in expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(by_hand.predict(x[..., :4, :]), by_autograd.predict(x[..., :4, :]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", gradients.LOSS_GRADIENTS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient_by_hand_is_that_of_autograd(activation, loss):
+    assert_same_gradient(*both(activation, loss), *data(11, (3,), 2))
+
+
+@pytest.mark.parametrize("members", [None, 3], ids=["shared", "per member"])
+@pytest.mark.parametrize("outputs", [1, 4])
+@pytest.mark.parametrize("widths", [(), (6,), (5, 8, 3)])
+def test_gradient_by_hand_fits_any_shape(widths, outputs, members):
+    assert_same_gradient(*both(widths=widths, outputs=outputs), *data(9, (3,), outputs, members))
+
+
+def test_images_are_flattened():
+    by_hand, by_autograd = both(features=(1, 2, 3))
+    for members in (None, 3):
+        x, y = data(6, (1, 2, 3), 2, members)
+        outputs = [way.gradient(x, y) for way in (by_hand, by_autograd)]
+        torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+
+
+def test_other_samples_give_another_gradient_in_new_memory_and_in_the_same():
+    by_hand, by_autograd = both()
+    x, y = data(11, (3,), 2)
+    assert_same_gradient(by_hand, by_autograd, x, y)
+    assert_same_gradient(by_hand, by_autograd, *data(11, (3,), 2, seed=1))
+    assert_same_gradient(by_hand, by_autograd, x[:5], y[:5])
+    x.mul_(-0.5)
+    assert_same_gradient(by_hand, by_autograd, x, y)
+
+
+def test_tanh_is_within_a_rounding_error_of_torch():
+    z = torch.cat([torch.linspace(-20, 20, 100_001), torch.tensor([0.0, -0.0, 1e-8, torch.inf, -torch.inf])])
+    h = z * gradients.ACTIVATIONS["tanh"].scale
+    for call in gradients.ACTIVATIONS["tanh"].forward(h, h):
+        call()
+    assert (h - torch.tanh(z.double())).abs().max() < 2e-7
+
+
+def test_own_activation_and_own_loss_go_by_autograd():
+    network = models.build(features=(3,), outputs=2, **MLP)
+    for model, loss in ((MLP, "test_training:quartic"), (MLP | {"activation": "torch:tanh"}, "mse"), (CNN, "mse")):
+        assert isinstance(gradients.build(model, 1, network, network.initialize([0]), loss), gradients.Autograd)
+
+
+# --- blocks and threads -----------------------------------------------------------------------------------------------
+
+RECIPES = {"full batch": {}, "mini-batches": {"batch_size": 7}, "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0}}
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_threads_and_blocks_change_no_bit_of_a_fully_connected_network(monkeypatch, recipe, threads):
+    one = trained(line_data(), members=5, **RECIPES[recipe])
+    many = trained(line_data(), members=5, threads=threads, **RECIPES[recipe])
+    assert np.array_equal(one.predictions, many.predictions)
+    monkeypatch.setattr(ensemble, "BLOCK_OPERATIONS", 1)  # a block for each member
+    apart = trained(line_data(), members=5, threads=threads, **RECIPES[recipe])
+    assert np.array_equal(one.predictions, apart.predictions)
+
+
+def test_threads_change_a_convolutional_network_by_rounding_only():
+    one, two = (trained(image_data(), CNN, members=4, threads=threads) for threads in (1, 2))
+    np.testing.assert_allclose(one.predictions, two.predictions, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
+    options = config.plain(config.Training(device="cpu", members=5)) | RECIPES[recipe]
+    sink = Records()
+    for steps, threads in ((4, 1), (9, 3), (14, 2)):
+        options |= {"steps": steps, "threads": threads}
+        train(MLP, line_data(), sink, **options, per_decade=50, split="train", checkpoint_path=tmp_path / "state.pt")
+    whole = trained(line_data(), per_decade=50, **{**options, "threads": 1})
+    assert sink.steps == whole.steps
+    assert np.array_equal(sink.predictions, whole.predictions)
+
+
+@pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
+def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads):
+    for width in (2, 300):
+        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads)
+        assert [seed for part in parts for seed in range(members)[part]] == list(range(members))
+        assert len(parts) >= min(members, threads)
+        sizes = [part.stop - part.start for part in parts]
+        assert max(sizes) - min(sizes) <= 1
