@@ -75,5 +75,5 @@ def _order(axes: Axes, family: list[xr.Dataset]) -> None:
             label=statistic.__name__.split("_")[0],
         )
     axes.axhline(0, color=style.TARGET, linewidth=0.5)
-    axes.set(ylim=(-1.05, 1.05), xlabel="exponent p of the amplitude", ylabel="rank correlation")
+    axes.set(ylim=(-1.05, 1.05), xlabel="exponent of the amplitude", ylabel="rank correlation")
     axes.legend(loc="lower left", title="passage")

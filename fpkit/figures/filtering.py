@@ -74,4 +74,4 @@ def _map(axes: Axes, spectra: xr.Dataset) -> None:
         axes, ratio, "width", "$\\log_{10}\\, e_\\mathrm{high}/e_\\mathrm{low}$", vmin=-bound, vmax=bound
     )
     mesh.set_cmap("PuOr_r")
-    axes.set_ylabel("filter width (median distance)")
+    axes.set_ylabel("filter width\n(median distance)")

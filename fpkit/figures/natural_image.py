@@ -39,12 +39,15 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         rings = variant["frequency"].to_numpy()
         for color, ring in zip(style.ordered_colors(len(rings)), rings, strict=True):
             ends = ring in (rings[0], rings[-1])
-            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, f"{ring:g}" if ends else None)
+            label = f"{ring:g} cycles per image" if ends else None
+            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, label)
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
-        row[-1].legend(title="cycles per image", loc="lower left")
         if variant is not spectra[-1]:
             row[-1].set_xlabel("")
+    shown = [ax for ax in axes[:, -1] if ax.get_lines()]
+    if shown:
+        shown[0].legend(loc="lower left")
     style.panel(axes[0, 0], "a", "")
     style.panel(axes[0, -1], "b", "Error by ring of |k|")
     return figure

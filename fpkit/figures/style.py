@@ -58,8 +58,9 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
         for path in paths:
             figure.save(path, writer="pillow", dpi=100)
         return
-    # Laid out once, not anew for every format.
-    figure.canvas.draw()
+    # Laid out once, not anew for every format; colour bars need a second pass.
+    for _ in range(2):
+        figure.canvas.draw()
     figure.set_layout_engine("none")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for path in paths:
