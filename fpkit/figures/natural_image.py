@@ -47,7 +47,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             row[-1].set_xlabel("")
     shown = [ax for ax in axes[:, -1] if ax.get_lines()]
     if shown:
-        shown[0].legend(loc="lower left")
+        shown[-1].legend(loc="lower left")
     style.panel(axes[0, 0], "a", "")
     style.panel(axes[0, -1], "b", "Error by ring of |k|")
     return figure
