@@ -17,7 +17,7 @@ from fpkit import runs
 from fpkit.predictions import open_predictions
 
 REPOSITORY = Path(__file__).parents[1]
-SOURCES = ("Snakefile", "config.yaml", "presets", "profiles", "workflow", "fpkit")
+SOURCES = ("Snakefile", "config.yaml", "figures", "presets", "profiles", "workflow", "fpkit")
 SMOKE = "presets/smoke.yaml"
 JOB_SECONDS = 300  # no job of a test takes this long: whoever waits longer waits for ever
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import REPOSITORY, SMOKE, Project, copy_sources, same_records
+from conftest import REPOSITORY, SMOKE, Project, copy_sources, planned_jobs, same_records
 
 from fpkit.datasets import files
 from fpkit.training.schedule import record_steps
@@ -36,6 +36,17 @@ def jobs_of(*rules: str) -> set[str]:
 
 def test_a_fresh_checkout_plans_everything(project):
     assert project.plan() == ALL
+
+
+@pytest.mark.parametrize("preset", ["paper", "smoke"])
+def test_target_may_stand_before_or_behind_the_configuration(project, preset):
+    path = f"presets/{preset}.yaml"
+    before, behind = (
+        project.make("--dry-run", *arguments, overlays=())
+        for arguments in (("figures", "--configfile", path), ("--configfile", path, "figures"))
+    )
+    assert planned_jobs(before.stdout) == planned_jobs(behind.stdout)
+    assert "plot synthetic" in planned_jobs(behind.stdout)
 
 
 def test_nothing_to_do_after_a_full_run(finished_run):
