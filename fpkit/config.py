@@ -15,6 +15,7 @@ import re
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -914,9 +915,14 @@ def _unknown(what: str, given: Any, allowed) -> str:
     return f"unknown {what + ' ' if what else ''}{given!r}{hint} (allowed: {', '.join(allowed) or 'none'})"
 
 
+@cache
+def _schema(root: type[BaseModel]) -> dict:
+    return root.model_json_schema()
+
+
 def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dict]]:
     """A pydantic location without the union tags in it, and the schema node of the last part's parent."""
-    schema = root.model_json_schema()
+    schema = _schema(root)
     node, parent, shown = schema, schema, []
     for part in loc:
         if part == "[key]":
@@ -936,7 +942,7 @@ def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dic
 
 def _node(root: type[BaseModel], parts: list[str]) -> tuple[dict, dict | None]:
     """The root's schema and the node at dotted `parts` in any branch of its unions, or None."""
-    schema = root.model_json_schema()
+    schema = _schema(root)
     nodes = [schema]
     for part in parts:
         nodes = [child for node in nodes for option in _options(schema, node) if (child := _child(option, part))]

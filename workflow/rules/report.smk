@@ -1,62 +1,7 @@
 # TAKES    all figures, results/claims.csv, the configuration; workflow/report/captions.yaml
 # MAKES    results/report/: claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all in one file
 # STEPS    findings in words for the captions, claims as a table, configuration resolved, animations on pages
-import csv
-import math
-import re
-from collections import Counter
-
-VERDICTS = ("holds", "undecided", "does not hold")
-SHOWN = ("claim", "variant", "statistic", "value", "ci_low", "ci_high", "bound")
-
-
-def judged_claims():
-    """The rows of claims.csv by claim. Only whole ones: a broken file must not keep the workflow from starting."""
-    rows = {}
-    if os.path.exists("results/claims.csv"):
-        with open(
-            "results/claims.csv", newline="", encoding="utf-8", errors="replace"
-        ) as table:
-            for row in csv.DictReader(table):
-                whole = all(row.get(column) is not None for column in SHOWN)
-                if whole and row.get("verdict") in VERDICTS:
-                    rows.setdefault(row["claim"], []).append(row)
-    return rows
-
-
-def number(text):
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def counts(rows):
-    """How often each verdict was given: `holds for 9, undecided for 1 of 10 variants`."""
-    given = Counter(row["verdict"] for row in rows)
-    parts = [
-        f"{verdict} for {given[verdict]}" for verdict in VERDICTS if given[verdict]
-    ]
-    return f"{', '.join(parts)} of {len(rows)} variants"
-
-
-def finding(statement, rows):
-    """What was found of one claim, in one line of reStructuredText."""
-    bound = rows[0]["bound"]
-    known = [row for row in rows if math.isfinite(number(row["value"]))]
-    # The weakest first: the smallest value where the claim asks for a large one.
-    known.sort(key=lambda row: number(row["value"]) * (1 if ">" in bound else -1))
-    words = f"{statement.rstrip('.')} ({rows[0]['statistic']} {bound}): "
-    words += rows[0]["verdict"] if len(rows) == 1 else counts(rows)
-    if known:
-        weakest, best = known[0], known[-1]
-        words += "; median {value} [{ci_low}, {ci_high}]".format_map(weakest)
-        if len(known) > 1:
-            words += f" for {weakest['variant']}, the weakest, to {best['value']} for {best['variant']}"
-    why_not = next((row["why_not"] for row in rows if row.get("why_not")), "")
-    words += f". Where it does not hold: {why_not.rstrip('.')}" if why_not else ""
-    words = re.sub(r"([^0-9A-Za-z\s])", r"\\\1", words)  # no character is markup
-    return " ".join(words.split()) + "."
+from fpkit.findings import counts, finding, judged_claims
 
 
 def findings(figure, judged):
@@ -81,7 +26,7 @@ def findings(figure, judged):
 
 # Captions see `config`, and no job's params do: what is found never makes a job run again. Plain text only, since the
 # configuration is pickled into jobs.
-JUDGED = judged_claims()
+JUDGED = judged_claims("results/claims.csv")
 config["captions"] = {
     name: CAPTIONS[figure.kind] | {"found": findings(figure, JUDGED)}
     for name, figure in CONFIG.figures.items()
