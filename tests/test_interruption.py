@@ -327,7 +327,7 @@ def is_locked(project: Project) -> bool:
 
 @pytest.mark.workflow
 def test_killed_in_every_way_and_rerun_gives_the_same_bits(tmp_path):
-    project = training_project(tmp_path / "project", seconds=10)
+    project = training_project(tmp_path / "project", seconds=20)
     undisturbed = copy_sources(tmp_path / "undisturbed", project.folder)
     target, log = "results/runs/long/base", "runs/long/base.log"
     logs = []

@@ -344,6 +344,8 @@ def test_rule_files_say_what_they_take_and_make(path):
 def test_every_rule_has_all_it_needs():
     rules = {}
     for path in RULE_FILES:
+        if path.name == "benchmarks.smk":  # no stage: it measures the others
+            continue
         for rule in re.split(r"^rule ", path.read_text(), flags=re.MULTILINE)[1:]:
             name, _, body = rule.partition(":\n")
             rules[name] = re.split(r"^\S", body, maxsplit=1, flags=re.MULTILINE)[0]
