@@ -7,7 +7,6 @@ import csv
 import os
 import platform
 import statistics
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -106,10 +105,14 @@ def _contend(contender: Contender, case: dict, threads: int, pipe) -> None:
 
 
 def _peak_bytes() -> int:
+    # ru_maxrss would begin with what the parent process had.
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def gemm_rate(device: str = "cpu", size: int = 1024) -> float:

@@ -52,25 +52,35 @@ def decompose(
     followed = _followed(norm(target_amplitude, "output"), frequencies, peak_height)
     outputs = outputs_of(predictions)
     coefficient = _coefficients(outputs, grid)
+    bad = diverged(predictions)
+    kept = outputs.isel(member=np.flatnonzero(~bad | bad.all()))  # of nobody the median is NaN
     # Off the followed frequencies |F[y]| may be zero, and the ratio says nothing.
-    error = norm(coefficient - target_coefficient, "output") / norm(target_coefficient, "output").where(followed)
-    measured = with_convergence(error.compute(), threshold, hold)
+    some = {"frequency": np.flatnonzero(followed)}
+    error = norm((coefficient - target_coefficient).isel(some), "output")
+    error = error / norm(target_coefficient.isel(some), "output")
+    # All at once: a lazy store is read once.
+    computed = xr.Dataset(
+        {
+            "error": error.astype(np.float32),
+            "amplitude": abs(coefficient).astype(np.float32),
+            "output_median": kept.median("member", skipna=False).astype(np.float32),
+        }
+    ).compute()
+    measured = with_convergence(computed["error"].isel(some), threshold, hold)
+    measured = {name: values.reindex(frequency=grid) for name, values in measured.items()}
     snapshot = outputs.sel(step=telling_steps(measured["first_passage"], predictions["step"]))
 
     spectra = xr.Dataset(
         {
-            "amplitude": abs(coefficient).astype(np.float32).assign_attrs(long_name="|F[h]|", units="1"),
+            "amplitude": computed["amplitude"].assign_attrs(long_name="|F[h]|", units="1"),
             "target_amplitude": target_amplitude.assign_attrs(long_name="|F[y]|", units="1"),
             "followed": followed.assign_attrs(long_name="frequency is followed", units="1"),
             "target": target.assign_attrs(long_name="target y", units="1"),
             "snapshot_output": snapshot.rename(step="snapshot"),
+            "output_median": computed["output_median"].assign_attrs(long_name="median output over members", units="1"),
             **measured,
         }
     )
-    bad = diverged(predictions)
-    kept = outputs.isel(member=np.flatnonzero(~bad | bad.all()))  # of nobody the median is NaN
-    median = kept.median("member", skipna=False).astype(np.float32)
-    spectra["output_median"] = median.assign_attrs(long_name="median output over members", units="1")
     if f"clean_{split}" in dataset:
         clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)
         amplitude = abs(_coefficients(clean, grid))

@@ -30,8 +30,9 @@ def low_high_energy(
         Two float64 tensors (width, column): ||K v||^2 and ||v - K v||^2.
     """
     samples = len(x)
-    # A column of ones, whose smoothing is the norm of each row.
-    ones_last = torch.cat([columns, columns.new_ones(samples, 1)], dim=1)
+    # A column of ones, whose smoothing is the norm of each row; made eight, since products like that number.
+    count = columns.shape[1]
+    with_ones = torch.cat([columns, columns.new_ones(samples, 8 - count % 8)], dim=1)
     squares = x.square().sum(dim=1)
     low = torch.zeros(len(widths), columns.shape[1], dtype=torch.float64, device=x.device)
     high = torch.zeros_like(low)
@@ -44,8 +45,8 @@ def low_high_energy(
         for index, width in enumerate(widths):
             # exp2 takes half the time of exp.
             torch.mul(distance, -0.5 / math.log(2) / width**2, out=kernel).exp2_()
-            smooth = kernel @ ones_last
-            smooth = smooth[:, :-1].div_(smooth[:, -1:])
+            smooth = kernel @ with_ones
+            smooth = smooth[:, :count].div_(smooth[:, count : count + 1])
             low[index] += smooth.square().sum(dim=0, dtype=torch.float64)
             high[index] += smooth.sub_(columns[tile]).square_().sum(dim=0, dtype=torch.float64)
     return low, high
