@@ -205,7 +205,7 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
                 rows.append(_row(case, contender, timing, seconds_floor))
                 if contender != "fpkit":
                     against[contender][key] = timing.median / results["fpkit"].median
-            fractions[key] = float(rows[-len(results)]["fraction_of_floor"]) if results else math.nan
+            fractions[key] = seconds_floor / (results["fpkit"].median / _steps(case))
             ratios = ", ".join(f"{peer} {of[key]:.2f}" for peer, of in against.items() if key in of)
             ours_ms = 1e3 * results["fpkit"].median / _steps(case)
             print(f"{rows[-1]['case']}, {algorithm}, {count} threads: {ours_ms:.3g} ms; times faster than {ratios}; "

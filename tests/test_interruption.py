@@ -276,10 +276,14 @@ def training_project(folder: Path, seconds: float) -> Project:
     sink = SimpleNamespace(
         records=0, append=lambda *record, **scores: None, flush=lambda: None, truncate=lambda n: None
     )
-    options = TRAINING | {"batch_size": 20}
-    began = time.monotonic()
-    trainer.train(MODEL | {"widths": [32, 32]}, data, sink, **options, **RECORD)
-    per_step = (time.monotonic() - began) / TRAINING["steps"]
+    few, many = 400, 8000
+    ends = [time.monotonic()]
+    for steps in (few, many):
+        options = TRAINING | {"batch_size": 20, "steps": steps}
+        trainer.train(MODEL | {"widths": [32, 32]}, data, sink, **options, **RECORD)
+        ends.append(time.monotonic())
+    # Without what a training takes to start.
+    per_step = ((ends[2] - ends[1]) - (ends[1] - ends[0])) / (many - few)
     project = copy_sources(folder)
     (project / "config.yaml").write_text(CONFIGURATION.format(steps=round(seconds / per_step)))
     return project
