@@ -31,12 +31,17 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     style.panel(speed, "b", "Steps until all frequencies are captured")
     if others:
         rows = parts[1].subplots()
-        titles = [f"{style.recipe(v)['model']['kind'].replace('_', ' ')}, {style.variant_title(v)}" for v in others]
-        style.order_rows(rows, others, titles)
+        style.order_rows(rows, others, [_title(variant) for variant in others])
         rows.legend(loc="lower left", title="passage")
         style.panel(rows, "c", "Other architectures")
     style.diverged_note(figure, spectra)
     return figure
+
+
+def _title(spectra: xr.Dataset) -> str:
+    """Kind of the model, then data set and variant, in which the kind is not said again."""
+    kind = style.recipe(spectra)["model"]["kind"].replace("_", " ")
+    return ", ".join([kind, *(part for part in style.variant_title(spectra).split(", ") if part != kind)])
 
 
 def _size(spectra: xr.Dataset) -> tuple[int, int] | None:
