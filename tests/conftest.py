@@ -45,6 +45,8 @@ class Project:
                 self.command(*arguments, overlays=overlays),
                 cwd=self.folder, env=environment(), stdout=terminal, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, start_new_session=True,
+                # Whoever runs the tests in the background may have them ignore Ctrl-C, and all they start with them.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
         STARTED.append(snakemake)
         return snakemake
