@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from benchmarks.scaling import exponent
 from fpkit.figures import style
 
 COLORS = {"loop": style.NULL, "jax": style.HIGH, "fpkit": style.LOW}
@@ -69,8 +70,7 @@ def pipeline(rows: list[dict]):
     figure, axes = plt.subplots(figsize=(0.6 * width, 0.45 * width))
     for name, color, marker in zip(axes_names, style.ordered_colors(len(axes_names)), "os^Dv", strict=False):
         size, seconds = np.array([[float(r["size"]), float(r["seconds"])] for r in scaling if r["case"] == name]).T
-        exponent = np.polyfit(np.log(size[-3:]), np.log(seconds[-3:]), 1)[0]
-        label = f"{name.replace('_', ' ')} (exponent {exponent:.2f})"
+        label = f"{name.replace('_', ' ')} (exponent {exponent(size, seconds):.2f})"
         axes.plot(size, seconds, marker=marker, markersize=4, color=color, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size", ylabel="time (s)")
     axes.legend()

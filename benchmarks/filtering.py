@@ -7,7 +7,7 @@ and numpy alone.
 
 from __future__ import annotations
 
-from benchmarks.measure import Timing, exp_rate, gemm_rate, goal, in_turn, machine, options, write
+from benchmarks.measure import Timing, exp_rate, gemm_rate, goal, in_turn, machine, options, row, write
 
 WIDTHS = [0.1, 0.2, 0.4, 0.8]  # relative to the square root of the number of features
 FEATURES, OUTPUTS = 784, 10
@@ -73,9 +73,10 @@ def measure(device: str, threads: int, repetitions: int) -> list[dict]:
         # A minute each, the large ones are repeated less.
         results = in_turn(contenders, case, threads, repetitions if case is small else min(3, repetitions))
         seconds_floor = floor(case)
+        name = f"filtering, {case['samples']} samples, {case['steps']} steps, {case['widths']} widths"
         for contender, timing in results.items():
             if isinstance(timing, Timing):
-                rows.append(_row(case, contender, timing, seconds_floor))
+                rows.append(row(name, threads, contender, timing, seconds_floor))
                 print(rows[-1], flush=True)
         fraction, memory = float(rows[-1]["fraction_of_floor"]), rows[-1]["peak_mb"]
         if case is small and isinstance(results["dense"], Timing):
@@ -91,19 +92,6 @@ def measure(device: str, threads: int, repetitions: int) -> list[dict]:
                 goal("filtering, 60,000 samples: memory (MB)", memory, "<= 2048"),
             ]
     return rows
-
-
-def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> dict:
-    return {
-        "row": "measurement",
-        "case": f"filtering, {case['samples']} samples, {case['steps']} steps, {case['widths']} widths",
-        "threads": case["threads"],
-        "contender": contender,
-        "seconds": f"{timing.median:.4g}",
-        "floor_seconds": f"{seconds_floor:.4g}",
-        "fraction_of_floor": f"{seconds_floor / timing.median:.3f}",
-        "peak_mb": round(timing.peak_bytes / 2**20),
-    }
 
 
 def main() -> None:

@@ -188,6 +188,20 @@ def write(path: Path, rows: Sequence[dict]) -> None:
         writer.writerows(rows)
 
 
+def row(case: str, threads: int, contender: str, timing: Timing, floor: float) -> dict:
+    """A row of the table: one contender on one case, beside the seconds of the floor."""
+    return {
+        "row": "measurement",
+        "case": case,
+        "threads": threads,
+        "contender": contender,
+        "seconds": f"{timing.median:.4g}",
+        "floor_seconds": f"{floor:.4g}",
+        "fraction_of_floor": f"{floor / timing.median:.3f}",
+        "peak_mb": round(timing.peak_bytes / 2**20),
+    }
+
+
 def goal(name: str, value: float, bound: str) -> dict:
     """A row of the table that says whether a goal is met: `bound` such as `>= 3`."""
     sign, limit = bound.split()

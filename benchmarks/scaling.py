@@ -86,6 +86,11 @@ AXES = {
 }
 
 
+def exponent(sizes, seconds) -> float:
+    """Of the growth of time over the last decade."""
+    return float(np.polyfit(np.log(sizes[-3:]), np.log(seconds[-3:]), 1)[0])
+
+
 def measure(repetitions: int) -> list[dict]:
     """Rows of all measurements, and of the goals: exponents, fitted over the last decade, with a tenth of tolerance."""
     rows = []
@@ -101,6 +106,5 @@ def measure(repetitions: int) -> list[dict]:
                 taken.append(time.perf_counter() - began)
             seconds.append(float(np.median(taken)))
             rows.append({"row": "scaling", "case": axis.__name__, "size": size, "seconds": f"{seconds[-1]:.4g}"})
-        exponent = np.polyfit(np.log(sizes[-3:]), np.log(seconds[-3:]), 1)[0]
-        rows.append(goal(f"scaling: exponent of {axis.__name__}", float(exponent), f"<= {most + 0.1}"))
+        rows.append(goal(f"scaling: exponent of {axis.__name__}", exponent(sizes, seconds), f"<= {most + 0.1}"))
     return rows

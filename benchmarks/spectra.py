@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import filtering
-from benchmarks.measure import Timing, bandwidth, gemm_rate, goal, in_turn, machine, options, write
+from benchmarks.measure import bandwidth, gemm_rate, goal, in_turn, machine, options, row, write
 
 OUTPUTS = 10
 
@@ -136,19 +136,6 @@ def read_and_transform(case: dict):
     return work
 
 
-def _row(case: dict, name: str, contender: str, timing: Timing, seconds_floor: float) -> dict:
-    return {
-        "row": "measurement",
-        "case": name,
-        "threads": case["threads"],
-        "contender": contender,
-        "seconds": f"{timing.median:.4g}",
-        "floor_seconds": f"{seconds_floor:.4g}",
-        "fraction_of_floor": f"{seconds_floor / timing.median:.3f}",
-        "peak_mb": round(timing.peak_bytes / 2**20),
-    }
-
-
 def measure(threads: int, repetitions: int) -> list[dict]:
     """Rows of all measurements, and of the goals."""
     rows = []
@@ -158,7 +145,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         results = in_turn(contenders, case, threads, repetitions)
         name = f"projection, {case['samples']} samples, {case['steps']} steps, {frequencies} frequencies"
         seconds_floor = 4 * case["samples"] * case["steps"] * OUTPUTS * frequencies / gemm_rate()
-        rows += [_row(case, name, contender, timing, seconds_floor) for contender, timing in results.items()]
+        rows += [row(name, threads, contender, timing, seconds_floor) for contender, timing in results.items()]
         better = min(results["direct"].median, results["finufft"].median)
         rows.append(goal(f"{name}: against the better peer", better / results["fpkit"].median, ">= 1"))
         rows.append(goal(f"{name}: error", projection_error(case), "<= 1e-5"))
@@ -168,7 +155,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         results = in_turn({"fpkit": fft, "read and scipy.fft": read_and_transform}, case, threads, repetitions)
         name = f"fft, {case['steps']} steps, {case['members']} members, {case['samples']} samples"
         seconds_floor = 4 * case["steps"] * case["members"] * case["samples"] / bandwidth()
-        rows += [_row(case, name, contender, timing, seconds_floor) for contender, timing in results.items()]
+        rows += [row(name, threads, contender, timing, seconds_floor) for contender, timing in results.items()]
         ratio = results["fpkit"].median / results["read and scipy.fft"].median
         rows.append(goal(f"{name}: time, of reading and scipy.fft", ratio, "<= 2"))
         rows.append(goal(f"{name}: memory (MB)", results["fpkit"].peak_bytes / 2**20, "<= 1024"))

@@ -12,7 +12,7 @@ import math
 import statistics
 from functools import partial
 
-from benchmarks.measure import Timing, goal, in_turn, machine, options, write
+from benchmarks.measure import Timing, gemm_rate, goal, in_turn, machine, options, write
 
 PAPER = [200, 200, 200, 100]
 # (members, widths, samples, algorithm)
@@ -47,17 +47,19 @@ def _steps(case: dict) -> int:
     return max(5, int(SECONDS / (operations(case) / 4e10 + 3e-4)))
 
 
+def _ensemble(case: dict, data: dict):
+    from fpkit.training.ensemble import Ensemble
+
+    model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
+    algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
+    return Ensemble(model, data, range(case["members"]), algorithm, threads=case["threads"])
+
+
 def ours(case: dict):
     """fpkit's ensemble."""
     import torch
 
-    from fpkit.training.ensemble import Ensemble
-
-    data = _data(case, torch)
-    model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
-    algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    threads = case["threads"]
-    ensemble = Ensemble(model, data, range(case["members"]), algorithm, threads=threads)
+    ensemble = _ensemble(case, _data(case, torch))
 
     def work():
         ensemble.advance(0, _steps(case))
@@ -152,13 +154,9 @@ def _recording(case: dict, records: int):
     """fpkit's ensemble, stopping to record `records` times."""
     import torch
 
-    from fpkit.training.ensemble import Ensemble
-
     data = _data(case, torch)
     data |= {"x_test": data["x_train"] + 0.01, "y_test": data["y_train"]}
-    model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
-    algorithm = {"name": "adam", "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    ensemble = Ensemble(model, data, range(case["members"]), algorithm, threads=case["threads"])
+    ensemble = _ensemble(case, data)
 
     def work():
         for _ in range(100):
@@ -186,6 +184,8 @@ def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> di
 
 def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
     """Rows of all measurements, and of the goals."""
+    import torch
+
     rows, against = [], {"loop": {}, "jax": {}}
     fractions = {}
     for count in threads:
@@ -195,8 +195,8 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
                 "threads": count, "device": device,
             }  # fmt: skip
             results = in_turn({"fpkit": ours, "loop": loop, "jax": jax}, case, count, repetitions)
-            rate = in_turn({"rate": _gemm}, case, count, 1)["rate"]
-            seconds_floor = operations(case) / (2 * GEMM**3 * GEMMS / rate.median)
+            torch.set_num_threads(count)
+            seconds_floor = operations(case) / gemm_rate(device)
             key = (members, tuple(widths), samples, algorithm, count)
             for contender, timing in results.items():
                 if isinstance(timing, str):
@@ -211,25 +211,6 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
             print(f"{rows[-1]['case']}, {algorithm}, {count} threads: {ours_ms:.3g} ms; times faster than {ratios}; "
                   f"{fractions[key]:.0%} of the floor", flush=True)  # fmt: skip
     return rows + _goals(against, fractions, device, threads, repetitions)
-
-
-GEMM, GEMMS = 1024, 20
-
-
-def _gemm(case: dict):
-    """Large matrix products: the rate of the floor."""
-    import torch
-
-    torch.set_num_threads(case["threads"])
-    a = torch.rand(GEMM, GEMM, device=case["device"])
-    out = torch.empty_like(a)
-
-    def work():
-        for _ in range(GEMMS):
-            torch.mm(a, a, out=out)
-        _wait(case, torch)
-
-    return work
 
 
 def _goals(against: dict, fractions: dict, device: str, threads: list[int], repetitions: int) -> list[dict]:
@@ -251,7 +232,8 @@ def _goals(against: dict, fractions: dict, device: str, threads: list[int], repe
             goal("against JAX, median over the grid", statistics.median(peers.values()), ">= 1"),
             goal("against JAX, least on the grid", min(peers.values()), ">= 0.8"),
         ]
-    case = {"members": 10, "widths": [64, 64, 64], "samples": 200, "threads": threads[-1], "device": device}
+    case = {"members": 10, "widths": [64, 64, 64], "samples": 200, "algorithm": "adam"}
+    case |= {"threads": threads[-1], "device": device}
     both = {"with": partial(_recording, records=100), "without": partial(_recording, records=0)}
     recorded = in_turn(both, case, threads[-1], repetitions)
     cost = recorded["with"].median / recorded["without"].median - 1

@@ -114,9 +114,12 @@ def _dense(parameters: Sequence[Tensor], x: Tensor, activation: Callable[[Tensor
     return x
 
 
-def _flat(x: Tensor, features: tuple[int, ...], members: int) -> Tensor:
-    """x (sample, *feature) or (member, sample, *feature) as (member, sample, feature); shared inputs are not copied."""
-    x = x.flatten(-len(features))
+def flattened(x: Tensor, features: int, members: int) -> Tensor:
+    """x (sample, *feature) or (member, sample, *feature) as (member, sample, feature); shared inputs are not copied.
+
+    `features` counts the dimensions of one input.
+    """
+    x = x.flatten(-features)
     return x.expand(members, *x.shape[-2:])
 
 
@@ -124,7 +127,7 @@ def _mlp(features, outputs, activation, widths: Sequence[int]):
     units = [math.prod(features), *widths, outputs]
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
-        return _dense(parameters, _flat(x, features, len(parameters[0])), activation)
+        return _dense(parameters, flattened(x, len(features), len(parameters[0])), activation)
 
     return list(pairwise(units)), forward
 
@@ -133,7 +136,7 @@ def _residual_mlp(features, outputs, activation, width: int, blocks: int):
     """x <- x + activation(x W + b), `blocks` times, between a linear layer in and one out."""
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
-        x = _dense(parameters[:2], _flat(x, features, len(parameters[0])), activation)
+        x = _dense(parameters[:2], flattened(x, len(features), len(parameters[0])), activation)
         for layer in range(2, 2 * (blocks + 1), 2):
             x = x + activation(_dense(parameters[layer : layer + 2], x, activation))
         return _dense(parameters[-2:], x, activation)

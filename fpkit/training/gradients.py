@@ -88,6 +88,9 @@ class Backpropagation(_Stack):
         self.activation, self.loss_gradient = ACTIVATIONS[activation], LOSS_GRADIENTS[loss]
         self.x = self.y = None
 
+    def _flattened(self, x: Tensor) -> Tensor:
+        return models.flattened(x, self.features, len(self.weights[0]))
+
     def gradient(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill `flat.grad`; return the outputs (member, sample, output): see `Autograd.gradient`.
 
@@ -96,14 +99,14 @@ class Backpropagation(_Stack):
         """
         if x is not self.x or y is not self.y:
             self.x, self.y = x, y
-            self.calls, self.output = self._calls(self._flat(x), y.transpose(-2, -1))
+            self.calls, self.output = self._calls(self._flattened(x), y.transpose(-2, -1))
         for call in self.calls:
             call()
         return self.output
 
     def predict(self, x: Tensor) -> Tensor:
         """Outputs (member, sample, output) for x (sample, *feature)."""
-        x = self._flat(x)
+        x = self._flattened(x)
         buffers = _Buffers(self.weights, x.shape[1], self.activation.keeps_input)
         for call in self._forward(x, buffers):
             call()
@@ -139,11 +142,6 @@ class Backpropagation(_Stack):
             calls.append(partial(torch.bmm, below[layer].transpose(1, 2), error, out=self.weight_gradients[layer]))
             calls.append(partial(torch.sum, error, 1, keepdim=True, out=self.bias_gradients[layer]))
         return calls, buffers.output.transpose(1, 2)
-
-    def _flat(self, x: Tensor) -> Tensor:
-        """x (sample, *feature) or (member, sample, *feature) as (member, sample, feature); not copied if shared."""
-        x = x.flatten(-self.features)
-        return x.expand(len(self.weights[0]), *x.shape[-2:])
 
 
 class _Buffers:
