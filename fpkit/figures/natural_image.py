@@ -39,8 +39,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         rings = variant["frequency"].to_numpy()
         for color, ring in zip(style.ordered_colors(len(rings)), rings, strict=True):
             ends = ring in (rings[0], rings[-1])
-            label = f"{ring:g} cycles per image" if ends else None
-            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, label)
+            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, f"{ring:g}" if ends else None)
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
         if variant is not spectra[-1]:
@@ -49,5 +48,5 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     if shown:
         shown[-1].legend(loc="lower left")
     style.panel(axes[0, 0], "a", "")
-    style.panel(axes[0, -1], "b", "Error by ring of |k|")
+    style.panel(axes[0, -1], "b", "Error by |k| (cycles per image)")
     return figure
