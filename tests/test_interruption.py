@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -401,6 +402,40 @@ def test_a_training_that_outlives_snakemake_is_picked_up(tmp_path):
     project.make("figures", overlays=())
     assert "continuing from step" in project.log("runs/long/base.log")
     same_records(project.predictions("long/base"), finished)
+
+
+@pytest.mark.workflow
+def test_a_remake_that_is_killed_leaves_no_old_figure_for_a_new_one(finished):
+    """The run between is gone, the old spectra and figures are newer than all there is: they still are remade."""
+    longer = finished.overlay("experiments: {synthetic: {training: {steps: 1000000}}}")
+    snakemake = finished.start("figures", overlays=longer)
+    tree = psutil.Process(snakemake.pid)
+    wait_until(lambda: training_process(tree), "a training process").kill()
+    assert snakemake.wait(timeout=JOB_SECONDS) == 1
+    assert not (finished / "results/runs/synthetic/base").exists()
+    assert (finished / "results/figures/synthetic.svg").exists()
+    chain = {"train synthetic/base", "decompose synthetic/base/fft", "plot synthetic", "judge_claims", "figures"}
+    assert finished.plan(overlays=longer) == chain
+
+
+CHANGED = "datasets: {sines: {noise: 0.1}}"
+MISSING = {
+    "results/datasets/sines.nc": {"make_dataset sines"},
+    "results/runs/synthetic/base": {"train synthetic/base"},
+    "results/spectra/synthetic/base/fft.nc": {"decompose synthetic/base/fft"},
+    "results/claims.csv": set(),
+}
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("path", MISSING)
+def test_whatever_is_missing_between_a_change_plans_the_end(path, finished):
+    """As Snakemake deletes the outputs of a job before it starts, and what it knew of them."""
+    finished.make("--cleanup-metadata", path, overlays=())
+    missing = finished / path
+    shutil.rmtree(missing) if missing.is_dir() else missing.unlink()
+    planned = finished.plan(overlays=finished.overlay(CHANGED))
+    assert planned >= {"plot synthetic", "judge_claims", "figures"} | MISSING[path]
 
 
 @pytest.mark.workflow

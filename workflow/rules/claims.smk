@@ -2,12 +2,18 @@
 # MAKES    results/claims.csv
 # STEPS    statistic per member, median and bootstrap interval, verdict
 CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
+JUDGED_SPECTRA = sorted({path for paths in CLAIM_SPECTRA.values() for path in paths})
+CLAIMS_RECIPE = digest(
+    fpconfig.plain(CONFIG.claims),
+    spectra_recipes(JUDGED_SPECTRA),
+    code_of("judge_claims.py"),
+)
 
 
 rule judge_claims:
     """Judge every claim on every variant of its experiment."""
     input:
-        sorted({path for paths in CLAIM_SPECTRA.values() for path in paths}),
+        JUDGED_SPECTRA,
     output:
         claims="results/claims.csv",
     log:
@@ -22,6 +28,7 @@ rule judge_claims:
     params:
         claims=fpconfig.plain(CONFIG.claims),
         spectra=CLAIM_SPECTRA,
+        recipes=spectra_recipes(JUDGED_SPECTRA),
         code=code_of("judge_claims.py"),
     script:
         "../scripts/judge_claims.py"

@@ -1,6 +1,8 @@
 # TAKES    config, as merged by Snakemake from config.yaml and --configfile overlays
 # MAKES    CONFIG (checked), VARIANTS, and the functions that turn them into paths and params
 # STEPS    validate, unfold the sweeps, leave out optional data sets that are not on this machine
+import hashlib
+import json
 from fnmatch import fnmatchcase
 
 from fpkit import config as fpconfig
@@ -73,3 +75,42 @@ def spectra_of(experiment, measure, patterns=("*",)):
 
 def claim_spectra(claim):
     return spectra_of(claim.experiment, claim.measure, claim.variants)
+
+
+# A recipe is a digest of everything that a file is made from, back to the configuration. Every rule carries those of its
+# inputs as params: whatever was changed, and killed before it reached the end, the end is planned again. Times alone do
+# not tell, once a file between is missing.
+def digest(*parts):
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dataset_recipe(name):
+    dataset = CONFIG.datasets[name]
+    return digest(
+        fpconfig.plain(dataset),
+        code_of_kind("make_dataset.py", "datasets", dataset.kind),
+    )
+
+
+def run_recipe(variant):
+    return digest(
+        dataset_recipe(variant.dataset),
+        variant.model,
+        variant.training,
+        variant.record,
+        code_of("train.py", *own_parts(variant)),
+    )
+
+
+def spectra_recipe(path):
+    *_, experiment, name, file = path.split("/")
+    variant, measure = VARIANTS[experiment, name], file.removesuffix(".nc")
+    return digest(
+        run_recipe(variant),
+        variant.decomposition[measure],
+        code_of("decompose.py", f"fpkit.spectra.{measure}"),
+    )
+
+
+def spectra_recipes(paths):
+    return {path: spectra_recipe(path) for path in paths}

@@ -28,6 +28,12 @@ def figure_inputs(wildcards):
     ]
 
 
+def figure_recipes(wildcards):
+    if CONFIG.figures[wildcards.figure].kind == "claims":
+        return CLAIMS_RECIPE
+    return spectra_recipes(figure_inputs(wildcards))
+
+
 def figure_params(wildcards):
     return fpconfig.plain(CONFIG.figures[wildcards.figure])
 
@@ -64,6 +70,7 @@ rule plot:
         gpu=0,
     params:
         figure=figure_params,
+        recipes=figure_recipes,
         code=figure_code,
     script:
         "../scripts/plot.py"

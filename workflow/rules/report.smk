@@ -84,6 +84,7 @@ rule summarize:
             for place, variant in VARIANTS.items()
         },
         absent=sorted(ABSENT),
+        recipe=CLAIMS_RECIPE,
         code=code_of("summarize.py"),
     script:
         "../scripts/summarize.py"
@@ -110,6 +111,7 @@ rule embed_animation:
         runtime=5,
         gpu=0,
     params:
+        recipe=lambda w: digest(figure_params(w), figure_recipes(w), figure_code(w)),
         code=code_of("embed_animation.py"),
     script:
         "../scripts/embed_animation.py"

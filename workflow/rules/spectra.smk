@@ -20,6 +20,7 @@ rule decompose:
     params:
         measure=lambda w: variant_of(w).decomposition[w.measure],
         split=lambda w: variant_of(w).record["split"],
+        recipe=lambda w: run_recipe(variant_of(w)),
         code=lambda w: code_of("decompose.py", f"fpkit.spectra.{w.measure}"),
     script:
         "../scripts/decompose.py"
