@@ -19,8 +19,9 @@ from fpkit import models
 from fpkit.training import losses
 
 aten = torch.ops.aten
-# The flat tensor ends with a whole cache line: vector loops leave no rest that is computed in another way.
-LINE = 16
+# Numbers that a vector loop of torch takes at once, twice the widest register (AVX-512): what is a multiple of it leaves
+# no rest, which would be computed in another way.
+LINE = 32
 
 
 class _Stack:
