@@ -1,6 +1,7 @@
 """Which code a job runs: hashes of a script and of every fpkit module that it imports, directly or not.
 
-The hash is that of the syntax tree without docstrings: comments, layout and a touched file change nothing.
+The hash is that of the syntax tree without docstrings: comments, layout and a touched file change nothing. A module's
+C++ source beside it, of the same name, counts whole.
 """
 
 from __future__ import annotations
@@ -63,4 +64,6 @@ def _hash(file: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    compiled = file.with_suffix(".cpp")
+    code = ast.dump(tree).encode() + (compiled.read_bytes() if compiled.exists() else b"")
+    return hashlib.sha256(code).hexdigest()[:12]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from test_training import CNN, MLP, Records, image_data, line_data, trained
+from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
 from fpkit import config, models
 from fpkit.training import ensemble, gradients, losses
@@ -101,6 +101,7 @@ def test_own_activation_and_own_loss_go_by_autograd():
 RECIPES = {"full batch": {}, "mini-batches": {"batch_size": 7}, "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0}}
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_threads_and_blocks_change_no_bit_of_a_fully_connected_network(monkeypatch, recipe, threads):
@@ -117,6 +118,7 @@ def test_threads_change_a_convolutional_network_by_rounding_only():
     np.testing.assert_allclose(one.predictions, two.predictions, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
     options = config.plain(config.Training(device="cpu", members=5)) | RECIPES[recipe]
@@ -129,10 +131,11 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
     assert np.array_equal(sink.predictions, whole.predictions)
 
 
+@pytest.mark.parametrize("one_after_the_other", [False, True])
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
-def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads):
+def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads, one_after_the_other):
     for width in (2, 300):
-        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads)
+        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads, one_after_the_other)
         assert [seed for part in parts for seed in range(members)[part]] == list(range(members))
         assert len(parts) >= min(members, threads)
         sizes = [part.stop - part.start for part in parts]

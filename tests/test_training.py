@@ -11,13 +11,22 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fpkit import config, models
-from fpkit.training import losses
+from fpkit.training import compiled, losses
 from fpkit.training.ensemble import Batches
 from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
 
 MLP = config.plain(config.Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
 CNN = config.plain(config.Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu", initialization="he"))
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def path(request, monkeypatch):
+    """Both ways to train a fully connected network on the CPU."""
+    if request.param == "torch":
+        monkeypatch.setattr(compiled, "library", lambda: None)
+    elif compiled.library() is None:
+        pytest.skip("no C++ compiler on this machine")
 
 
 class Records:
@@ -182,6 +191,7 @@ def assert_equals_plain_loops(data, model, algorithm, loss, batch_size) -> None:
         np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("data", "model"), [("line", MLP), ("images", CNN)], ids=["line", "images"])
@@ -189,6 +199,7 @@ def test_ensemble_equals_a_plain_loop_over_single_networks(data, model, algorith
     assert_equals_plain_loops({"line": line_data, "images": image_data}[data](), model, algorithm, "mse", batch_size)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
 @pytest.mark.parametrize(
     ("loss", "algorithm"),
@@ -220,6 +231,7 @@ def test_loss_of_each_member_equals_that_of_torch(name, per_member):
 # --- members are independent ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
@@ -231,6 +243,7 @@ def test_member_trained_alone_equals_the_same_member_in_an_ensemble(model, algor
         np.testing.assert_allclose(together.predictions[:, member], alone.predictions[:, 0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_member_is_bit_identical_whoever_trains_beside_it_and_wherever_it_stands(algorithm, batch_size):
@@ -253,6 +266,7 @@ def with_parameters_of_member_1(monkeypatch, change) -> None:
     monkeypatch.setattr(models, "initialize", changed)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
 def test_member_is_bit_identical_when_its_neighbour_is_another(monkeypatch, model, batch_size):
@@ -264,6 +278,7 @@ def test_member_is_bit_identical_when_its_neighbour_is_another(monkeypatch, mode
     assert np.array_equal(after.predictions[:, [0, 2]], before.predictions[:, [0, 2]])
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7])
 def test_same_seeds_give_the_same_bits(batch_size):
     data = image_data()
@@ -285,6 +300,7 @@ def test_training_does_not_depend_on_the_global_generator():
     assert np.array_equal(one.predictions, two.predictions)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, 1e30])
 def test_broken_member_leaves_the_others_untouched_bit_for_bit(monkeypatch, algorithm, poison):
@@ -312,6 +328,7 @@ def test_gradient_of_the_summed_loss_is_each_member_its_own(loss):
             assert own[[other for other in range(3) if other != member]].abs().sum() == 0
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_training_resumed_from_its_checkpoint_gives_the_same_bits(tmp_path, algorithm, batch_size):
@@ -336,6 +353,7 @@ def test_training_resumed_from_its_checkpoint_gives_the_same_bits(tmp_path, algo
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("path")
 def test_recording_does_not_disturb_training():
     often, seldom = (trained(line_data(), per_decade=count, steps=100, batch_size=7) for count in (50, 2))
     common = sorted(set(often.steps) & set(seldom.steps))
@@ -346,6 +364,7 @@ def test_recording_does_not_disturb_training():
         assert np.array_equal(often.predictions[at[0]], seldom.predictions[at[1]])
 
 
+@pytest.mark.usefixtures("path")
 def test_longer_training_begins_with_the_shorter_one():
     short, long = (trained(line_data(), steps=steps, batch_size=7) for steps in (20, 60))
     assert long.steps[: short.records] == short.steps
@@ -353,6 +372,7 @@ def test_longer_training_begins_with_the_shorter_one():
 
 
 # A smooth activation: dead units give equal outputs for many samples, whose largest is a matter of rounding.
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("model", [MLP, CNN | {"activation": "silu"}], ids=["mlp", "cnn"])
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
 def test_scores_equal_their_direct_computation_from_the_predictions(loss, model):

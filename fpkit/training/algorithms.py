@@ -14,6 +14,7 @@ from torch import Tensor
 from fpkit import parts
 
 ONE_BY_ONE = ("lbfgs",)
+ADAMW_WEIGHT_DECAY = 0.01
 
 
 class Fused:
@@ -85,7 +86,7 @@ def build(name: str, flat: torch.nn.Parameter, learning_rate: float, momentum: f
         return Torch(flat, parts.load(name)([flat], learning_rate))
     algorithms = {
         "adam": lambda: adam(torch._fused_adam_, 0),
-        "adamw": lambda: adam(torch._fused_adamw_, 0.01),
+        "adamw": lambda: adam(torch._fused_adamw_, ADAMW_WEIGHT_DECAY),
         "sgd": sgd,
         "rmsprop": lambda: Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate)),
         "adagrad": lambda: Torch(flat, torch.optim.Adagrad([flat], lr=learning_rate)),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fpkit import models
-from fpkit.training import algorithms, gradients, losses
+from fpkit.training import algorithms, compiled, gradients, losses
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
@@ -41,13 +41,20 @@ class Ensemble:
         x = data["x_train"]
         network = models.build(features=x.shape[1:], outputs=data["y_train"].shape[-1], **model)
         initial = [parameter.to(x.device) for parameter in network.initialize(seeds)]
+        self.compiled = compiled.can(model, algorithm["name"], loss, x.device)
+        samples = min(len(x), batch_size or len(x))
+        borders = _partition(initial, samples, algorithm["name"], threads, self.compiled)
+        side_by_side = min(threads, len(borders))
         self.blocks = []
-        for part in _partition(initial, min(len(x), batch_size or len(x)), algorithm["name"], threads):
+        for part in borders:
             stack = [parameter[part] for parameter in initial]
-            gradient = gradients.build(model, x.dim() - 1, network, stack, loss)
+            if self.compiled:
+                kind, shared = CompiledBlock, threads // side_by_side
+                gradient = compiled.Compiled(stack, model["activation"], loss, algorithm, shared)
+            else:
+                kind, gradient = Block, gradients.build(model, x.dim() - 1, network, stack, loss)
             update = algorithms.build(flat=gradient.flat, **algorithm)
-            self.blocks.append(Block(data, seeds[part], gradient, update, loss, batch_size))
-        side_by_side = min(threads, len(self.blocks))
+            self.blocks.append(kind(data, seeds[part], gradient, update, loss, batch_size))
         # Of one block alone, all threads share every operation.
         torch.set_num_threads(threads if side_by_side == 1 else 1)
         self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
@@ -83,15 +90,20 @@ class Ensemble:
         return list(self.pool.map(function, self.blocks) if self.pool else map(function, self.blocks))
 
 
-def _partition(initial: Sequence[Tensor], samples: int, algorithm: str, threads: int) -> list[slice]:
+def _partition(
+    initial: Sequence[Tensor], samples: int, algorithm: str, threads: int, one_after_the_other: bool
+) -> list[slice]:
     """Members that make a block each.
 
     As many blocks as threads or more, if there are enough members; each as small as the cache likes it, but not so
-    small that calls cost more than what they do. On a GPU all are together.
+    small that calls cost more than what they do. Compiled code takes a block's members one after the other: a block for
+    each thread. On a GPU all are together.
     """
     members = len(initial[0])
     if algorithm in algorithms.ONE_BY_ONE:
         count = members
+    elif one_after_the_other:
+        count = min(members, threads)
     elif initial[0].device.type != "cpu":
         count = 1
     else:
@@ -178,6 +190,17 @@ class Block:
         return whole
 
 
+class CompiledBlock(Block):
+    """A block whose updates are made by compiled code, many in a call."""
+
+    def advance(self, start: int, stop: int) -> None:
+        """Take the updates from step `start` to step `stop`."""
+        while start < stop:
+            order, steps = self.batches.ahead(start, stop)
+            self.gradient.advance(self.algorithm.state, self.batches.x, self.batches.y, order, start, steps)
+            start += steps
+
+
 def _leaves(function: Callable, *trees):
     """Trees of dictionaries and lists, all of one shape, with function(leaf, ...) in the places of their leaves."""
     first = trees[0]
@@ -196,28 +219,39 @@ class Batches:
     """
 
     def __init__(self, x: Tensor, y: Tensor, batch_size: int | None, seeds: Sequence[int]):
-        self.x, self.y, self.seeds = x, y, seeds
+        self.x, self.y, self.seeds = x.contiguous(), y.contiguous(), seeds
         self.size = None if batch_size is None or batch_size >= len(x) else batch_size
-        self.epoch, self.order = -1, None
-        if self.size is not None:
-            # Every batch lies in the same memory.
-            self.chosen_x, self.chosen_y = (part.new_empty(len(seeds), self.size, *part.shape[1:]) for part in (x, y))
+        self.epoch, self.order, self.chosen = -1, None, None
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """x (sample, *feature) and y (sample, output), or both with a leading member dimension for mini-batches.
 
         A mini-batch overwrites the one before.
         """
-        if self.size is None:
+        order, _ = self.ahead(step, step + 1)
+        if order is None:
             return self.x, self.y
+        if self.chosen is None:
+            self.chosen = [part.new_empty(*order[:, 0].shape, *part.shape[1:]) for part in (self.x, self.y)]
+        for whole, batch in zip((self.x, self.y), self.chosen, strict=True):
+            torch.index_select(whole, 0, order.flatten(), out=batch.view(-1, *whole.shape[1:]))
+        return tuple(self.chosen)
+
+    def ahead(self, step: int, stop: int) -> tuple[Tensor | None, int]:
+        """The samples (member, step, sample) of updates from `step` on, up to `stop` or the epoch's end; how many.
+
+        None for all samples.
+        """
+        if self.size is None:
+            return None, stop - step
         epoch, batch = divmod(step, len(self.x) // self.size)
         if epoch != self.epoch:
             orders = [self._order(seed, epoch) for seed in self.seeds]
-            self.epoch, self.order = epoch, torch.stack(orders).to(self.x.device)
-        chosen = self.order[:, batch * self.size : (batch + 1) * self.size].flatten()
-        for whole, batch in ((self.x, self.chosen_x), (self.y, self.chosen_y)):
-            torch.index_select(whole, 0, chosen, out=batch.view(-1, *whole.shape[1:]))
-        return self.chosen_x, self.chosen_y
+            batches = torch.stack(orders)[:, : len(self.x) // self.size * self.size]
+            self.epoch = epoch
+            self.order = batches.unflatten(1, (-1, self.size)).to(self.x.device)
+        order = self.order[:, batch : batch + stop - step]
+        return order, order.shape[1]
 
     def _order(self, seed: int, epoch: int) -> Tensor:
         # Seeded by both, spread over 64 bits, so that neighbouring seeds and epochs share nothing.

@@ -19,8 +19,8 @@ from fpkit import models
 from fpkit.training import losses
 
 aten = torch.ops.aten
-# Numbers that a vector loop of torch takes at once, twice the widest register (AVX-512): what is a multiple of it leaves
-# no rest, which would be computed in another way.
+# Numbers that a vector loop of torch takes at once, twice the widest register (AVX-512): a multiple of it has no rest,
+# which would be computed in another way.
 LINE = 32
 
 
@@ -70,6 +70,13 @@ class Autograd(_Stack):
         return self.network.forward(self.parameters, x)
 
 
+def parted(initial: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Weights (member, inputs, units) and biases (member, 1, units) of dense layers, the last ones transposed."""
+    weights, biases = list(initial[::2]), [bias.unsqueeze(1) for bias in initial[1::2]]
+    weights[-1], biases[-1] = weights[-1].transpose(1, 2), biases[-1].transpose(1, 2)
+    return weights, biases
+
+
 class Backpropagation(_Stack):
     """Fully connected networks with a known activation and loss: forward and backward pass written out.
 
@@ -79,8 +86,7 @@ class Backpropagation(_Stack):
     """
 
     def __init__(self, initial: Sequence[Tensor], features: int, activation: str, loss: str):
-        weights, biases = list(initial[::2]), [bias.unsqueeze(1) for bias in initial[1::2]]
-        weights[-1], biases[-1] = weights[-1].transpose(1, 2), biases[-1].transpose(1, 2)
+        weights, biases = parted(initial)
         super().__init__([*weights, *biases])
         values, gradients = self.stacks(self.flat.detach()), self.stacks(self.flat.grad)
         self.weights, self.biases = values[: len(weights)], values[len(weights) :]

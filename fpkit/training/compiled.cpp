@@ -1,0 +1,526 @@
+// Training of fully connected networks, a member after the other, without a call or a pass over memory that is not needed.
+// fpkit/training/compiled.py compiles and calls it, and says what lies where.
+//
+// All three products of a layer (forward; backward to the inputs; to the weights) are C (rows, columns) += A B with rows
+// of B and C that are whole vectors: every row of a matrix is padded with zeros to a multiple of PAD numbers. Samples are
+// taken some at a time, so that their activations stay in the cache. Members share nothing, so a member's bits depend on
+// no other member, and not on the thread that computes it. (Threads that share one member's updates add up its gradient in
+// another order: its last bits depend on how many they are.)
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};  // 32 registers of 16 numbers
+#elif defined(__AVX__)
+constexpr int LANES = 8, WIDEST = 2, TALLEST[] = {0, 10, 6};  // 16 registers of 8 numbers
+#else
+constexpr int LANES = 4, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};
+#endif
+constexpr int64_t PAD = 16, CACHE_NUMBERS = 1 << 17;
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+static inline vec &at(float *p) { return *reinterpret_cast<vec *>(p); }
+static inline const vec &at(const float *p) { return *reinterpret_cast<const vec *>(p); }
+static inline vec all(float number) { return vec{} + number; }
+static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
+
+// --- products ---------------------------------------------------------------------------------------------------------
+
+struct Product {
+    const float *a;  // element (row, k) at a[row * a_row + k * a_inner]
+    int64_t a_row, a_inner;
+    const float *b;  // row k at b + k * b_row
+    int64_t b_row;
+    float *c;
+    int64_t c_row;
+    const float *bias;  // added to each row, or null
+    bool accumulate;
+};
+
+template <int ROWS, int VECTORS>
+static void tile(const Product &p, int64_t row, int64_t column, int64_t inner) {
+    vec sum[ROWS][VECTORS];
+    float *c = p.c + row * p.c_row + column;
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j)
+            sum[i][j] = p.bias         ? at(p.bias + column + j * LANES)
+                        : p.accumulate ? at(c + i * p.c_row + j * LANES)
+                                       : vec{};
+    const float *a = p.a + row * p.a_row, *b = p.b + column;
+    for (int64_t k = 0; k < inner; ++k, a += p.a_inner, b += p.b_row) {
+        vec right[VECTORS];
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j) right[j] = at(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i) {
+            const vec left = all(a[i * p.a_row]);
+#pragma GCC unroll 16
+            for (int j = 0; j < VECTORS; ++j) sum[i][j] += left * right[j];
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j) at(c + i * p.c_row + j * LANES) = sum[i][j];
+}
+
+using Tile = void (*)(const Product &, int64_t, int64_t, int64_t);
+
+template <int VECTORS, int ROWS = TALLEST[VECTORS]>
+static Tile tile_of(int64_t rows) {
+    if constexpr (ROWS > 1)
+        if (rows < ROWS) return tile_of<VECTORS, ROWS - 1>(rows);
+    return tile<ROWS, VECTORS>;
+}
+
+// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i).
+struct Parts {
+    int64_t whole, count;
+    Parts(int64_t whole, int64_t largest) : whole(whole), count((whole + largest - 1) / largest) {}
+    int64_t begin(int64_t i) const { return whole * i / count; }
+};
+
+template <int VECTORS>
+static void columns(const Product &p, int64_t rows, int64_t column, int64_t inner) {
+    const Parts parts(rows, TALLEST[VECTORS]);
+    for (int64_t i = 0; i < parts.count; ++i) {
+        const int64_t row = parts.begin(i);
+        tile_of<VECTORS>(parts.begin(i + 1) - row)(p, row, column, inner);
+    }
+}
+
+// C (rows, columns) = A (rows, inner) B (inner, columns), columns being padded.
+static void multiply(const Product &p, int64_t rows, int64_t inner, int64_t width) {
+    const Parts parts(width / LANES, WIDEST);
+    for (int64_t i = 0; i < parts.count; ++i) {
+        const int64_t first = parts.begin(i), column = first * LANES;
+        switch (parts.begin(i + 1) - first) {
+            case 1: columns<1>(p, rows, column, inner); break;
+            case 2: columns<2>(p, rows, column, inner); break;
+            case 3: columns<std::min(3, WIDEST)>(p, rows, column, inner); break;
+            default: columns<WIDEST>(p, rows, column, inner);
+        }
+    }
+}
+
+static inline float total(vec v) {
+    float parts[LANES];
+    std::memcpy(parts, &v, sizeof v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
+    return parts[0];
+}
+
+// Columns `first` to `last` of from (rows, columns) as rows of to, which are padded.
+static void transpose(const float *from, int64_t rows, int64_t first, int64_t last, int64_t from_row, float *to,
+                      int64_t to_row) {
+    for (int64_t r0 = 0; r0 < rows; r0 += PAD)
+        for (int64_t c = first; c < last; ++c)
+            for (int64_t r = r0; r < std::min(r0 + PAD, rows); ++r) to[c * to_row + r] = from[r * from_row + c];
+    for (int64_t c = first; c < last; ++c) std::fill(to + c * to_row + rows, to + (c + 1) * to_row, 0.f);
+}
+
+// --- activations: value in place of the input, derivative beside it where the value does not give it --------------------
+
+static inline vec exp2_of(vec x) {
+    x = x < -126.f ? all(-126.f) : x;  // NaN stays
+    x = x > 126.f ? all(126.f) : x;
+    const vec shift = all(12582912.f), shifted = x + shift;  // 1.5 * 2^23: the last bits hold the nearest integer
+    const vec f = x - (shifted - shift);
+    vec p = all(1.5403530e-4f);
+    p = p * f + 1.3333558e-3f;
+    p = p * f + 9.6181291e-3f;
+    p = p * f + 5.5504109e-2f;
+    p = p * f + 2.4022651e-1f;
+    p = p * f + 6.9314718e-1f;
+    p = p * f + 1.f;
+    return (vec)((ivec)p + ((ivec)shifted << 23));
+}
+
+static inline vec exp_of(vec x) { return exp2_of(x * 1.44269504f); }
+
+enum Activation { TANH, RELU, SIGMOID, ELU, SILU, GAUSSIAN, RICKER };
+
+static bool keeps_derivative(int activation) { return activation >= SILU; }
+
+template <int ACTIVATION>
+static inline void activate(vec &h, vec *derivative) {
+    const vec z = h;
+    if constexpr (ACTIVATION == TANH) h = 1.f - 2.f / (1.f + exp2_of(z * 2.88539008f));
+    if constexpr (ACTIVATION == RELU) h = z < 0.f ? vec{} : z;
+    if constexpr (ACTIVATION == SIGMOID) h = 1.f / (1.f + exp_of(-z));
+    if constexpr (ACTIVATION == ELU) h = z < 0.f ? exp_of(z) - 1.f : z;
+    if constexpr (ACTIVATION == SILU) {
+        const vec s = 1.f / (1.f + exp_of(-z));
+        h = z * s;
+        if (derivative) *derivative = s * (1.f + z * (1.f - s));
+    }
+    if constexpr (ACTIVATION == GAUSSIAN) {
+        h = exp_of(-0.5f * z * z);
+        if (derivative) *derivative = -z * h;
+    }
+    if constexpr (ACTIVATION == RICKER) {
+        const vec g = exp_of(-0.5f * z * z);
+        h = (1.f - z * z) * g;
+        if (derivative) *derivative = z * (z * z - 3.f) * g;
+    }
+}
+
+template <int ACTIVATION>
+static inline vec derivative_of(vec h) {
+    if constexpr (ACTIVATION == TANH) return 1.f - h * h;
+    if constexpr (ACTIVATION == SIGMOID) return h * (1.f - h);
+    if constexpr (ACTIVATION == ELU) return h < 0.f ? h + 1.f : all(1.f);
+    return h <= 0.f ? vec{} : all(1.f);
+}
+
+template <int ACTIVATION>
+static void activate_all(float *h, float *derivative, int64_t numbers) {
+    for (int64_t i = 0; i < numbers; i += LANES) activate<ACTIVATION>(at(h + i), derivative ? &at(derivative + i) : nullptr);
+}
+
+template <int ACTIVATION>
+static void differentiate_all(float *gradient, const float *h, const float *derivative, int64_t numbers) {
+    for (int64_t i = 0; i < numbers; i += LANES)
+        at(gradient + i) *= keeps_derivative(ACTIVATION) ? at(derivative + i) : derivative_of<ACTIVATION>(at(h + i));
+}
+
+#define FOR_ACTIVATION(call)                  \
+    switch (activation) {                     \
+        case TANH: call(TANH); break;         \
+        case RELU: call(RELU); break;         \
+        case SIGMOID: call(SIGMOID); break;   \
+        case ELU: call(ELU); break;           \
+        case SILU: call(SILU); break;         \
+        case GAUSSIAN: call(GAUSSIAN); break; \
+        default: call(RICKER);                \
+    }
+
+// --- losses: gradient of the mean over samples, by the outputs -----------------------------------------------------------
+
+enum Loss { MSE, MAE, HUBER, CROSS_ENTROPY };
+
+static void loss_gradient(int loss, const float *y, float *output, int64_t samples, int64_t outputs, int64_t all_samples) {
+    const float share = 1.f / float(all_samples * outputs);
+    for (int64_t s = 0; s < samples; ++s, y += outputs, output += outputs) {
+        if (loss == CROSS_ENTROPY) {
+            float largest = output[0], sum = 0, mass = 0;
+            for (int64_t o = 1; o < outputs; ++o) largest = output[o] > largest ? output[o] : largest;
+            for (int64_t o = 0; o < outputs; ++o) {
+                sum += output[o] = std::exp(output[o] - largest);
+                mass += y[o];
+            }
+            for (int64_t o = 0; o < outputs; ++o) output[o] = (output[o] * (mass / sum) - y[o]) / float(all_samples);
+            continue;
+        }
+        for (int64_t o = 0; o < outputs; ++o) {
+            const float error = output[o] - y[o];
+            if (loss == MSE) output[o] = 2 * share * error;
+            if (loss == MAE) output[o] = error == 0 ? 0 * error : std::isnan(error) ? error : std::copysign(share, error);
+            if (loss == HUBER) output[o] = share * (error > 1 ? 1 : error < -1 ? -1 : error);
+        }
+    }
+}
+
+// --- a network ------------------------------------------------------------------------------------------------------------
+
+struct Network {
+    const int64_t *units;  // features, widths of the hidden layers, outputs
+    int64_t layers;        // of weights
+    int64_t activation, loss;
+
+    int64_t features() const { return units[0]; }
+    int64_t outputs() const { return units[layers]; }
+    // Of a layer's weights: (inputs, units), of the last one (outputs, inputs); biases behind all weights.
+    int64_t rows(int64_t l) const { return l + 1 < layers ? units[l] : units[layers]; }
+    int64_t row(int64_t l) const { return padded(l + 1 < layers ? units[l + 1] : units[l]); }
+    int64_t weight(int64_t l) const {
+        int64_t begin = 0;
+        for (int64_t i = 0; i < l; ++i) begin += rows(i) * row(i);
+        return begin;
+    }
+    int64_t bias(int64_t l) const {
+        int64_t begin = weight(layers);
+        for (int64_t i = 0; i < l; ++i) begin += padded(units[i + 1]);
+        return begin;
+    }
+    int64_t parameters() const { return bias(layers); }
+
+    int64_t widest() const {
+        int64_t width = 0;
+        for (int64_t l = 1; l < layers; ++l) width = std::max(width, padded(units[l]));
+        return width;
+    }
+    int64_t hidden() const {
+        int64_t width = 0;
+        for (int64_t l = 1; l < layers; ++l) width += padded(units[l]);
+        return width;
+    }
+    int64_t transposed() const {
+        int64_t numbers = 0;
+        for (int64_t l = 1; l + 1 < layers; ++l) numbers += units[l + 1] * padded(units[l]);
+        return numbers;
+    }
+    // Samples whose activations and gradients fit into the cache.
+    int64_t together() const { return std::max<int64_t>(128, CACHE_NUMBERS / (hidden() + 2 * widest())); }
+    int64_t workspace(int64_t samples) const {
+        const int64_t some = std::min(samples, together());
+        const int64_t kept = keeps_derivative(activation) ? 2 : 1;
+        return parameters() + transposed() + some * (kept * hidden() + 2 * widest()) +
+               padded(some * outputs()) + padded(some * outputs()) + padded(some * features());
+    }
+};
+
+// The memory of one member's step.
+struct Workspace {
+    float *gradient, *transposed, *hidden, *derivative, *error[2], *output, *target, *input;
+    Workspace(const Network &net, int64_t samples, float *begin) {
+        const int64_t some = std::min(samples, net.together());
+        auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
+        gradient = take(net.parameters());
+        transposed = take(net.transposed());
+        hidden = take(some * net.hidden());
+        derivative = keeps_derivative(net.activation) ? take(some * net.hidden()) : nullptr;
+        for (auto &buffer : error) buffer = take(some * net.widest());
+        output = take(padded(some * net.outputs()));
+        target = take(padded(some * net.outputs()));
+        input = take(padded(some * net.features()));
+    }
+};
+
+// Output (sample, output) for x (sample, feature); hidden values, and derivatives if asked for, layer after layer.
+static void forward(const Network &net, const float *parameters, const float *x, int64_t samples, float *hidden,
+                    float *derivative, float *output) {
+    const int64_t activation = net.activation;
+    const float *below = x;
+    int64_t below_row = net.features();
+    for (int64_t l = 0; l + 1 < net.layers; ++l) {
+        const int64_t row = net.row(l);
+        multiply({below, below_row, 1, parameters + net.weight(l), row, hidden, row, parameters + net.bias(l), false},
+                 samples, net.units[l], row);
+#define CALL(A) activate_all<A>(hidden, derivative, samples *row)
+        FOR_ACTIVATION(CALL)
+#undef CALL
+        below = hidden, below_row = row;
+        hidden += samples * row;
+        if (derivative) derivative += samples * row;
+    }
+    const int64_t last = net.layers - 1, row = net.row(last), outputs = net.outputs();
+    const float *weight = parameters + net.weight(last), *bias = parameters + net.bias(last);
+    for (int64_t s = 0; s < samples; ++s)
+        for (int64_t o = 0; o < outputs; ++o) {
+            vec sum = {};
+            for (int64_t k = 0; k < row; k += LANES) sum += at(below + s * row + k) * at(weight + o * row + k);
+            output[s * outputs + o] = total(sum) + bias[o];
+        }
+}
+
+// The gradient of some samples' share of the loss, added to what is there if `accumulate`. `transposed` holds the weights
+// between hidden layers.
+static void backward(const Network &net, const float *parameters, const float *transposed, const float *x,
+                     const Workspace &w, int64_t samples, bool accumulate) {
+    const int64_t activation = net.activation, last = net.layers - 1, outputs = net.outputs();
+    float *bias = w.gradient + net.bias(last);
+    for (int64_t o = 0; o < outputs; ++o) {
+        float sum = accumulate ? bias[o] : 0;
+        for (int64_t s = 0; s < samples; ++s) sum += w.output[s * outputs + o];
+        bias[o] = sum;
+    }
+    const float *hidden = w.hidden + samples * net.hidden();
+    transposed += net.transposed();
+    const float *derivative = w.derivative ? w.derivative + samples * net.hidden() : nullptr;
+    const float *error = w.output, *right = parameters + net.weight(last);
+    int64_t error_row = outputs, inner = outputs;
+    for (int64_t l = last; l > 0; --l) {
+        const int64_t row = padded(net.units[l]);  // of the layer below, whose values and gradients are (sample, unit)
+        hidden -= samples * row;
+        if (derivative) derivative -= samples * row;
+        float *gradient = w.gradient + net.weight(l);
+        if (l == last) {
+            multiply({error, 1, error_row, hidden, row, gradient, row, nullptr, accumulate}, outputs, samples, row);
+            // Not every activation is zero at zero, but what pads the weights stays so.
+            for (int64_t o = 0; o < outputs; ++o) std::fill(gradient + o * row + net.units[l], gradient + (o + 1) * row, 0.f);
+        } else
+            multiply({hidden, 1, row, error, error_row, gradient, error_row, nullptr, accumulate}, net.units[l], samples,
+                     error_row);
+        float *upstream = w.error[l % 2];
+        if (l < last) right = transposed -= net.units[l + 1] * row;
+        multiply({error, error_row, 1, right, row, upstream, row, nullptr, false}, samples, inner, row);
+#define CALL(A) differentiate_all<A>(upstream, hidden, derivative, samples *row)
+        FOR_ACTIVATION(CALL)
+#undef CALL
+        error = upstream, error_row = row, inner = net.units[l];
+        float *bias = w.gradient + net.bias(l - 1);
+        for (int64_t k = 0; k < row; k += LANES) {
+            vec sum = accumulate ? at(bias + k) : vec{};
+            for (int64_t s = 0; s < samples; ++s) sum += at(error + s * row + k);
+            at(bias + k) = sum;
+        }
+    }
+    multiply({x, 1, net.features(), error, error_row, w.gradient, error_row, nullptr, accumulate}, net.features(), samples,
+             error_row);
+}
+
+// --- algorithms -----------------------------------------------------------------------------------------------------------
+
+enum Algorithm { SGD, ADAM };
+
+struct Update {
+    int64_t algorithm, nesterov;
+    double learning_rate, momentum, weight_decay;
+};
+
+static void update(const Update &u, int64_t step, int64_t numbers, float *parameter, const float *gradient, float *first,
+                   float *second) {
+    if (u.algorithm == ADAM) {
+        const double correction = 1 - std::pow(0.9, double(step)), root = std::sqrt(1 - std::pow(0.999, double(step)));
+        const float size = float(u.learning_rate / correction), keep = float(1 - u.learning_rate * u.weight_decay);
+        const float inverse_root = float(1 / root);
+        for (int64_t i = 0; i < numbers; i += LANES) {
+            const vec g = at(gradient + i);
+            const vec mean = at(first + i) += (g - at(first + i)) * 0.1f;
+            const vec square = at(second + i) = at(second + i) * 0.999f + g * g * 0.001f;
+            vec root_of;
+            for (int j = 0; j < LANES; ++j) root_of[j] = __builtin_sqrtf(square[j]);
+            at(parameter + i) = at(parameter + i) * keep - size * mean / (root_of * inverse_root + 1e-8f);
+        }
+        return;
+    }
+    const float rate = float(u.learning_rate), momentum = float(u.momentum);
+    for (int64_t i = 0; i < numbers; i += LANES) {
+        vec direction = at(gradient + i);
+        if (first) {
+            const vec velocity = at(first + i) = at(first + i) * momentum + direction;
+            direction = u.nesterov ? direction + momentum * velocity : velocity;
+        }
+        at(parameter + i) -= rate * direction;
+    }
+}
+
+// --- threads ----------------------------------------------------------------------------------------------------------------
+
+// Threads that wait for each other: for microseconds, so that they do not sleep.
+struct Team {
+    const int64_t count;
+    std::atomic<int64_t> arrived{0}, round{0};
+    explicit Team(int64_t count) : count(count) {}
+    void wait() {
+        if (count == 1) return;
+        const int64_t now = round.load();
+        if (arrived.fetch_add(1) + 1 == count) {
+            arrived.store(0);
+            round.fetch_add(1);
+        } else
+            while (round.load() == now) std::this_thread::yield();
+    }
+};
+
+struct Task {
+    const Network &net;
+    const Update &how;
+    int64_t members;
+    float *parameter, *first, *second;
+    const float *x, *y;
+    int64_t samples;
+    const int64_t *order;
+    int64_t order_row, batch, step, steps;
+};
+
+// One thread's part of a task: some of the samples of each update, and then some of the parameters.
+static void work(const Task &task, const std::vector<Workspace> &memory, int64_t self, Team &team) {
+    const Network &net = task.net;
+    const Workspace &w = memory[self];
+    const int64_t numbers = net.parameters(), features = net.features(), outputs = net.outputs();
+    const int64_t taken = task.order ? task.batch : task.samples;
+    const int64_t from = taken * self / team.count, to = taken * (self + 1) / team.count;
+    const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
+    const Parts parts(to - from, net.together());
+    std::fill(w.gradient, w.gradient + numbers, 0.f);  // what pads the rows stays zero
+    for (int64_t m = 0; m < task.members; ++m) {
+        float *parameter = task.parameter + m * numbers;
+        float *first = task.first ? task.first + m * numbers : nullptr;
+        float *second = task.second ? task.second + m * numbers : nullptr;
+        for (int64_t t = 0; t < task.steps; ++t) {
+            float *transposed = memory[0].transposed;
+            for (int64_t l = 1; l + 1 < net.layers; ++l) {
+                const int64_t row = padded(net.units[l]), columns = net.units[l + 1];
+                transpose(parameter + net.weight(l), net.units[l], columns * self / team.count,
+                          columns * (self + 1) / team.count, net.row(l), transposed, row);
+                transposed += columns * row;
+            }
+            team.wait();
+            for (int64_t i = 0; i < parts.count; ++i) {
+                const int64_t begin = from + parts.begin(i), some = from + parts.begin(i + 1) - begin;
+                const float *inputs = task.x + begin * features, *targets = task.y + begin * outputs;
+                if (task.order) {
+                    const int64_t *chosen = task.order + m * task.order_row + t * task.batch + begin;
+                    for (int64_t s = 0; s < some; ++s) {
+                        std::copy_n(task.x + chosen[s] * features, features, w.input + s * features);
+                        std::copy_n(task.y + chosen[s] * outputs, outputs, w.target + s * outputs);
+                    }
+                    inputs = w.input, targets = w.target;
+                }
+                forward(net, parameter, inputs, some, w.hidden, w.derivative, w.output);
+                loss_gradient(net.loss, targets, w.output, some, outputs, taken);
+                backward(net, parameter, memory[0].transposed, inputs, w, some, i > 0);
+            }
+            team.wait();
+            float *gradient = memory[0].gradient;
+            for (int64_t other = 1; other < team.count; ++other)
+                for (int64_t i = low; i < high; i += LANES) at(gradient + i) += at(memory[other].gradient + i);
+            update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low, first ? first + low : nullptr,
+                   second ? second + low : nullptr);
+            team.wait();
+        }
+    }
+}
+
+// --- what is called from outside --------------------------------------------------------------------------------------------
+
+extern "C" {
+
+int64_t parameters(const Network *net) { return net->parameters(); }
+
+int64_t workspace(const Network *net, int64_t samples) { return net->workspace(samples); }
+
+// Take `steps` updates of each of `members` networks, whose parameters, and buffers of the algorithm, lie one after the
+// other. Of x (sample, feature) and y (sample, output) each takes all samples, or, step after step, the next `batch` of
+// those listed in its `order` (member, order_row). `memory` has a workspace for each of `threads`, which share every update.
+void advance(const Network *net, const Update *how, int64_t members, float *parameter, float *first, float *second,
+             const float *x, const float *y, int64_t samples, const int64_t *order, int64_t order_row, int64_t batch,
+             int64_t step, int64_t steps, int64_t threads, float *memory) {
+    const Task task{*net, *how, members, parameter, first, second, x, y, samples, order, order_row, batch, step, steps};
+    const int64_t taken = order ? batch : samples;
+    threads = std::min(threads, taken);
+    std::vector<Workspace> workspaces;
+    for (int64_t i = 0; i < threads; ++i) workspaces.emplace_back(*net, taken, memory + i * net->workspace(taken));
+    Team team(threads);
+    std::vector<std::thread> others;
+    for (int64_t i = 1; i < threads; ++i) others.emplace_back(work, std::cref(task), std::cref(workspaces), i, std::ref(team));
+    work(task, workspaces, 0, team);
+    for (auto &thread : others) thread.join();
+}
+
+// Output (member, sample, output) for x (sample, feature).
+void predict(const Network *net, int64_t members, const float *parameter, const float *x, int64_t samples, float *output,
+             float *memory) {
+    const Workspace w(*net, samples, memory);
+    const Parts parts(samples, net->together());
+    for (int64_t m = 0; m < members; ++m)
+        for (int64_t i = 0; i < parts.count; ++i) {
+            const int64_t begin = parts.begin(i), some = parts.begin(i + 1) - begin;
+            forward(*net, parameter + m * net->parameters(), x + begin * net->features(), some, w.hidden, nullptr,
+                    output + (m * samples + begin) * net->outputs());
+        }
+}
+}

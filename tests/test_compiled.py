@@ -1,0 +1,178 @@
+"""Updates in compiled code against autograd, whatever the shapes; and life without a compiler."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_training import MLP, Records, image_data, line_data, trained
+
+from fpkit import config, models
+from fpkit.training import compiled, losses
+from fpkit.training.gradients import Autograd
+from fpkit.training.trainer import train
+
+pytestmark = pytest.mark.skipif(compiled.library() is None, reason="no C++ compiler on this machine")
+
+SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
+
+
+def network(widths, features=3, outputs=2, activation="tanh", members=2):
+    model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
+    built = models.build(features=(features,), outputs=outputs, **model)
+    return built, built.initialize(range(members))
+
+
+def samples(count, features=3, outputs=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.softmax(torch.randn((count, outputs), generator=generator), dim=-1)
+    return 2 * torch.randn((count, features), generator=generator), y
+
+
+def assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, loss, threads=1):
+    built, initial = network(widths, features, outputs, activation)
+    x, y = samples(count, features, outputs)
+    stack = compiled.Compiled(initial, activation, loss, SGD, threads)
+    by_autograd = Autograd(built, initial, losses.build(loss))
+    output = by_autograd.gradient(x, y)
+    torch.testing.assert_close(stack.predict(x), output, rtol=1e-4, atol=1e-5)
+    before = [part.clone() for part in stack.stacks(stack.flat)]
+    stack.advance({"step": torch.zeros(())}, x, y, None, 0, 1)
+    gradients = [old - new for old, new in zip(before, stack.stacks(stack.flat), strict=True)]
+    weights, biases = gradients[: len(gradients) // 2], gradients[len(gradients) // 2 :]
+    weights[-1] = weights[-1].transpose(1, 2)
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        expected = by_autograd.stacks(by_autograd.flat.grad)[2 * layer : 2 * layer + 2]
+        torch.testing.assert_close(weight, expected[0], rtol=1e-3, atol=3e-6)
+        torch.testing.assert_close(bias.flatten(1), expected[1], rtol=1e-3, atol=3e-6)
+
+
+@pytest.mark.parametrize("loss", compiled.LOSSES)
+@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+def test_step_is_the_gradient_of_autograd(activation, loss):
+    assert_step_of_length_one_is_the_gradient((20, 33), 70, 3, 2, activation, loss)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    count=st.integers(1, 300),
+    features=st.integers(1, 40),
+    outputs=st.integers(1, 20),
+    activation=st.sampled_from(compiled.ACTIVATIONS),
+)
+def test_step_is_the_gradient_whatever_the_shapes(widths, count, features, outputs, activation):
+    assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, "mse")
+
+
+@pytest.mark.parametrize(("threads", "count"), [*itertools.product([2, 3], [1, 2, 61, 300])])
+def test_threads_that_share_an_update_give_the_same_gradient(monkeypatch, threads, count):
+    monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
+    assert_step_of_length_one_is_the_gradient((40, 17), count, 3, 2, "tanh", "mse", threads)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_member_alone_trained_by_threads_that_share_its_updates_differs_by_rounding_only(
+    monkeypatch, optimizer, batch_size
+):
+    monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
+    recipe = {"members": 1, "optimizer": optimizer, "batch_size": batch_size}
+    one, shared = (trained(image_data(), threads=threads, **recipe) for threads in (1, 3))
+    np.testing.assert_allclose(one.predictions, shared.predictions, rtol=1e-4, atol=1e-5)
+
+
+def test_functions_of_the_activations_are_within_rounding_errors():
+    z = torch.cat([torch.linspace(-30, 30, 10_001), torch.tensor([0.0, 1e-8, 1e3, -1e3])])
+    x = z[:, None]
+    for activation in compiled.ACTIVATIONS:
+        # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
+        unit, none = torch.ones(1, 1, 1), torch.zeros(1, 1)
+        stack = compiled.Compiled([unit, none, unit, none], activation, "mse", SGD, 1)
+        expected = models.ACTIVATIONS[activation](z.double())
+        error = (stack.predict(x)[0, :, 0] - expected).abs() / expected.abs().clamp(min=1)
+        assert error.max() < 3e-7, activation
+
+
+@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+def test_what_pads_the_rows_stays_zero(activation):
+    _, initial = network((5, 18), outputs=3, activation=activation)
+    stack = compiled.Compiled(initial, activation, "mse", SGD | {"learning_rate": 0.01}, 1)
+    stack.advance({"step": torch.zeros(())}, *samples(20, outputs=3), None, 0, 25)
+    assert stack.flat.abs().sum() == pytest.approx(float(sum(part.abs().sum() for part in stack.stacks(stack.flat))))
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+def test_what_is_no_number_is_not_hidden(activation, poison):
+    _, initial = network((5, 4), activation=activation, members=1)
+    initial[0][0, 0, 0] = poison
+    x, y = samples(8)
+    stack = compiled.Compiled(initial, activation, "mse", SGD, 1)
+    stack.advance({"step": torch.zeros(())}, x, y, None, 0, 3)
+    assert not torch.isfinite(stack.flat).all()
+
+
+def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch):
+    options = config.plain(config.Training(device="cpu", members=3)) | {"batch_size": 7}
+    sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.pt"}
+    train(MLP, line_data(), sink, **options | {"steps": 6}, **rest)
+    monkeypatch.setattr(compiled, "library", lambda: None)
+    train(MLP, line_data(), sink, **options | {"steps": 14}, **rest)
+    whole = trained(line_data(), per_decade=50, **options | {"steps": 14})
+    assert sink.steps == whole.steps
+    np.testing.assert_allclose(sink.predictions, whole.predictions, rtol=1e-4, atol=1e-5)
+
+
+# --- without a compiler -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """Nothing compiled before, nothing remembered."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiled.library.cache_clear()
+    yield tmp_path
+    compiled.library.cache_clear()
+
+
+def test_compiled_once_and_kept(fresh):
+    assert compiled.library() is not None
+    (kept,) = (fresh / "fpkit").iterdir()
+    written = kept.stat().st_mtime_ns
+    compiled.library.cache_clear()
+    assert compiled.library() is not None
+    assert [file.stat().st_mtime_ns for file in (fresh / "fpkit").iterdir()] == [written]
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("compiler", ["", "/nowhere/c++"])
+def test_without_a_compiler_torch_trains(monkeypatch, compiler):
+    expected = trained(line_data())
+    compiled.library.cache_clear()
+    monkeypatch.setenv("CXX", compiler)
+    assert compiled.library() is None
+    np.testing.assert_allclose(trained(line_data()).predictions, expected.predictions, rtol=1e-4, atol=1e-5)
+
+
+def test_compiler_that_fails_is_told_in_one_line(fresh, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "false")
+    assert compiled.library() is None
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "torch trains instead" in said
+    assert not any((fresh / "fpkit").iterdir())
+
+
+def test_damaged_library_is_told_and_not_used(fresh, monkeypatch, capsys):
+    name = Path(compiled.library()._name).name
+    compiled.library.cache_clear()
+    kept = fresh / "other" / "fpkit" / name
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"no library")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "other"))
+    assert compiled.library() is None
+    assert str(kept) in capsys.readouterr().out
