@@ -574,6 +574,13 @@ class Figure(Entry):
         return self
 
 
+class Dask(Entry):
+    """Where predictions larger than memory are decomposed. Changes no result, so that nothing is made again for it."""
+
+    address: Annotated[str, Field(pattern=r"^(tcp|tls)://[^/\s]+:\d+$")]
+    """Of a running dask.distributed scheduler, `tcp://host:port`, whose workers see the same files."""
+
+
 class Config(Entry):
     """fpkit: data sets, experiments on them, the claims judged by them and the figures drawn from them."""
 
@@ -581,6 +588,8 @@ class Config(Entry):
     experiments: dict[Name, Experiment] = Field(min_length=1)
     claims: dict[Name, Claim] = {}
     figures: dict[Name, Figure] = {}
+    dask: Dask | None = None
+    """Left out, every decomposition computes in its own process."""
 
 
 # --- loading --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ tens of steps share a file.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,21 +136,25 @@ class Writer:
 
 
 def open_predictions(path: str | Path) -> xr.Dataset:
-    """The store at `path`, lazily; a large one in dask chunks of one shard.
+    """The store at `path`, lazily; a large one in dask chunks of one shard, or of fewer members where that is large.
 
     Raises UserError where there is no readable store.
     """
     import xarray as xr
 
+    path = Path(path).resolve()  # workers elsewhere have another working directory
     try:
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
-        shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
+        shards = zarr.open_array(path / "prediction", mode="r").shards
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
         ) from error
     # What fits into memory needs no dask, whose import takes as long as a small decomposition.
-    return predictions.chunk(step=shards[0]) if predictions["prediction"].nbytes > LARGE_BYTES else predictions
+    if predictions["prediction"].nbytes <= LARGE_BYTES:
+        return predictions
+    members = max(1, SHARD_BYTES // (4 * math.prod(shards[2:])))
+    return predictions.chunk(step=shards[0], member=members)
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:

@@ -124,6 +124,7 @@ MISTAKES = {
     "classes on a line": ("experiments/one/training/loss", "cross_entropy", r"experiments\.one\.training\.loss: cross"),
     "momentum of adam": ("experiments/one/training/momentum", 0.9, r"experiments\.one\.training: momentum goes with"),
     "Nyquist": ("datasets/waves/frequencies", [1, 100], r"datasets\.waves: frequency 100 .*Nyquist frequency 100"),
+    "address": ("dask", {"address": "localhost"}, r"dask\.address: .* not 'localhost'"),
     "lengths": ("datasets/waves/amplitudes", [1, 2, 3], r"datasets\.waves: amplitudes has 3 values for 2 frequencies"),
     "lengths of phases": ("datasets/waves/phases", [1], r"datasets\.waves: phases has 1 values for 2 frequencies"),
     "empty interval": ("datasets/waves/interval", [1, 1], r"datasets\.waves: interval .* is empty"),

@@ -44,8 +44,10 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
 
 def outputs_of(predictions: xr.Dataset) -> xr.DataArray:
     """prediction (step, member, sample, output), NaN for members that diverged: so is all that is made from them."""
-    bad = diverged(predictions)
-    return predictions["prediction"].where(~bad) if bad.any() else predictions["prediction"]
+    bad, outputs = diverged(predictions), predictions["prediction"]
+    if not outputs.chunks:
+        outputs = outputs.compute()  # read once, as it lies in the store
+    return outputs.where(~bad) if bad.any() else outputs
 
 
 def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[xr.DataArray, xr.Dataset]:
