@@ -26,7 +26,7 @@ def projection(case: dict):
     import numpy as np
     import xarray as xr
 
-    from fpkit.spectra.principal import coefficients
+    from fpkit.principal import coefficients
 
     position, values = _projected(case)
     position = xr.DataArray(position, dims="sample")

@@ -13,11 +13,12 @@ import xrft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fpkit import principal
 from fpkit.datasets import sines
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, open_predictions
 from fpkit.spectra import common as common
-from fpkit.spectra import fft, filtering, low_pass, principal, projection
+from fpkit.spectra import fft, filtering, low_pass, projection
 from fpkit.spectra.low_pass import low_high_energy, median_distance
 
 FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1}
