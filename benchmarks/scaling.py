@@ -57,7 +57,7 @@ def frequencies(count: int) -> Callable[[], object]:
     """Projection of 100 outputs on 10,000 samples."""
     import xarray as xr
 
-    from fpkit.spectra.principal import coefficients
+    from fpkit.principal import coefficients
 
     rng = np.random.default_rng(0)
     values = xr.DataArray(rng.standard_normal((100, 10_000), dtype=np.float32), dims=("column", "sample"))

@@ -352,6 +352,9 @@ class Record(Entry):
     """Recorded steps per factor of ten, log-spaced, rounded to two digits; step 0 is always recorded."""
     split: Literal["train", "test", "all"] = "train"
     """The samples whose predictions are kept and decomposed; `all` is training, then test samples."""
+    content: Literal["predictions", "spectrum"] = "predictions"
+    """`spectrum`: only what `projection` makes of the predictions is kept, computed some samples at a time while they
+    are made: for predictions too large to keep. Losses, one's own too, are then means over these parts."""
 
 
 # --- decomposition --------------------------------------------------------------------------------------------------
@@ -383,6 +386,10 @@ class Projection(Passage):
     max_frequency: PositiveInt = 20
     permutations: int = Field(200, ge=20)
     """Label permutations behind the 95% floor."""
+
+    @property
+    def highest_frequency(self) -> int:
+        return max([self.max_frequency, *(self.frequencies or [])])
 
 
 class Filtering(Entry):
@@ -574,6 +581,13 @@ class Figure(Entry):
         return self
 
 
+class Dask(Entry):
+    """Where predictions larger than memory are decomposed. Changes no result, so that nothing is made again for it."""
+
+    address: Annotated[str, Field(pattern=r"^(tcp|tls)://[^/\s]+:\d+$")]
+    """Of a running dask.distributed scheduler, `tcp://host:port`, whose workers see the same files."""
+
+
 class Config(Entry):
     """fpkit: data sets, experiments on them, the claims judged by them and the figures drawn from them."""
 
@@ -581,6 +595,8 @@ class Config(Entry):
     experiments: dict[Name, Experiment] = Field(min_length=1)
     claims: dict[Name, Claim] = {}
     figures: dict[Name, Figure] = {}
+    dask: Dask | None = None
+    """Left out, every decomposition computes in its own process."""
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -690,10 +706,19 @@ def _unfold(config: Config, name: str) -> list[Variant]:
     resolved = []
     for label, point in _points(experiment):
         base = Experiment.model_validate(_lay_over(plain(experiment) | {"sweep": {}}, point))
-        fields = {field: plain(getattr(base, field)) for field in ("model", "training", "record")}
+        fields = {field: plain(getattr(base, field)) for field in ("model", "training")}
+        fields["record"] = _resolved_record(base)
         measures = plain(base.decomposition.measures)
         resolved.append(Variant(name, label, base.dataset, **fields, decomposition=measures))
     return resolved
+
+
+def _resolved_record(experiment: Experiment) -> dict:
+    """`record`, with the number of `frequencies` to record in place of its content, if that is their spectrum."""
+    record = plain(experiment.record)
+    if record.pop("content") == "spectrum":
+        record = {"frequencies": experiment.decomposition.projection.highest_frequency} | record
+    return record
 
 
 def _points(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
@@ -785,9 +810,13 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
     if experiment.dataset not in config.datasets:
         return [f"{where}.dataset: {_unknown('dataset', experiment.dataset, config.datasets)}"]
     dataset = config.datasets[experiment.dataset]
+    problems = [
+        f"{where}.decomposition.{measure}: needs predictions; set record.content to predictions, or leave it out"
+        for measure in experiment.decomposition.measures
+        if experiment.record.content == "spectrum" and measure != "projection"
+    ]
     if isinstance(dataset, OwnDataset):
-        return []
-    problems = []
+        return problems
     if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
         problems.append(
             f"{where}.model: {experiment.model.kind} needs images, {experiment.dataset!r} has none; use mlp"

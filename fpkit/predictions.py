@@ -3,11 +3,17 @@
 `prediction (step, member, sample, output)` float32 and scores such as `loss_train (step, member)`, with coordinates
 `step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone; some
 tens of steps share a file.
+
+A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, deal, frequency,
+part, output)` float32: Fourier coefficients along the first principal component of the inputs, as real and imaginary
+`part`; of `deal` 0 with the inputs as they are, of 1 with the inputs dealt out anew over the predictions. Beside the
+scores stands `error_norm (step, member)`, the norm over samples and outputs of the error less its mean over samples.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +37,11 @@ DESCRIPTIONS = {
     "sample": ("index of the sample in the dataset", "1"),
     "output": ("index of the output", "1"),
     "prediction": ("network output", "1"),
+    "deal": ("0: inputs as they are, 1: dealt out anew", "1"),
+    "frequency": ("frequency along p", "cycles per data extent"),
+    "part": ("0: real, 1: imaginary", "1"),
+    "coefficient": ("Fourier coefficient of the output along p", "1"),
+    "error_norm": ("norm of the error less its mean over samples", "1"),
     "loss_train": ("loss on the training samples", "1"),
     "loss_validation": ("loss on the validation samples", "1"),
     "loss_test": ("loss on the test samples", "1"),
@@ -47,44 +58,57 @@ class Writer:
     Memory and the cost of an append do not grow with the number of records.
     """
 
-    def __init__(self, path: str | Path, members: Sequence[int], samples: int, outputs: int, scores: Sequence[str]):
+    def __init__(
+        self,
+        path: str | Path,
+        members: Sequence[int],
+        samples: int,
+        outputs: int,
+        scores: Sequence[str],
+        frequencies: int | None = None,
+    ):
         """Open the store at `path` to append to it, or create it if none can be read there.
 
         Args:
             members: seeds. samples, outputs: extents of a prediction. scores: names of the (member,) arrays.
+            frequencies: so many, 1, 2, ..., have their coefficients recorded in place of predictions.
         """
-        shape = (len(members), samples, outputs)
         self.path, self.scores = Path(path), list(scores)
-        self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(shape)), 1, SHARD_STEPS))
+        self.coords = {"member": np.asarray(members)}
+        if frequencies is None:
+            self.content = "prediction"
+            self.coords |= {"sample": np.arange(samples), "output": np.arange(outputs)}
+        else:
+            self.content = "coefficient"
+            self.coords |= {"deal": np.arange(2), "frequency": np.arange(1, frequencies + 1), "part": np.arange(2)}
+            self.coords |= {"output": np.arange(outputs)}
+        self.shape = tuple(len(values) for values in self.coords.values())
+        self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(self.shape)), 1, SHARD_STEPS))
         self._pending: list[tuple] = []
         try:
             self._group = zarr.open_group(self.path, mode="r+")
-            arrays = {name: self._group[name] for name in ("step", "prediction", *self.scores)}
+            arrays = {name: self._group[name] for name in ("step", self.content, *self.scores)}
             self.records = arrays["step"].shape[0]
-            if arrays["prediction"].shape[1:] != shape:
-                raise KeyError("prediction of another shape")
+            if arrays[self.content].shape[1:] != self.shape:
+                raise KeyError(f"{self.content} of another shape")
         except (FileNotFoundError, KeyError, TypeError, ValueError):
-            self._create(np.asarray(members), shape)
+            self._create()
             self.records = 0
 
-    def _create(self, members: np.ndarray, shape: tuple[int, int, int]) -> None:
+    def _create(self) -> None:
         self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
-        for name, values in {
-            "member": members,
-            "sample": np.arange(shape[1]),
-            "output": np.arange(shape[2]),
-        }.items():
+        for name, values in self.coords.items():
             self._array(name, (name,), data=values.astype(np.int64))
-        many = 4096  # steps per chunk of the small arrays
+        many, members = 4096, self.shape[0]  # steps per chunk of the small arrays
         self._array("step", ("step",), shape=(0,), chunks=(many,), dtype="int64")
         for name in self.scores:
-            self._array(name, ("step", "member"), shape=(0, shape[0]), chunks=(many, shape[0]), dtype="float32")
+            self._array(name, ("step", "member"), shape=(0, members), chunks=(many, members), dtype="float32")
         self._array(
-            "prediction",
-            ("step", "member", "sample", "output"),
-            shape=(0, *shape),
-            chunks=(1, 1, *shape[1:]),
-            shards=(self._steps_per_shard, *shape),
+            self.content,
+            ("step", *self.coords),
+            shape=(0, *self.shape),
+            chunks=(1, 1, *self.shape[1:]),
+            shards=(self._steps_per_shard, *self.shape),
             dtype="float32",
             compressors=[zarr.codecs.Crc32cCodec()],  # float noise hardly compresses; a checksum notices bad disks
         )
@@ -94,9 +118,12 @@ class Writer:
         attributes = {"long_name": long_name, "units": units}
         self._group.create_array(name, dimension_names=dimensions, attributes=attributes, fill_value=0, **options)
 
-    def append(self, step: int, prediction: np.ndarray, **scores: np.ndarray) -> None:
-        """Add one record: prediction (member, sample, output) and the scores (member,)."""
-        self._pending.append((step, prediction, scores))
+    def append(self, step: int, recorded: np.ndarray, **scores: np.ndarray) -> None:
+        """Add one record: the prediction (member, sample, output) and the scores (member,).
+
+        Or, in place of the prediction, coefficients (member, deal * frequency * part, output).
+        """
+        self._pending.append((step, recorded.reshape(self.shape), scores))
         self.records += 1
         if self.records % self._steps_per_shard == 0:
             self.flush()
@@ -105,9 +132,9 @@ class Writer:
         """Write all records to the store."""
         if not self._pending:
             return
-        steps, predictions, scores = zip(*self._pending, strict=True)
+        steps, recorded, scores = zip(*self._pending, strict=True)
         begin = self.records - len(steps)
-        columns = {"prediction": np.stack(predictions)}
+        columns = {self.content: np.stack(recorded)}
         columns |= {name: np.stack([score[name] for score in scores]) for name in self.scores}
         columns["step"] = np.asarray(steps)  # last: a store's length is that of `step`
         for name, values in columns.items():
@@ -119,7 +146,7 @@ class Writer:
     def truncate(self, records: int) -> None:
         """Forget all but the first `records` records."""
         self._pending = []
-        for name in ("step", "prediction", *self.scores):
+        for name in ("step", self.content, *self.scores):
             array = self._group[name]
             array.resize((records, *array.shape[1:]))
         self.records = records
@@ -135,21 +162,26 @@ class Writer:
 
 
 def open_predictions(path: str | Path) -> xr.Dataset:
-    """The store at `path`, lazily; a large one in dask chunks of one shard.
+    """The store at `path`, lazily; a large one in dask chunks of one shard, or of fewer members where that is large.
 
     Raises UserError where there is no readable store.
     """
     import xarray as xr
 
+    path = Path(path).resolve()  # workers elsewhere have another working directory
     try:
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
-        shards = zarr.open_array(Path(path) / "prediction", mode="r").shards
+        content = "coefficient" if "coefficient" in predictions else "prediction"
+        shards = zarr.open_array(path / content, mode="r").shards
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
         ) from error
     # What fits into memory needs no dask, whose import takes as long as a small decomposition.
-    return predictions.chunk(step=shards[0]) if predictions["prediction"].nbytes > LARGE_BYTES else predictions
+    if predictions[content].nbytes <= LARGE_BYTES:
+        return predictions
+    members = max(1, SHARD_BYTES // (4 * math.prod(shards[2:])))
+    return predictions.chunk(step=shards[0], member=members)
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:

@@ -16,6 +16,8 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import h5netcdf
@@ -52,7 +54,8 @@ def run(
         dataset: netCDF file of the dataset contract.
         output: folder of the finished run; replaced as a whole, at the very end.
         checkpoints: folder for this variant's work in progress.
-        model, training, record: config entries as plain dictionaries.
+        model, training, record: config entries as plain dictionaries; `record.frequencies`, if there, is how many
+            coefficients are recorded in place of predictions.
         code: hashes of the code in use; other code never continues a checkpoint.
         progress: see `fpkit.training.trainer.train`.
 
@@ -70,9 +73,27 @@ def run(
         seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
         scores = [f"loss_{part}" for part in PARTS if len(data.get(f"x_{part}", ()))]
         scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
-        writer = Writer(work / STORE, seeds, samples, outputs, scores)
+        frequencies, basis = record.get("frequencies"), None
+        if frequencies is not None:
+            scores += ["error_norm"]
+            # By name: other trainings do not depend on its code (workflow/rules/common.smk), nor wait for its imports.
+            x = np.concatenate([data[f"x_{part}"] for part in recorded])
+            basis = import_module("fpkit.principal").record_basis(x, frequencies)
+        extents = {"members": seeds, "samples": samples, "outputs": outputs, "frequencies": frequencies}
+        open_store = partial(Writer, **extents, scores=scores)
+        writer = open_store(work / STORE)
         began = time.time()
-        device = train(model, data, writer, **training, **record, checkpoint_path=work / "state.pt", progress=progress)
+        device = train(
+            model,
+            data,
+            writer,
+            **training,
+            per_decade=record["per_decade"],
+            split=record["split"],
+            basis=basis,
+            checkpoint_path=work / "state.pt",
+            progress=progress,
+        )
         attributes = {
             "recipe": recipe,
             "dataset": Path(dataset).stem,
@@ -81,7 +102,8 @@ def run(
             "wall_seconds": round(time.time() - began, 2),
             "versions": {"fpkit": fpkit.__version__, "torch": torch.__version__, "python": platform.python_version()},
         }
-        _publish(work / STORE, output, len(record_steps(training["steps"], record["per_decade"])), attributes)
+        records = len(record_steps(training["steps"], record["per_decade"]))
+        _publish(work / STORE, output, records, attributes, open_store)
         for other in checkpoints.iterdir():
             if other.name != work.name and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
@@ -120,20 +142,17 @@ def _alone(work: Path):
         yield
 
 
-def _publish(store: Path, output: Path, records: int, attributes: dict) -> None:
+def _publish(store: Path, output: Path, records: int, attributes: dict, open_store: Callable[[Path], Writer]) -> None:
     """Make `output` hold the first `records` records of `store`, in one move."""
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(store, partial / STORE, copy_function=_link)
-    arrays = dict(zarr.open_group(store, mode="r").arrays())
-    scores = [name for name in arrays if name.startswith(("loss_", "accuracy_"))]
-    samples, outputs = arrays["prediction"].shape[2:]
-    writer = Writer(partial / STORE, arrays["member"][:], samples, outputs, scores)
+    unfinished = output.with_name(output.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(store, unfinished / STORE, copy_function=_link)
+    writer = open_store(unfinished / STORE)
     if writer.records > records:
         writer.truncate(records)
     writer.describe(**attributes)
     shutil.rmtree(output, ignore_errors=True)
-    os.replace(partial, output)
+    os.replace(unfinished, output)
 
 
 def _link(source: str, target: str) -> None:

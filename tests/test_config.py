@@ -124,6 +124,8 @@ MISTAKES = {
     "classes on a line": ("experiments/one/training/loss", "cross_entropy", r"experiments\.one\.training\.loss: cross"),
     "momentum of adam": ("experiments/one/training/momentum", 0.9, r"experiments\.one\.training: momentum goes with"),
     "Nyquist": ("datasets/waves/frequencies", [1, 100], r"datasets\.waves: frequency 100 .*Nyquist frequency 100"),
+    "address": ("dask", {"address": "localhost"}, r"dask\.address: .* not 'localhost'"),
+    "content": ("experiments/one/record", {"content": "spectra"}, r"content: unknown 'spectra'; did you mean 'spectrum'"),
     "lengths": ("datasets/waves/amplitudes", [1, 2, 3], r"datasets\.waves: amplitudes has 3 values for 2 frequencies"),
     "lengths of phases": ("datasets/waves/phases", [1], r"datasets\.waves: phases has 1 values for 2 frequencies"),
     "empty interval": ("datasets/waves/interval", [1, 1], r"datasets\.waves: interval .* is empty"),
@@ -254,6 +256,22 @@ def test_walsh_is_refused_unless_all_points_are_recorded():
     raw = changed("datasets/new", {"kind": "parity"})
     raw["experiments"]["three"] = three("walsh") | {"record": {"split": "test"}}
     assert problems(raw) == ["experiments.three.record.split: walsh needs all, not test"]
+
+
+@pytest.mark.parametrize("dataset", ["digits", "saw"])
+def test_spectrum_is_recorded_for_projection_alone(dataset):
+    raw = changed("datasets/digits", {"kind": "digits"})
+    raw["datasets"]["saw"] = {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1]}}
+    measures = {"projection": {"max_frequency": 9, "frequencies": [3, 12]}}
+    raw["experiments"]["three"] = {
+        "dataset": dataset, "model": {"kind": "mlp"}, "record": {"content": "spectrum"}, "decomposition": measures,
+    }  # fmt: skip
+    (variant,) = (v for v in config.variants(config.load(raw)) if v.experiment == "three")
+    assert variant.record == {"frequencies": 12, "per_decade": 50, "split": "train"}
+    raw["experiments"]["three"]["decomposition"] = {**measures, "filtering": {}}
+    assert problems(raw) == [
+        "experiments.three.decomposition.filtering: needs predictions; set record.content to predictions, or leave it out"
+    ]
 
 
 @pytest.mark.parametrize("measure", config.MEASURES)

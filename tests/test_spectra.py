@@ -13,10 +13,12 @@ import xrft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fpkit import principal
 from fpkit.datasets import sines
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, open_predictions
-from fpkit.spectra import fft, filtering, low_pass, principal, projection
+from fpkit.spectra import common as common
+from fpkit.spectra import fft, filtering, low_pass, projection
 from fpkit.spectra.low_pass import low_high_energy, median_distance
 
 FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1}
@@ -173,6 +175,25 @@ def test_fft_keeps_the_median_output_of_the_members_that_did_not_diverge(stored)
     assert median.dims == ("step", "sample", "output")
     np.testing.assert_allclose(median, np.median(h[:, [0, 2, 3]], axis=1))
     assert fft.decompose(stored(h, np.full((3, 4), np.nan)), dataset, **FFT)["output_median"].isnull().all()
+
+
+def test_fft_of_a_large_store_goes_to_the_file_as_it_is_made_and_is_the_same(stored, tmp_path, monkeypatch):
+    dataset = waves()
+    h = learned(dataset, members=3) + np.random.default_rng(0).standard_normal((1, 3, 64, 1)).astype(np.float32)
+    whole, predictions = tmp_path / "whole.nc", stored(h)
+    common.save(fft.decompose(predictions, dataset, **FFT, file=whole), whole)
+    monkeypatch.setattr(common, "BLOCK_BYTES", 1)  # two steps at a time
+    parts, lazy = tmp_path / "parts.nc", predictions.chunk(step=2, member=2)
+    spectra = fft.decompose(lazy, dataset, **FFT, file=parts)
+    assert not {"amplitude", "output_median", "relative_error"} & set(spectra)
+    common.save(spectra, parts)
+    one, other = (xr.load_dataset(path, engine="h5netcdf") for path in (whole, parts))
+    xr.testing.assert_allclose(one, other, rtol=1e-6)
+    xr.testing.assert_identical(
+        one.map(lambda values: 0 * values.isnull()), other.map(lambda values: 0 * values.isnull())
+    )
+    assert one.attrs == other.attrs
+    assert parts.stat().st_size < 1.5 * whole.stat().st_size
 
 
 def test_fft_keeps_the_spectrum_of_the_target_without_its_noise(stored):

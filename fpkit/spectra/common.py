@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
@@ -10,6 +12,8 @@ from fpkit.errors import UserError
 from fpkit.predictions import diverged
 
 NULLS = ("white_noise", "shuffled_labels")
+# Large results are held up to this size before they are written.
+BLOCK_BYTES = 96 * 2**20
 
 
 def norm(values: xr.DataArray, dim: str | list[str]) -> xr.DataArray:
@@ -40,7 +44,67 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
 
 def outputs_of(predictions: xr.Dataset) -> xr.DataArray:
     """prediction (step, member, sample, output), NaN for members that diverged: so is all that is made from them."""
-    return predictions["prediction"].where(~diverged(predictions))
+    bad, outputs = diverged(predictions), predictions["prediction"]
+    if not outputs.chunks:
+        outputs = outputs.compute()  # read once, as it lies in the store
+    return outputs.where(~bad) if bad.any() else outputs
+
+
+def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[xr.DataArray, xr.Dataset]:
+    """Both, computed in one pass over the store; what is `large`, and lazy, goes to `file` in the course of it.
+
+    Args:
+        small, large: with a dimension `step`, as made from the predictions.
+        file: a netCDF file to create; None keeps all in memory, as does a store so small that it is read at once.
+
+    Returns:
+        `small`, and `large`, which is empty if it was written.
+    """
+    if not large.chunks:
+        return small, large
+    import dask
+
+    if file is None:
+        return dask.compute(small, large)
+    import h5netcdf
+
+    steps = small.sizes["step"]
+    together = max(1, BLOCK_BYTES * steps // large.nbytes)
+    # Whole chunks, so that none is made twice.
+    together = -(-together // large.chunks["step"][0]) * large.chunks["step"][0]
+    made = []
+    with h5netcdf.File(file, "w") as stream:
+        stream.dimensions = dict(large.sizes)
+        for name, values in large.items():
+            stream.create_variable(name, values.dims, values.dtype).attrs.update(values.attrs)
+        for start in range(0, steps, together):
+            block = {"step": slice(start, start + together)}
+            part, written = dask.compute(small.isel(block), large.isel(block))
+            made.append(part)
+            for name, values in written.items():
+                stream.variables[name][block["step"]] = values.to_numpy()
+    return xr.concat(made, "step"), xr.Dataset()
+
+
+def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) -> None:
+    """Add values (..., frequency) to a netCDF file, at the chosen ones of its frequencies.
+
+    NaN elsewhere, which takes no room in the file.
+    """
+    import h5netcdf
+
+    with h5netcdf.File(file, "a") as stream:
+        variable = stream.create_variable(
+            name, values.dims, values.dtype, chunks=(*values.shape[:-1], 1), fillvalue=np.float32(np.nan)
+        )
+        variable.attrs.update(values.attrs)
+        for index, column in zip(np.flatnonzero(chosen), values.transpose("frequency", ...), strict=True):
+            variable[..., index] = column.to_numpy()
+
+
+def save(spectra: xr.Dataset, file: Path) -> None:
+    """Write spectra to a netCDF file, beside what `compute` has put there."""
+    spectra.to_netcdf(file, mode="a" if file.exists() else "w", engine="h5netcdf")
 
 
 def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict[str, xr.DataArray]:

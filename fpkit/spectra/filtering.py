@@ -63,6 +63,7 @@ def decompose(
         prediction = outputs[block].transpose("sample", "step", "member", "output").to_numpy()
         columns = np.empty((len(y), 2, *prediction.shape[1:]), np.float32)
         np.subtract(prediction, y[:, None, None], out=columns[:, 0])
+        del prediction
         _centred(columns[:, 0])
         columns[:, 1] = columns[deals[0], 0]
         low_r[:, :, block], high_r[:, :, block] = _energies(inputs, columns, absolute)

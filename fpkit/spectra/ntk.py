@@ -15,8 +15,8 @@ import xarray as xr
 
 from fpkit import models
 from fpkit.errors import UserError
+from fpkit.principal import coefficients
 from fpkit.spectra.common import finish, norm, outputs_of, target_of, with_convergence
-from fpkit.spectra.principal import coefficients
 
 THRESHOLD, HOLD = 0.2, 0.05
 # A mode's decay is measured until its residual is this share of the initial one.

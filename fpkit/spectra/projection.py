@@ -6,8 +6,9 @@ import numpy as np
 import xarray as xr
 
 from fpkit.errors import UserError
+from fpkit.predictions import diverged
+from fpkit.principal import centred, coefficients, coordinate, deals, frequency_grid
 from fpkit.spectra.common import NULLS, finish, norm, outputs_of, target_of, with_convergence
-from fpkit.spectra.principal import centred, coefficients, coordinate
 
 FLOOR_QUANTILE = 0.95
 NULL_SEED = 20180704
@@ -34,7 +35,8 @@ def decompose(
     `white_noise`, Gaussian noise of equal norm; `shuffled_labels`, the pairs (y_i, h_i) dealt out anew over the inputs.
 
     Args:
-        predictions: prediction (step, member, sample, output), lazily or not.
+        predictions: prediction (step, member, sample, output), lazily or not, or what was recorded in its place:
+            coefficient (step, member, deal, frequency, part, output) and error_norm (step, member).
         dataset, split, threshold, hold, frequencies, max_frequency, permutations: see `fpkit.config.Projection`.
 
     Returns:
@@ -49,8 +51,7 @@ def decompose(
     x, target = target_of(dataset, split)
     position = coordinate(x)
     highest = max([max_frequency, *(frequencies or [])])
-    frequency = xr.DataArray(np.arange(1, highest + 1), dims="frequency", attrs=FREQUENCY)
-    frequency = frequency.assign_coords(frequency=frequency)
+    frequency = frequency_grid(highest)
 
     target_coefficient = coefficients(target, position, frequency)
     target_amplitude = norm(target_coefficient, ["part", "output"])
@@ -59,18 +60,16 @@ def decompose(
     if not bool(followed.any()):
         raise UserError("projection: no frequency of the target is above chance; give more samples, or frequencies")
 
-    prediction = outputs_of(predictions)
-    coefficient = coefficients(prediction, position, frequency).compute()
+    recorded = _recorded(predictions, target, position, frequency)
+    coefficient, coefficient_dealt = recorded["coefficient"].transpose("deal", ...)
     amplitude = norm(coefficient, ["part", "output"])
     error = norm(coefficient - target_coefficient, ["part", "output"]) / target_amplitude.where(followed)
     measured = with_convergence(error, threshold, hold)
 
-    error_norm = norm(centred(prediction - target.astype(np.float32)), ["sample", "output"]).compute()
-    white = _white_noise(target.sizes, error_norm, position, frequency, rng) / target_amplitude.where(followed)
-    dealt = position.copy(data=rng.permutation(position.to_numpy()))
-    shuffled_target = coefficients(target, dealt, frequency)
-    shuffled = norm(coefficients(prediction, dealt, frequency).compute() - shuffled_target, ["part", "output"])
-    shuffled = shuffled / norm(shuffled_target, ["part", "output"])
+    white = _white_noise(target.sizes, recorded["error_norm"], position, frequency, rng)
+    white = white / target_amplitude.where(followed)
+    shuffled_target = coefficients(target, deals(position)[1], frequency)
+    shuffled = norm(coefficient_dealt - shuffled_target, ["part", "output"]) / norm(shuffled_target, ["part", "output"])
     null = xr.concat([white, shuffled], xr.Variable("null", list(NULLS)))
     controls = with_convergence(null.where(followed), threshold, hold)
 
@@ -87,9 +86,6 @@ def decompose(
     return finish(spectra, predictions, measure="projection", threshold=threshold, hold=hold)
 
 
-FREQUENCY = {"long_name": "frequency along p", "units": "cycles per data extent"}
-
-
 def _permutation_floor(target, position, frequency, permutations: int, rng) -> xr.DataArray:
     """95% quantile over label permutations of the largest amplitude at any frequency: a scalar."""
     largest = []
@@ -99,9 +95,29 @@ def _permutation_floor(target, position, frequency, permutations: int, rng) -> x
     return xr.concat(largest, "permutation").quantile(FLOOR_QUANTILE, "permutation").drop_vars("quantile")
 
 
+def _recorded(predictions: xr.Dataset, target: xr.DataArray, position: xr.DataArray, frequency) -> xr.Dataset:
+    """coefficient (deal, step, member, frequency, part, output), with the positions as they are and dealt out anew, and
+    error_norm (step, member), the norm of the centred error: as recorded, or in one pass over the predictions."""
+    if "coefficient" in predictions:
+        if (highest := predictions.sizes["frequency"]) < frequency.size:
+            raise UserError(f"projection: frequencies up to {highest} were recorded, not {frequency.size}; train again")
+        recorded = predictions[["coefficient", "error_norm"]].isel(frequency=slice(frequency.size))
+        return recorded.drop_vars(["deal", "part"]).where(~diverged(predictions)).compute()
+    prediction = outputs_of(predictions)
+    error = centred(prediction - target.astype(np.float32))
+    both = [coefficients(prediction, dealt, frequency) for dealt in deals(position)]
+    return xr.Dataset(
+        {"coefficient": xr.concat(both, "deal"), "error_norm": norm(error, ["sample", "output"])}
+    ).compute()
+
+
 def _white_noise(sizes, error_norm: xr.DataArray, position, frequency, rng) -> xr.DataArray:
     """|F| (step, member, frequency) of white noise with the norm of each record's error; one draw per member."""
-    shape = (error_norm.sizes["member"], sizes["sample"], sizes["output"])
-    noise = centred(xr.DataArray(rng.standard_normal(shape), dims=("member", "sample", "output")))
-    noise = noise.assign_coords(member=error_norm["member"]) / norm(noise, ["sample", "output"])
-    return error_norm * norm(coefficients(noise, position, frequency), ["part", "output"])
+    drawn = []
+    for _ in range(error_norm.sizes["member"]):  # one at a time: each is as large as the target
+        noise = rng.standard_normal((sizes["sample"], sizes["output"]))
+        noise -= noise.mean(axis=0)
+        noise /= np.linalg.norm(noise)
+        noise = xr.DataArray(noise, dims=("sample", "output"))
+        drawn.append(norm(coefficients(noise, position, frequency), ["part", "output"]))
+    return error_norm * xr.concat(drawn, error_norm["member"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from fpkit import models
 from fpkit.training import algorithms, compiled, gradients, losses
+from fpkit.training.spectrum import Spectrum
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
+# Outputs are made of so many samples at a time.
+SAMPLES_TOGETHER = 1024
 PARTS = ("train", "validation", "test")
 
 
@@ -70,10 +73,14 @@ class Ensemble:
         """Take the updates from step `start` to step `stop`."""
         self._map(lambda block: block.advance(start, stop))
 
-    def record(self, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data."""
-        predictions, scores = zip(*self._map(lambda block: block.record(split)), strict=True)
-        return np.concatenate(predictions), {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
+    def record(self, split: str, basis: Tensor | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data.
+
+        Given a basis (sample, row), in place of the prediction its coefficients (member, row, output), and one more
+        score, `error_norm`: see `fpkit.training.spectrum`.
+        """
+        recorded, scores = zip(*self._map(lambda block: block.record(split, basis)), strict=True)
+        return np.concatenate(recorded), {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
 
     def state(self) -> list[dict]:
         """What a checkpoint keeps, of each member alone: it fits whatever blocks there are next time."""
@@ -140,23 +147,38 @@ class Block:
         return self.member_losses(output, y).sum()
 
     @torch.no_grad()
-    def record(self, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def record(self, split: str, basis: Tensor | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """See `Ensemble.record`."""
-        scores, outputs = {}, {}
+        chosen = ("train", "test") if split == "all" else (split,)
+        spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
         for part in PARTS:
             x, y = self.data.get(f"x_{part}"), self.data.get(f"y_{part}")
             if x is None or len(x) == 0:
                 continue
-            # Some samples at a time, so that recording needs no more memory than training.
-            output = torch.cat([self.gradient.predict(some) for some in x.split(1024)], dim=1)
-            scores[f"loss_{part}"] = self.member_losses(output, y).cpu().numpy()
+            loss = accuracy = 0.0
+            for output, target in self._outputs(x, y, whole=spectrum is None):
+                share = len(target) / len(y)
+                loss += share * self.member_losses(output, target)
+                accuracy += share * (output.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(dim=1)
+                if part in chosen:
+                    output = output.softmax(dim=-1) if self.logits else output
+                    spectrum.add(output, target) if spectrum else predictions.append(output)
+            scores[f"loss_{part}"] = loss
             if y.shape[-1] > 1:
-                correct = output.argmax(dim=-1) == y.argmax(dim=-1)
-                scores[f"accuracy_{part}"] = correct.float().mean(dim=1).cpu().numpy()
-            outputs[part] = output.softmax(dim=-1) if self.logits else output
-        chosen = ("train", "test") if split == "all" else (split,)
-        prediction = torch.cat([outputs[part] for part in chosen if part in outputs], dim=1)
-        return prediction.cpu().numpy(), scores
+                scores[f"accuracy_{part}"] = accuracy
+        if spectrum:
+            recorded, scores["error_norm"] = spectrum.result()
+        else:
+            recorded = torch.cat(predictions, dim=1)
+        return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
+
+    def _outputs(self, x: Tensor, y: Tensor, whole: bool) -> Iterable[tuple[Tensor, Tensor]]:
+        """Outputs and targets, of some samples after the other, or of the `whole` at once."""
+        # Some samples at a time, so that recording needs no more memory than training.
+        outputs = (self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER))
+        if whole:
+            return [(torch.cat(list(outputs), dim=1), y)]
+        return zip(outputs, y.split(SAMPLES_TOGETHER), strict=True)
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""

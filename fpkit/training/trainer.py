@@ -43,6 +43,7 @@ def train(
     threads: int,
     per_decade: int,
     split: str,
+    basis: np.ndarray | None = None,
     checkpoint_path: Path | None = None,
     progress: Callable[[int, Tensor], None] = lambda step, loss: None,
 ) -> str:
@@ -59,6 +60,9 @@ def train(
         sink: takes, at each recorded step, the prediction (member, sample, output) on the samples of `split` (`all`:
             training, then test samples), and the scores `loss_train`, ... and, with several outputs,
             `accuracy_train`, ..., each (member,). Under cross-entropy the predictions are class probabilities.
+        basis: (sample, row) float32, rows centred; the sink then takes, in place of predictions, their coefficients
+            (member, row, output), and `error_norm` (member,) among the scores. Outputs of some samples are all that
+            the device or the host ever holds; losses are means over them.
         checkpoint_path: where the state is kept and looked for; the remaining arguments are those of the config.
         progress: called after each record with the step and the training loss (member,).
 
@@ -68,6 +72,7 @@ def train(
     device = resolve_device(device)
     _make_reproducible()
     data = {name: torch.as_tensor(array).to(device) for name, array in data.items()}
+    basis = None if basis is None else torch.as_tensor(basis).to(device)
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     seeds = range(seed_offset, seed_offset + members)
     schedule = record_steps(steps, per_decade)
@@ -76,8 +81,8 @@ def train(
         last_save, save_cost = time.monotonic(), 0.0
         while True:
             if sink.records < len(schedule) and step == schedule[sink.records]:
-                prediction, scores = ensemble.record(split)
-                sink.append(step, prediction, **scores)
+                recorded, scores = ensemble.record(split, basis)
+                sink.append(step, recorded, **scores)
                 progress(step, scores["loss_train"])
             due = time.monotonic() - last_save > max(1.0, save_cost / CHECKPOINT_SHARE)
             if checkpoint_path and (due or step == steps):

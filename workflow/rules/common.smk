@@ -62,6 +62,12 @@ def own_parts(variant):
     return [name for name in names if name and is_own(name)]
 
 
+def training_code(variant):
+    """Hashes of the code that a variant's training runs; principal components only where it records their spectrum."""
+    spectrum = ["fpkit.principal"] if "frequencies" in variant.record else []
+    return code_of("train.py", *own_parts(variant), *spectrum)
+
+
 def spectra_of(experiment, measure, patterns=("*",)):
     """The spectra files of an experiment, one for each variant whose name fits a pattern."""
     return [
@@ -98,7 +104,7 @@ def run_recipe(variant):
         variant.model,
         variant.training,
         variant.record,
-        code_of("train.py", *own_parts(variant)),
+        training_code(variant),
     )
 
 

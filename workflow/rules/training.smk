@@ -21,6 +21,6 @@ rule train:
         training=lambda w: variant_of(w).training,
         record=lambda w: variant_of(w).record,
         dataset=lambda w: dataset_recipe(variant_of(w).dataset),
-        code=lambda w: code_of("train.py", *own_parts(variant_of(w))),
+        code=lambda w: training_code(variant_of(w)),
     script:
         "../scripts/train.py"

@@ -1,0 +1,34 @@
+"""A record without predictions: their coefficients along a basis, summed up while the outputs are made."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Spectrum:
+    """Coefficients of outputs (member, sample, output), of which a few samples are there at a time.
+
+    Sums are in double precision: of a million samples, too.
+
+    Args:
+        basis: (sample, row), float32, on the device; each row's numbers add up to zero.
+    """
+
+    def __init__(self, basis: Tensor):
+        self.basis, self.samples = basis, 0
+        self.coefficients = self.error = self.squares = 0.0
+
+    def add(self, output: Tensor, target: Tensor) -> None:
+        """Take in the outputs (member, sample, output) and targets (sample, output) of the next samples."""
+        rows = self.basis[self.samples : self.samples + len(target)].T
+        self.samples += len(target)
+        self.coefficients += torch.matmul(rows, output).double()
+        error = (output - target).double()
+        self.error += error.sum(dim=1)
+        self.squares += error.square_().sum(dim=1)
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Coefficients (member, row, output), and the norm (member,) of the error less its mean over samples."""
+        energy = (self.squares - self.error.square() / self.samples).clamp_(min=0)
+        return self.coefficients.float(), energy.sum(dim=1).sqrt().float()
