@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -41,6 +41,7 @@ class Ensemble:
         batch_size: int | None = None,
         threads: int = 1,
     ):
+        self.data, self.member_losses, self.logits = data, losses.build(loss), loss == "cross_entropy"
         x = data["x_train"]
         network = models.build(features=x.shape[1:], outputs=data["y_train"].shape[-1], **model)
         initial = [parameter.to(x.device) for parameter in network.initialize(seeds)]
@@ -73,14 +74,39 @@ class Ensemble:
         """Take the updates from step `start` to step `stop`."""
         self._map(lambda block: block.advance(start, stop))
 
+    @torch.no_grad()
     def record(self, split: str, basis: Tensor | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data.
 
         Given a basis (sample, row), in place of the prediction its coefficients (member, row, output), and one more
         score, `error_norm`: see `fpkit.training.spectrum`.
         """
-        recorded, scores = zip(*self._map(lambda block: block.record(split, basis)), strict=True)
-        return np.concatenate(recorded), {name: np.concatenate([s[name] for s in scores]) for name in scores[0]}
+        chosen = ("train", "test") if split == "all" else (split,)
+        spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
+        for part in PARTS:
+            x, y = self.data.get(f"x_{part}"), self.data.get(f"y_{part}")
+            if x is None or len(x) == 0:
+                continue
+            loss = accuracy = 0.0
+            # In place of a whole prediction, which may be too large, some samples at a time are all there ever is.
+            at_once = SAMPLES_TOGETHER if spectrum else len(x)
+            for some, target in zip(x.split(at_once), y.split(at_once), strict=True):
+                output = torch.cat(self._map(lambda block, some=some: block.predict(some)))
+                share = len(target) / len(y)
+                loss += share * self.member_losses(output, target)
+                if y.shape[-1] > 1:
+                    accuracy += share * (output.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(dim=1)
+                if part in chosen:
+                    output = output.softmax(dim=-1) if self.logits else output
+                    spectrum.add(output, target) if spectrum else predictions.append(output)
+            scores[f"loss_{part}"] = loss
+            if y.shape[-1] > 1:
+                scores[f"accuracy_{part}"] = accuracy
+        if spectrum:
+            recorded, scores["error_norm"] = spectrum.result()
+        else:
+            recorded = torch.cat(predictions, dim=1)
+        return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
 
     def state(self) -> list[dict]:
         """What a checkpoint keeps, of each member alone: it fits whatever blocks there are next time."""
@@ -133,8 +159,8 @@ class Block:
         loss: str,
         batch_size: int | None,
     ):
-        self.data, self.seeds, self.gradient, self.algorithm = data, seeds, gradient, algorithm
-        self.member_losses, self.logits = losses.build(loss), loss == "cross_entropy"
+        self.seeds, self.gradient, self.algorithm = seeds, gradient, algorithm
+        self.member_losses = losses.build(loss)
         self.batches = Batches(data["x_train"], data["y_train"], batch_size, seeds)
 
     def advance(self, start: int, stop: int) -> None:
@@ -147,38 +173,9 @@ class Block:
         return self.member_losses(output, y).sum()
 
     @torch.no_grad()
-    def record(self, split: str, basis: Tensor | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """See `Ensemble.record`."""
-        chosen = ("train", "test") if split == "all" else (split,)
-        spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
-        for part in PARTS:
-            x, y = self.data.get(f"x_{part}"), self.data.get(f"y_{part}")
-            if x is None or len(x) == 0:
-                continue
-            loss = accuracy = 0.0
-            for output, target in self._outputs(x, y, whole=spectrum is None):
-                share = len(target) / len(y)
-                loss += share * self.member_losses(output, target)
-                accuracy += share * (output.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(dim=1)
-                if part in chosen:
-                    output = output.softmax(dim=-1) if self.logits else output
-                    spectrum.add(output, target) if spectrum else predictions.append(output)
-            scores[f"loss_{part}"] = loss
-            if y.shape[-1] > 1:
-                scores[f"accuracy_{part}"] = accuracy
-        if spectrum:
-            recorded, scores["error_norm"] = spectrum.result()
-        else:
-            recorded = torch.cat(predictions, dim=1)
-        return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
-
-    def _outputs(self, x: Tensor, y: Tensor, whole: bool) -> Iterable[tuple[Tensor, Tensor]]:
-        """Outputs and targets, of some samples after the other, or of the `whole` at once."""
-        # Some samples at a time, so that recording needs no more memory than training.
-        outputs = (self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER))
-        if whole:
-            return [(torch.cat(list(outputs), dim=1), y)]
-        return zip(outputs, y.split(SAMPLES_TOGETHER), strict=True)
+    def predict(self, x: Tensor) -> Tensor:
+        """Outputs (member, sample, output) for x (sample, *feature), made of some samples at a time."""
+        return torch.cat([self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)], dim=1)
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""

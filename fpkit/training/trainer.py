@@ -67,7 +67,7 @@ def train(
         progress: called after each record with the step and the training loss (member,).
 
     Returns:
-        The name of the device that was used.
+        The device that was used, and whether by compiled code, in words.
     """
     device = resolve_device(device)
     _make_reproducible()
@@ -98,7 +98,7 @@ def train(
             ensemble.advance(step, stop)
             step = stop
     sink.flush()
-    return str(device)
+    return f"{device}, compiled" if ensemble.compiled else str(device)
 
 
 def resolve_device(device: str) -> torch.device:
