@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -83,30 +83,35 @@ class Ensemble:
         """
         chosen = ("train", "test") if split == "all" else (split,)
         spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
-        for part in PARTS:
-            x, y = self.data.get(f"x_{part}"), self.data.get(f"y_{part}")
-            if x is None or len(x) == 0:
-                continue
-            loss = accuracy = 0.0
-            # In place of a whole prediction, which may be too large, some samples at a time are all there ever is.
-            at_once = SAMPLES_TOGETHER if spectrum else len(x)
-            for some, target in zip(x.split(at_once), y.split(at_once), strict=True):
-                output = torch.cat(self._map(lambda block, some=some: block.predict(some)))
-                share = len(target) / len(y)
-                loss += share * self.member_losses(output, target)
-                if y.shape[-1] > 1:
-                    accuracy += share * (output.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(dim=1)
-                if part in chosen:
-                    output = output.softmax(dim=-1) if self.logits else output
-                    spectrum.add(output, target) if spectrum else predictions.append(output)
-            scores[f"loss_{part}"] = loss
-            if y.shape[-1] > 1:
-                scores[f"accuracy_{part}"] = accuracy
+        # Predictions are whole; what may be too large is some samples at a time.
+        for part, output, target in self._outputs(SAMPLES_TOGETHER if spectrum else None):
+            loss, accuracy = f"loss_{part}", f"accuracy_{part}"
+            share = len(target) / len(self.data[f"y_{part}"])
+            scores[loss] = scores.get(loss, 0) + share * self.member_losses(output, target)
+            if target.shape[-1] > 1:
+                correct = output.argmax(dim=-1) == target.argmax(dim=-1)
+                scores[accuracy] = scores.get(accuracy, 0) + share * correct.float().mean(dim=1)
+            if part in chosen:
+                output = output.softmax(dim=-1) if self.logits else output
+                spectrum.add(output, target) if spectrum else predictions.append(output)
         if spectrum:
             recorded, scores["error_norm"] = spectrum.result()
         else:
             recorded = torch.cat(predictions, dim=1)
         return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
+
+    def _outputs(self, at_once: int | None) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Parts of the data, with the outputs (member, sample, output) and targets of some of their samples, or of all."""
+        pieces = [
+            (part, *piece)
+            for part in PARTS
+            if len(x := self.data.get(f"x_{part}", ()))
+            for piece in zip(x.split(at_once or len(x)), self.data[f"y_{part}"].split(at_once or len(x)), strict=True)
+        ]
+        for together in [[piece] for piece in pieces] if at_once else [pieces]:
+            stacks = self._map(lambda block, together=together: [block.predict(x) for _, x, _ in together])
+            for (part, _, target), stack in zip(together, zip(*stacks, strict=True), strict=True):
+                yield part, torch.cat(stack), target
 
     def state(self) -> list[dict]:
         """What a checkpoint keeps, of each member alone: it fits whatever blocks there are next time."""
