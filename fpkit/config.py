@@ -1088,7 +1088,7 @@ def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dic
             continue
         if len(options) > 1 and not any(_child(option, part) for option in options):
             continue  # pydantic names the branch of a plain union (`list[float]`, `float`): no key of the user's
-        shown.append(str(part))
+        shown.append(str(part) or "''")
         parent = next((option for option in options if _child(option, part)), options[0])
         node = _child(parent, part) or {}
     return shown, (schema, parent)
