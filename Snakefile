@@ -11,9 +11,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 from fpkit.config import ConfigError, read_yaml
 
-# Snakemake's own reader, below, does not say which line is broken.
+# Snakemake's own reader, below, does not say which line is broken, and takes a key given twice.
 try:
-    read_yaml("config.yaml")
+    for path in ("config.yaml", *map(os.path.relpath, workflow.overwrite_configfiles)):
+        read_yaml(path)
 except ConfigError as error:
     sys.exit(str(error))
 

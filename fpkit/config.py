@@ -11,8 +11,10 @@ import copy
 import difflib
 import itertools
 import json
+import math
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -23,13 +25,10 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
     model_validator,
@@ -39,9 +38,33 @@ from pydantic_core import PydanticCustomError
 from fpkit import parts
 from fpkit.errors import UserError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+# What a file system takes as a name, with the endings that are put behind it.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$", max_length=100)]
+LONGEST_VARIANT = 200
+# More variants of an experiment than this are a slip, and so is a configuration of more parts and letters, or deeper.
+MOST_VARIANTS = 10_000
+LARGEST, DEEPEST = 10**6, 100
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic takes true for 1
+        raise PydanticCustomError("boolean", "give a number")
+    return value
+
+
+# Numbers, as large as single precision and patience allow.
+NoBoolean = BeforeValidator(_no_boolean)
+Integer = Annotated[int, NoBoolean]
+Real = Annotated[float, NoBoolean]
+Finite = Annotated[float, Field(ge=-1e30, le=1e30), NoBoolean]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e30), NoBoolean]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=1e30), NoBoolean]
+Fraction = Annotated[float, Field(gt=0, le=1), NoBoolean]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9), NoBoolean]
+NonNegativeInt = Annotated[int, Field(ge=0, le=10**9), NoBoolean]
+Units = Annotated[int, Field(gt=0, le=10**5), NoBoolean]
+FilterWidth = Annotated[float, Field(ge=1e-6, le=1e6), NoBoolean]
+Seed = Annotated[int, Field(ge=0, lt=2**32), NoBoolean]
 
 Null = Literal["white_noise", "shuffled_labels"]
 
@@ -106,7 +129,7 @@ class Sines(Entry):
     """Radians; `random` draws each from [0, 2 pi) with `seed`."""
     interval: tuple[Finite, Finite] = (0.0, 1.0)
     """[start, stop) of x."""
-    samples: int = Field(200, ge=2, le=10**8)
+    samples: Integer = Field(200, ge=2, le=10**8)
     test_samples: NonNegativeInt = 200
     """Noise-free test points, uniform and half a step off the training grid."""
     validation_samples: NonNegativeInt = 0
@@ -115,7 +138,7 @@ class Sines(Entry):
     """Standard deviation of the Gaussian noise added to the training and validation targets."""
     embedding: Literal["line", "circle"] = "line"
     """What the network sees: x rescaled to [-pi, pi), or the point (cos, sin) at that angle."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -128,13 +151,18 @@ class Sines(Entry):
         start, stop = self.interval
         if not start < stop:
             raise ValueError(f"interval [{start}, {stop}) is empty; start must lie below stop")
-        nyquist = self.samples / (stop - start) / 2
+        nyquist = self.nyquist(self.samples)
         if max(self.frequencies) >= nyquist:
             raise ValueError(
                 f"frequency {max(self.frequencies):g} is not below the Nyquist frequency {nyquist:g} of"
                 f" {self.samples} samples on [{start:g}, {stop:g}); raise samples or lower the frequency"
             )
         return self
+
+    def nyquist(self, samples: int) -> float:
+        """Of so many samples on the interval, in cycles per unit of x."""
+        start, stop = self.interval
+        return samples / (stop - start) / 2
 
 
 class Images(Entry):
@@ -148,11 +176,11 @@ class Images(Entry):
     """Average over pool x pool pixels: 2 turns 28 x 28 into 14 x 14."""
     validation_limit: PositiveInt | None = None
     """Stratified part of the training images set aside for choosing when to stop; none when left out."""
-    label_noise: float = Field(0.0, ge=0, le=1)
+    label_noise: Real = Field(0.0, ge=0, le=1)
     """Fraction of the training and validation labels replaced by random ones."""
     shuffle_labels: bool = False
     """Deal the labels out at random: same images, same classes, nothing to generalize."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Draws the subsets, the digits' test part, the noise and the shuffle."""
 
 
@@ -195,11 +223,11 @@ class Parity(Entry):
     """Product of `bits` of the `dimensions` signs of an input: all of {-1, 1}^dimensions, parted in two."""
 
     kind: Literal["parity"]
-    dimensions: int = Field(10, ge=2, le=16)
+    dimensions: Integer = Field(10, ge=2, le=16)
     bits: PositiveInt | None = None
     """How many bits the target depends on; all of them when left out."""
-    train_fraction: float = Field(0.5, gt=0, lt=1)
-    seed: NonNegativeInt = 0
+    train_fraction: Real = Field(0.5, gt=0, lt=1)
+    seed: Seed = 0
     """Draws the training part."""
 
     @model_validator(mode="after")
@@ -214,13 +242,13 @@ class Photograph(Entry):
 
     kind: Literal["photograph"]
     image: Literal["china", "flower"] = "china"
-    size: int = Field(48, ge=8, le=256)
+    size: Integer = Field(48, ge=8, le=256)
     """Pixels per side, after averaging."""
     fourier_scale: PositiveFloat | None = None
     """Random Fourier features of this scale (cycles per image; Tancik et al. 2020) instead of plain coordinates."""
-    fourier_features: PositiveInt = 64
+    fourier_features: Units = 64
     """How many frequencies are drawn."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 class OwnDataset(Entry):
@@ -266,7 +294,7 @@ class Mlp(Network):
     """Fully connected network; images are flattened."""
 
     kind: Literal["mlp"]
-    widths: list[PositiveInt] = [64, 64, 64]
+    widths: list[Units] = [64, 64, 64]
     """Units of each hidden layer."""
 
 
@@ -274,10 +302,10 @@ class Cnn(Network):
     """Convolutions of stride 2, then fully connected layers."""
 
     kind: Literal["cnn"]
-    channels: list[PositiveInt] = Field([8, 16], min_length=1)
+    channels: list[Units] = Field([8, 16], min_length=1)
     """Channels of each convolution; each halves the image."""
     kernel: Literal[3, 5, 7] = 3
-    widths: list[PositiveInt] = [64]
+    widths: list[Units] = [64]
     """Units of each fully connected hidden layer after the convolutions."""
 
 
@@ -285,16 +313,16 @@ class ResidualMlp(Network):
     """x <- x + activation(W x + b), between a linear layer in and one out."""
 
     kind: Literal["residual_mlp"]
-    width: PositiveInt = 64
-    blocks: PositiveInt = 4
+    width: Units = 64
+    blocks: Integer = Field(4, gt=0, le=1000)
 
 
 class ResidualCnn(Network):
     """A convolution of stride 2, residual blocks of two convolutions, a linear layer."""
 
     kind: Literal["residual_cnn"]
-    channels: PositiveInt = 8
-    blocks: PositiveInt = 2
+    channels: Units = 8
+    blocks: Integer = Field(2, gt=0, le=1000)
     kernel: Literal[3, 5, 7] = 3
 
 
@@ -318,7 +346,7 @@ class Training(Entry):
     optimizer: Optimizer = "adam"
     """`sgd` without a batch size is gradient descent. One's own: (parameters, learning_rate) -> torch optimizer."""
     learning_rate: PositiveFloat = 1e-3
-    momentum: float = Field(0.0, ge=0, lt=1)
+    momentum: Real = Field(0.0, ge=0, lt=1)
     """Of `sgd`."""
     nesterov: bool = False
     """Nesterov's momentum instead of the classical one."""
@@ -328,12 +356,12 @@ class Training(Entry):
     """One's own: a function (output, target) -> loss of each member."""
     steps: PositiveInt = 3000
     """Parameter updates. More of them continue from the last checkpoint."""
-    members: PositiveInt = 10
+    members: Units = 10
     """Networks in the ensemble, one per seed."""
-    seed_offset: NonNegativeInt = 1000
+    seed_offset: Seed = 1000
     """Seed of the first member; the next ones count up."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: PositiveInt = 1
+    threads: Integer = Field(1, gt=0, le=1024)
     """CPU threads of the job: another number may change the last bits."""
 
     @model_validator(mode="after")
@@ -348,7 +376,7 @@ class Training(Entry):
 class Record(Entry):
     """When, and on which samples, predictions are written down."""
 
-    per_decade: int = Field(50, ge=1, le=90)
+    per_decade: Integer = Field(50, ge=1, le=90)
     """Recorded steps per factor of ten, log-spaced, rounded to two digits; step 0 is always recorded."""
     split: Literal["train", "test", "all"] = "train"
     """The samples whose predictions are kept and decomposed; `all` is training, then test samples."""
@@ -372,7 +400,7 @@ class Passage(Entry):
 class Fft(Passage):
     """Discrete Fourier transform on the uniform grid of a one-dimensional input."""
 
-    frequencies: list[PositiveFloat] | None = None
+    frequencies: Annotated[list[PositiveFloat], Field(min_length=1)] | None = None
     """Cycles per unit of x to follow; left out, the peaks of the target's spectrum."""
     peak_height: Fraction = 0.1
     """A peak reaches this fraction of the largest target amplitude."""
@@ -381,10 +409,10 @@ class Fft(Passage):
 class Projection(Passage):
     """Non-uniform Fourier transform along the first principal component of the inputs."""
 
-    frequencies: list[PositiveInt] | None = None
+    frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
     """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
-    max_frequency: PositiveInt = 20
-    permutations: int = Field(200, ge=20)
+    max_frequency: Units = 20
+    permutations: Integer = Field(200, ge=20, le=10**5)
     """Label permutations behind the 95% floor."""
 
     @property
@@ -395,9 +423,9 @@ class Projection(Passage):
 class Filtering(Entry):
     """Gaussian low-pass filter in input space, for a range of widths."""
 
-    widths: list[PositiveFloat] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
+    widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
     """Kernel widths in units of the median distance between inputs."""
-    null_draws: PositiveInt = 8
+    null_draws: Integer = Field(8, gt=0, le=10**4)
     """White-noise errors and permutations behind the controls."""
 
 
@@ -408,14 +436,14 @@ class Walsh(Entry):
 class Radial(Passage):
     """Two-dimensional Fourier transform of an image under a Hann window, error by ring of |k|."""
 
-    rings: int = Field(8, ge=2)
+    rings: Integer = Field(8, ge=2, le=1000)
     """Rings of equal width up to the Nyquist frequency."""
 
 
 class Ntk(Entry):
     """Decay rate of each Fourier mode, measured and predicted by the neural tangent kernel at initialization."""
 
-    modes: list[PositiveInt] | None = None
+    modes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     """Cycles per turn of the circle; left out, the target's frequencies."""
 
 
@@ -531,8 +559,8 @@ class Claim(Entry):
 class Style(Entry):
     """How a figure is drawn."""
 
-    width_mm: float = Field(180, ge=60, le=400)
-    font_size: float = Field(8, ge=5, le=20)
+    width_mm: Real = Field(180, ge=60, le=400)
+    font_size: Real = Field(8, ge=5, le=20)
     colormap: Literal["cividis", "viridis", "mako", "rocket"] = "cividis"
 
     @model_validator(mode="after")
@@ -605,7 +633,7 @@ class Config(Entry):
 def read_yaml(path: str | Path) -> dict:
     """The mapping in a YAML file.
 
-    Raises ConfigError naming file and line where the file is broken or repeats a key.
+    Raises ConfigError naming the file, and the line where it is broken or repeats a key.
     """
     try:
         with open(path, encoding="utf-8") as stream:
@@ -619,6 +647,9 @@ def read_yaml(path: str | Path) -> dict:
         raise ConfigError([f"{path}{line}: broken YAML: {what}"]) from error
     if not isinstance(content, dict):
         raise ConfigError([f"{path}: holds no mapping; give datasets:, experiments:, claims:, figures:"])
+    if "__use_yte__" in content:
+        raise ConfigError([f"{path}: __use_yte__ runs code that stands in a configuration; leave it out"])
+    _check_extent(content, str(path))
     return content
 
 
@@ -627,6 +658,7 @@ def load(raw: dict) -> Config:
 
     Raises ConfigError with all problems found, one line each.
     """
+    _check_extent(raw, "config")
     try:
         raw = _without_nulls(json.loads(json.dumps(raw, default=str)))  # plain dicts, whatever the YAML reader made
     except (ValueError, TypeError, RecursionError) as error:
@@ -638,6 +670,8 @@ def load(raw: dict) -> Config:
         problems += [_line(problem, Config) for problem in error.errors()]
     problems += _dangling_names(raw)
     if config is not None and not problems:
+        for table in ("datasets", "experiments", "figures"):
+            problems += _case_problems(table, getattr(config, table))
         for name, experiment in config.experiments.items():
             problems += _experiment_problems(config, name, experiment)
         problems = problems or _measure_problems(config)
@@ -682,10 +716,38 @@ def json_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=1) + "\n"
 
 
+def _check_extent(content: Any, where: str) -> None:
+    """Raises ConfigError where content unfolds to more than a configuration needs: by aliases to aliases, say."""
+    left, pending = LARGEST, [(content, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if isinstance(node, dict):
+            inner = [*node, *node.values()]
+        else:
+            inner = node if isinstance(node, list | tuple | set) else ()
+        left -= len(node) if isinstance(node, str | bytes) else len(inner)
+        if left < 0:
+            raise ConfigError(
+                [f"{where}: unfolds to more than {LARGEST:,} parts and letters; write less, or fewer aliases"]
+            )
+        if depth > DEEPEST:
+            raise ConfigError([f"{where}: is nested more than {DEEPEST} deep, or within itself; write it flatter"])
+        pending += [(child, depth + 1) for child in inner]
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML without silent overwriting: a key given twice in one mapping is an error."""
 
+    def construct_object(self, node, deep=False):
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # `!!bool x`, say
+            what = f"{node.value!r:.60} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
+
     def construct_mapping(self, node, deep=False):
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.constructor.ConstructorError(None, None, "a mapping belongs here", node.start_mark)
         seen = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -754,13 +816,15 @@ def _slug(value: Any) -> str:
 
 
 def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
-    """The experiment with the point's values at their dotted keys."""
+    """The experiment with the point's values at their dotted keys; `model` comes before `model.widths`."""
     result = copy.deepcopy(experiment)
-    for key, value in point.items():
+    for key, value in sorted(point.items(), key=lambda item: item[0].count(".")):
         *parents, last = key.split(".")
         node = result
         for parent in parents:
-            node = node.setdefault(parent, {}) if isinstance(node, dict) else {}
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
         old = node.get(last)
         merges = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
         node[last] = {**old, **value} if merges else value
@@ -773,6 +837,9 @@ def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
 def _experiment_problems(config: Config, name: str, experiment: Experiment) -> list[str]:
     problems = []
     for key, values in experiment.sweep.items():
+        if key.split(".")[0] == "sweep":
+            problems.append(f"experiments.{name}.sweep.{key}: a sweep cannot sweep itself; name the key it is about")
+            continue
         if isinstance(values, list) and any(isinstance(value, dict) for value in values):
             problems.append(
                 f"experiments.{name}.sweep.{key}: give the mappings names: {{first: {{...}}, second: {{...}}}}"
@@ -786,23 +853,50 @@ def _experiment_problems(config: Config, name: str, experiment: Experiment) -> l
             if node is not None:
                 allowed = _keys(schema, node)
             problems.append(f"experiments.{name}.sweep.{key}: {_unknown('key', last, allowed)}")
+    count = math.prod(len(values) for values in experiment.sweep.values())
+    if count > MOST_VARIANTS:
+        problems.append(
+            f"experiments.{name}.sweep: unfolds to {count:,} variants; {MOST_VARIANTS:,} at most, sweep less"
+        )
     if problems:
         return problems
-    labels = set()
-    for label, point in _points(experiment):
+    points = _points(experiment)
+    problems += _case_problems(f"experiments.{name}.sweep", [label for label, _ in points])
+    labels, contents = set(), {}
+    for label, point in points:
         if label in labels:
             problems.append(f"experiments.{name}.sweep: two variants are called {label!r}; give the values names")
         if not re.fullmatch(r"[A-Za-z0-9_.,+~-]+", label):
             problems.append(f"experiments.{name}.sweep: {label!r} is no file name; give the values names")
+        if len(label) > LONGEST_VARIANT:
+            problems.append(
+                f"experiments.{name}.sweep: {label!r} is longer than {LONGEST_VARIANT} letters; give the values names"
+            )
         labels.add(label)
         try:
             variant = Experiment.model_validate(_lay_over(plain(experiment) | {"sweep": {}}, point))
         except ValidationError as error:
             problems += [_line(problem, Experiment, f"experiments.{name}.sweep.") for problem in error.errors()]
             continue
+        twin = contents.setdefault(json.dumps(plain(variant)), label)
+        if twin != label:
+            problems.append(f"experiments.{name}.sweep: {twin!r} and {label!r} are the same; drop one")
         where = f"experiments.{name}" if label == "base" else f"experiments.{name}.sweep ({label})"
         problems += _suitability_problems(config, variant, where)
     return problems
+
+
+def _case_problems(where: str, names: Iterable[str]) -> list[str]:
+    """Names of files that some file systems take for one."""
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault(name.lower(), set()).add(name)
+    return [
+        f"{where}: {' and '.join(map(repr, sorted(several)))} differ in case alone, which some file systems ignore;"
+        " rename one"
+        for several in alike.values()
+        if len(several) > 1
+    ]
 
 
 def _suitability_problems(config: Config, experiment: Experiment, where: str) -> list[str]:
@@ -830,6 +924,36 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
             problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {use}")
     if experiment.decomposition.walsh and experiment.record.split != "all":
         problems.append(f"{where}.record.split: walsh needs all, not {experiment.record.split}")
+    if isinstance(dataset, Sines) and not problems:
+        problems += _grid_problems(dataset, experiment, where)
+    return problems
+
+
+def _grid_problems(dataset: Sines, experiment: Experiment, where: str) -> list[str]:
+    """Frequencies that the recorded samples cannot tell from lower ones."""
+    split, fft, ntk = experiment.record.split, experiment.decomposition.fft, experiment.decomposition.ntk
+    problems = []
+    if fft and split == "all":
+        problems.append(f"{where}.record.split: fft needs train or test, not all")
+    elif fft:
+        samples = dataset.samples if split == "train" else dataset.test_samples
+        nyquist = dataset.nyquist(samples)
+        limit = f"the Nyquist frequency {nyquist:g} of the {samples} {split} samples of {experiment.dataset!r}"
+        if max(dataset.frequencies) >= nyquist:
+            problems.append(
+                f"{where}.record.split: frequency {max(dataset.frequencies):g} is not below {limit}; raise test_samples"
+            )
+        if max(fft.frequencies or [0]) > nyquist:
+            problems.append(
+                f"{where}.decomposition.fft.frequencies: {max(fft.frequencies):g} is beyond {limit}; lower it"
+            )
+    if ntk and split != "train":
+        problems.append(f"{where}.record.split: ntk needs train, not {split}")
+    if ntk and ntk.modes and max(ntk.modes) > (highest := (dataset.samples - 1) // 2):
+        problems.append(
+            f"{where}.decomposition.ntk.modes: {max(ntk.modes)} is beyond {highest}, what {dataset.samples} samples"
+            " on the circle allow; lower it"
+        )
     return problems
 
 
@@ -867,8 +991,9 @@ def _dangling_names(raw: dict) -> list[str]:
 def _measure_problems(config: Config) -> list[str]:
     """Claims about nothing, and claims and figures that need what their experiment does not have."""
     problems = []
+    unfolded = {name: _unfold(config, name) for name in config.experiments}
     for name, claim in config.claims.items():
-        variants = _unfold(config, claim.experiment)
+        variants = unfolded[claim.experiment]
         for pattern in claim.variants:
             if not any(fnmatchcase(variant.name, pattern) for variant in variants):
                 known = [variant.name for variant in variants]
@@ -892,7 +1017,7 @@ def _measure_problems(config: Config) -> list[str]:
     for name, figure in config.figures.items():
         wants += [(f"figures.{name}", experiment, FIGURE_MEASURES[figure.kind]) for experiment in figure.experiments]
     for where, experiment, measures in wants:
-        lacking = any(not set(measures) & set(variant.decomposition) for variant in _unfold(config, experiment))
+        lacking = any(not set(measures) & set(variant.decomposition) for variant in unfolded[experiment])
         if measures and lacking:
             needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
             problems.append(f"{where}: needs {needed}, which is not there; add it")
@@ -926,7 +1051,7 @@ def _line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:
     if kind == "union_tag_not_found":
         return f"{where}.kind: is missing; say which kind"
     if problem["loc"] and problem["loc"][-1] == "[key]":
-        return f"{where}: {given!r} is no name; use letters, digits, '_', '+' and '-'"
+        return f"{where}: {given!r} is no name; use letters, digits, '_', '+' and '-', 100 at most"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{where}: {message}" + ("" if kind == "value_error" else f", not {_shown(given)}")
@@ -963,7 +1088,7 @@ def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dic
             continue
         if len(options) > 1 and not any(_child(option, part) for option in options):
             continue  # pydantic names the branch of a plain union (`list[float]`, `float`): no key of the user's
-        shown.append(str(part))
+        shown.append(str(part) or "''")
         parent = next((option for option in options if _child(option, part)), options[0])
         node = _child(parent, part) or {}
     return shown, (schema, parent)

@@ -31,7 +31,7 @@ def source_file(path: str) -> Path:
     module, _, name = path.partition(":")
     try:
         spec = importlib.util.find_spec(module)
-    except Exception:  # the packages above it are imported, and may fail in any way
+    except (Exception, SystemExit):  # the packages above it are imported, and may fail in any way
         spec = None
     if spec is None or spec.origin is None:
         raise UserError(f"cannot find module {module!r}; put it beside the Snakefile, or install it")
@@ -54,7 +54,7 @@ def load(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except Exception as error:  # the user's module may fail in any way
+    except (Exception, SystemExit) as error:  # the user's module may fail in any way
         why = " ".join(f"{type(error).__name__}: {error}".split())  # in one line
         raise UserError(f"cannot import {path!r}: {why}") from error
 

@@ -18,7 +18,8 @@ from fpkit import parts
 PACKAGE = Path(__file__).parent
 
 
-def code_hashes(script: str | Path, *modules: str) -> list[str]:
+@cache  # a workflow asks for every one of its jobs
+def code_hashes(script: str | Path, *modules: str) -> tuple[str, ...]:
     """Sorted `path@hash` of `script`, of the fpkit modules it imports, of `modules`, and of all that these import.
 
     Args:
@@ -32,9 +33,8 @@ def code_hashes(script: str | Path, *modules: str) -> list[str]:
     used |= {".".join(module.split(".")[:depth]) for module in used for depth in range(1, module.count(".") + 1)}
     files = {module.replace(".", "/"): _file(module) for module in used}
     files |= {part: parts.source_file(part) for part in own}
-    return sorted(
-        [f"{Path(script).name}@{_hash(Path(script))}", *(f"{name}@{_hash(file)}" for name, file in files.items())]
-    )
+    hashes = [f"{name}@{_hash(file)}" for name, file in {Path(script).name: Path(script), **files}.items()]
+    return tuple(sorted(hashes))
 
 
 @cache

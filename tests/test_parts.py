@@ -157,7 +157,8 @@ def test_package_takes_its_own_parts_by_their_path(mine):
 
 
 def hashes(*modules: str) -> dict[str, str]:
-    _hash.cache_clear()  # as in a new process
+    code_hashes.cache_clear()  # as in a new process
+    _hash.cache_clear()
     return dict(line.split("@") for line in code_hashes(SCRIPT, *modules))
 
 

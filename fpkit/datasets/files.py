@@ -203,8 +203,9 @@ def _found(layout: Mapping[str, Sequence[str]], folder: str | Path) -> dict[str,
     """Those files of a layout that are in the folder, in the layout's order."""
     found = {}
     for name, places in layout.items():
-        paths = [Path(folder).expanduser() / place for place in places]
-        present = [path for path in paths if path.is_file()]
+        # os.path has no quarrel with a folder that cannot be: `~nobody`, or a name too long.
+        paths = [Path(os.path.expanduser(folder)) / place for place in places]
+        present = [path for path in paths if os.path.isfile(path)]
         if present:
             found[name] = present[0]
     return found

@@ -43,9 +43,15 @@ def decompose(
         `clean_amplitude` (frequency, output), that of the target without the noise.
 
     Raises:
-        UserError: the grid is not uniform, a followed frequency is not on the FFT grid, or the target is constant.
+        UserError: the grid is not there or not uniform, a followed frequency is not on the FFT grid, or the target is
+            constant.
     """
     _, target = target_of(dataset, split)
+    if f"position_{split}" not in dataset:
+        raise UserError(
+            f"fft needs the coordinate position_{split} (sample_{split}); add it to the data set, or set record.split"
+            " to train or test"
+        )
     position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
     spacing = np.diff(position)
     if len(spacing) == 0 or not np.allclose(spacing, spacing.mean(), rtol=1e-3):
@@ -141,6 +147,10 @@ def _followed(amplitude: xr.DataArray, frequencies: list[float] | None, peak_hei
     spacing = float(grid[1] - grid[0])
     nearest = grid.sel(frequency=frequencies, method="nearest")
     off = [f for f, g in zip(frequencies, nearest.to_numpy(), strict=True) if abs(f - g) > 1e-3 * spacing]
+    if off and off[0] > grid[-1]:
+        raise UserError(
+            f"decomposition.fft.frequencies: {off[0]:g} is beyond {float(grid[-1]):g}, the grid's highest; lower it"
+        )
     if off:
         raise UserError(
             f"decomposition.fft.frequencies: {off[0]:g} is not a multiple of {spacing:g}, the grid's resolution"

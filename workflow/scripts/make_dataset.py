@@ -6,12 +6,14 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
     from importlib import import_module
 
     from fpkit import parts
+    from fpkit.datasets import contract, own
 
     options = {key: value for key, value in snakemake.params.dataset.items() if key not in ("kind", "optional")}
     kind = snakemake.params.dataset["kind"]
     if parts.is_own(kind):
-        dataset = parts.load(kind)(**options["options"])
+        dataset = own.build(kind, **options)
     else:
         dataset = import_module(f"fpkit.datasets.{kind}").build(**options)
+    dataset = contract.checked(dataset)
     dataset.attrs["name"] = snakemake.wildcards.dataset
     dataset.to_netcdf(snakemake.output.dataset, engine="h5netcdf")
