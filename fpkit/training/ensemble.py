@@ -101,7 +101,7 @@ class Ensemble:
         return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
 
     def _outputs(self, at_once: int | None) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Parts of the data, with the outputs (member, sample, output) and targets of some of their samples, or of all."""
+        """Parts of the data, with outputs (member, sample, output) and targets of some of their samples, or of all."""
         pieces = [
             (part, *piece)
             for part in PARTS
