@@ -325,6 +325,8 @@ def test_titles_are_those_of_dataset_and_variant(spectra):
     assert [style.variant_title(v) for v in spectra["synthetic"]] == ["waves, 0.01", "waves, 0.03"]
     assert style.short_titles(spectra["synthetic"]) == ["0.01", "0.03"]
     assert style.short_titles(spectra["early_stopping"]) == ["noisy", "digits noisy"]
+    swept = spectra["synthetic"][0].assign_attrs(variant="activation~a+b+learning_rate~1e+16+std~0.1")
+    assert style.variant_title(swept) == "waves, a+b, 1e+16, 0.1"
 
 
 @pytest.mark.parametrize("kind", ["order", "structures", "amplitudes", "generalization"])

@@ -15,7 +15,7 @@ from fpkit.training.schedule import record_steps
 pytestmark = pytest.mark.workflow
 
 # Every job of the smoke preset, by the experiment that needs it.
-IMAGES = ["images/dataset~digits,model~mlp", "images/dataset~digits,model~cnn"]
+IMAGES = ["images/dataset~digits+model~mlp", "images/dataset~digits+model~cnn"]
 SYNTHETIC_CHAIN = {"train synthetic/base", "decompose synthetic/base/fft", "plot synthetic"}
 IMAGES_CHAIN = {
     *(f"train {variant}" for variant in IMAGES),
@@ -72,9 +72,9 @@ CONFIG_CHANGES = {
         *ENDS,
     },
     "experiments: {images: {sweep: {model: {wide: {widths: [32]}}}}}": {
-        "train images/dataset~digits,model~wide",
-        "decompose images/dataset~digits,model~wide/projection",
-        "decompose images/dataset~digits,model~wide/filtering",
+        "train images/dataset~digits+model~wide",
+        "decompose images/dataset~digits+model~wide/projection",
+        "decompose images/dataset~digits+model~wide/filtering",
         "plot projection",
         "plot filtering",
         *ENDS,
