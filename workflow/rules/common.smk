@@ -37,6 +37,11 @@ wildcard_constraints:
     measure="|".join(fpconfig.MEASURES),
 
 
+def growing(amount):
+    """A resource that doubles with each attempt: a job that ran out of it is retried with more, where a profile retries."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
 def variant_of(wildcards):
     return VARIANTS[wildcards.experiment, wildcards.variant]
 
