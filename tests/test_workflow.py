@@ -53,6 +53,15 @@ def test_nothing_to_do_after_a_full_run(finished_run):
     assert finished_run.plan() == set()
 
 
+def test_the_profile_for_slurm_plans_the_same(project, finished):
+    """It adds to profiles/default, whose triggers go on to hold: a touched script plans nothing."""
+    slurm = ("figures", "--profile", "profiles/slurm")
+    assert project.plan(*slurm) == ALL
+    assert finished.plan(*slurm) == set()
+    (finished / "workflow/scripts/plot.py").touch()
+    assert finished.plan(*slurm) == set()
+
+
 def test_a_line_of_the_configuration_plans_its_own_chain(finished):
     finished.edit(
         "config.yaml", "{optimizer: adam, learning_rate: 0.001, steps", "{optimizer: adam, learning_rate: 0.002, steps"
