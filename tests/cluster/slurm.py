@@ -113,37 +113,39 @@ class Slurm:
             client.write_text(f'#!/bin/sh\nSLURM_CONF="{self.configuration}" exec "{shutil.which(name)}" "$@"\n')
             client.chmod(0o755)
 
-    def _daemon(self, name: str, *arguments: str | Path, key: str | None = None) -> None:
-        with open(self.folder / f"{key or name}.terminal", "ab") as terminal:
-            self.daemons[key or name] = subprocess.Popen(
+    def _daemon(self, name: str, *arguments: str | Path, node: str | None = None) -> None:
+        environment = {"SLURM_CONF": str(self.configuration)} | ({"SLURMD_NODENAME": node} if node else {})
+        with open(self.folder / f"{node or name}.terminal", "ab") as terminal:
+            self.daemons[node or name] = subprocess.Popen(
                 [find(name), *arguments],
                 stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.STDOUT, start_new_session=True,
-                env=os.environ | {"SLURM_CONF": str(self.configuration)}, preexec_fn=end_with_parent,
+                env=os.environ | environment, preexec_fn=end_with_parent,
             )  # fmt: skip
 
     def start_node(self, node: str) -> None:
-        self._daemon("slurmd", "-D", "-f", self.configuration, "-N", node, key=node)
+        self._daemon("slurmd", "-D", "-f", self.configuration, "-N", node, node=node)
 
     def kill_node(self, node: str) -> None:
         """As if its power failed: the daemon and all that runs there, without a word to anybody."""
         self.daemons[node].kill()
         self.daemons[node].wait()
-        # First those that watch over the jobs, so that none is left to tell of a job's end.
+        # First those that watch over the jobs (they have the daemon's environment), so that none tells of a job's end.
         for process in sorted(self._processes(node), key=lambda process: process.name() != "slurmstepd"):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
     def _processes(self, node: str | None = None) -> list[psutil.Process]:
         """Of this cluster, or of one node, what is not a daemon: jobs, and what Slurm runs them with."""
-        found = []
+        marks = [f"SLURM_CONF={self.configuration}\0"] + ([f"SLURMD_NODENAME={node}\0"] if node else [])
         daemons = {daemon.pid for daemon in self.daemons.values()}
+        found = []
         for process in psutil.process_iter():
             try:
-                environment = process.environ()
-            except psutil.Error:
+                # psutil.Process.environ() stops where slurmstepd has written its title.
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            except OSError:
                 continue  # gone, or somebody else's
-            ours = environment.get("SLURM_CONF", "").startswith(str(self.folder)) and process.pid not in daemons
-            if ours and node in (None, environment.get("SLURMD_NODENAME")):
+            if process.pid not in daemons and all(mark.encode() in environment for mark in marks):
                 found.append(process)
         return found
 
