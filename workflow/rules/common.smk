@@ -38,7 +38,7 @@ wildcard_constraints:
 
 
 def growing(amount):
-    """A resource that doubles with each attempt: a job that ran out of it is retried with more, where a profile retries."""
+    """A resource that doubles with each attempt: where a profile retries, a job that ran out of it has more."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
