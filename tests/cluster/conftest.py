@@ -1,6 +1,7 @@
 """One Slurm cluster for all tests here, and what was seen on it."""
 
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,8 @@ SEEN = pytest.StashKey[list]()
 
 def pytest_configure(config):
     config.stash[SEEN] = []
+    # Ended by `kill` or `timeout`, the tests still end their cluster, as they do on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture
