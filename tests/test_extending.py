@@ -174,7 +174,7 @@ def test_claim_takes_the_variants_that_fit_its_patterns(project, patterns, model
     claims = f"claims:\n{claims}  filtering_low_first: {{variants: {patterns}}}\n"
     done = project.make("--dry-run", "results/claims.csv", overlays=project.overlay(claims))
     inputs = re.search(r"^rule judge_claims:\n((?:    .*\n)*)", done.stdout, re.MULTILINE)[1]
-    assert set(re.findall(r"results/spectra/images/dataset~digits+model~(\w+)/filtering\.nc", inputs)) == models
+    assert set(re.findall(r"results/spectra/images/dataset~digits\+model~(\w+)/filtering\.nc", inputs)) == models
     assert "projection.nc" not in inputs
 
 
