@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: figures report test lint clean
+.PHONY: figures report test test-cluster lint clean
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -15,6 +15,10 @@ report: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# The Slurm profile, on a cluster of three nodes that lives on this machine while the tests run.
+test-cluster: .venv/installed
+	tests/cluster/run $(BIN)/python
 
 lint: .venv/installed
 	$(BIN)/ruff check .

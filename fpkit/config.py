@@ -684,8 +684,8 @@ def load(raw: dict) -> Config:
 class Variant:
     """One point of an experiment's sweep, resolved: one training job.
 
-    `name` is Snakemake's Paramspace spelling (`activation~relu,learning_rate~0.1`), or `base` without a sweep; the rest
-    are plain dictionaries with sorted keys.
+    `name` says the point (`activation~relu+learning_rate~0.1`), or is `base` without a sweep. It has no comma, since
+    Snakemake cannot send a job to a cluster with one in a wildcard. The rest are plain dictionaries with sorted keys.
     """
 
     experiment: str
@@ -794,7 +794,7 @@ def _points(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
     ]
     return [
         (
-            ",".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
+            "+".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
             {key: value for key, (_, value) in zip(keys, point, strict=True)},
         )
         for point in itertools.product(*axes)
@@ -866,7 +866,7 @@ def _experiment_problems(config: Config, name: str, experiment: Experiment) -> l
     for label, point in points:
         if label in labels:
             problems.append(f"experiments.{name}.sweep: two variants are called {label!r}; give the values names")
-        if not re.fullmatch(r"[A-Za-z0-9_.,+~-]+", label):
+        if not re.fullmatch(r"[A-Za-z0-9_.+~-]+", label):
             problems.append(f"experiments.{name}.sweep: {label!r} is no file name; give the values names")
         if len(label) > LONGEST_VARIANT:
             problems.append(

@@ -66,7 +66,7 @@ class Project:
         return done
 
     def plan(self, *targets: str, overlays=(SMOKE,)) -> set[str]:
-        """The jobs Snakemake would run for `targets` (figures): `train images/dataset~digits,model~mlp`."""
+        """The jobs Snakemake would run for `targets` (figures): `train images/dataset~digits+model~mlp`."""
         done = self.make("--dry-run", *(targets or ["figures"]), overlays=overlays)
         jobs = planned_jobs(done.stdout)
         assert bool(jobs) != ("Nothing to be done" in done.stdout), done.stdout

@@ -336,12 +336,12 @@ def test_figure_takes_one_experiment_or_a_list():
 
 def test_claim_is_about_all_variants_unless_patterns_are_given():
     assert config.load(small()).claims["order"].variants == ["*"]
-    raw = changed("claims/order/variants", ["activation~relu", "*,std~0.1"])
+    raw = changed("claims/order/variants", ["activation~relu", "*+std~0.1"])
     raw["experiments"]["one"]["sweep"] = {"model.activation": ["relu"]}
-    assert problems(raw) == ["claims.order.variants: unknown variant '*,std~0.1' (allowed: activation~relu)"]
+    assert problems(raw) == ["claims.order.variants: unknown variant '*+std~0.1' (allowed: activation~relu)"]
     raw["experiments"]["one"]["sweep"] = {"model.activation": ["relu", "tanh"], "model.std": [0.1]}
-    raw["claims"]["order"]["variants"] = ["activation~relu,*", "*,std~0.1"]
-    assert config.load(raw).claims["order"].variants == ["activation~relu,*", "*,std~0.1"]
+    raw["claims"]["order"]["variants"] = ["activation~relu+*", "*+std~0.1"]
+    assert config.load(raw).claims["order"].variants == ["activation~relu+*", "*+std~0.1"]
 
 
 @pytest.mark.parametrize("statistic", config.NEED_VALIDATION)
@@ -578,7 +578,7 @@ def test_sweep_is_the_product_in_the_order_given():
     found = unfolded({"model.activation": activations, "training.learning_rate": rates})
     expected = list(itertools.product(activations, rates))
     assert [(v.model["activation"], v.training["learning_rate"]) for v in found] == expected
-    assert [v.name for v in found] == [f"activation~{a},learning_rate~{r}" for a, r in expected]
+    assert [v.name for v in found] == [f"activation~{a}+learning_rate~{r}" for a, r in expected]
 
 
 def test_experiment_without_sweep_has_one_variant_called_base():

@@ -163,7 +163,7 @@ def test_part_that_fails_is_told_in_one_line_of_its_log(extended):
     [
         ('["*"]', {"mlp", "cnn"}),
         ('["*model~cnn"]', {"cnn"}),
-        ('["dataset~digits,model~mlp"]', {"mlp"}),
+        ('["dataset~digits+model~mlp"]', {"mlp"}),
         ('["*~mlp", "*~c?n"]', {"mlp", "cnn"}),
     ],
 )
@@ -174,7 +174,7 @@ def test_claim_takes_the_variants_that_fit_its_patterns(project, patterns, model
     claims = f"claims:\n{claims}  filtering_low_first: {{variants: {patterns}}}\n"
     done = project.make("--dry-run", "results/claims.csv", overlays=project.overlay(claims))
     inputs = re.search(r"^rule judge_claims:\n((?:    .*\n)*)", done.stdout, re.MULTILINE)[1]
-    assert set(re.findall(r"results/spectra/images/dataset~digits,model~(\w+)/filtering\.nc", inputs)) == models
+    assert set(re.findall(r"results/spectra/images/dataset~digits\+model~(\w+)/filtering\.nc", inputs)) == models
     assert "projection.nc" not in inputs
 
 
@@ -183,6 +183,6 @@ def test_pattern_that_fits_no_variant_is_told(project, pattern):
     overlays = project.overlay(f"claims: {{filtering_low_first: {{variants: ['{pattern}']}}}}\n")
     done = project.snakemake("--dry-run", "results/claims.csv", overlays=overlays)
     assert done.returncode != 0
-    line = f"claims.filtering_low_first.variants: unknown variant '{pattern}' (allowed: dataset~digits,model~cnn, "
+    line = f"claims.filtering_low_first.variants: unknown variant '{pattern}' (allowed: dataset~digits+model~cnn, "
     assert line in done.stderr
     assert "Traceback" not in done.stderr

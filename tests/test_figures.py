@@ -187,7 +187,7 @@ def run_script(name: str, log, **snakemake) -> None:
 def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
     """The claims of the configuration on these networks, one of which diverged: `claims.csv`, made by its job."""
     folder = tmp_path_factory.mktemp("claims")
-    entries, paths = {}, {}
+    entries, numbers, paths = {}, {}, []
     for kind, statistic, control, bound in JUDGED:
         shown = [*spectra[kind], laboratory("fft", "waves", **HOPELESS)] if kind == "synthetic" else spectra[kind]
         entries[f"{kind}_claim"] = config.plain(
@@ -196,12 +196,13 @@ def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
                 control=control, bound=bound,
             )
         )  # fmt: skip
-        paths[f"{kind}_claim"] = [str(folder / f"{kind}-{index}.nc") for index in range(len(shown))]
-        for path, variant in zip(paths[f"{kind}_claim"], shown, strict=True):
-            variant.to_netcdf(path, engine="h5netcdf")
+        numbers[f"{kind}_claim"] = list(range(len(paths), len(paths) + len(shown)))
+        for variant in shown:
+            paths.append(str(folder / f"{len(paths)}.nc"))
+            variant.to_netcdf(paths[-1], engine="h5netcdf")
     output = SimpleNamespace(claims=str(folder / "claims.csv"))
-    params = SimpleNamespace(claims=entries, spectra=paths)
-    run_script("judge_claims.py", folder / "log", params=params, output=output)
+    params = SimpleNamespace(claims=entries, spectra=numbers)
+    run_script("judge_claims.py", folder / "log", params=params, input=paths, output=output)
     return folder / "claims.csv"
 
 
@@ -325,6 +326,8 @@ def test_titles_are_those_of_dataset_and_variant(spectra):
     assert [style.variant_title(v) for v in spectra["synthetic"]] == ["waves, 0.01", "waves, 0.03"]
     assert style.short_titles(spectra["synthetic"]) == ["0.01", "0.03"]
     assert style.short_titles(spectra["early_stopping"]) == ["noisy", "digits noisy"]
+    swept = spectra["synthetic"][0].assign_attrs(variant="activation~a+b+learning_rate~1e+16+std~0.1")
+    assert style.variant_title(swept) == "waves, a+b, 1e+16, 0.1"
 
 
 @pytest.mark.parametrize("kind", ["order", "structures", "amplitudes", "generalization"])

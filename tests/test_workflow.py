@@ -15,7 +15,7 @@ from fpkit.training.schedule import record_steps
 pytestmark = pytest.mark.workflow
 
 # Every job of the smoke preset, by the experiment that needs it.
-IMAGES = ["images/dataset~digits,model~mlp", "images/dataset~digits,model~cnn"]
+IMAGES = ["images/dataset~digits+model~mlp", "images/dataset~digits+model~cnn"]
 SYNTHETIC_CHAIN = {"train synthetic/base", "decompose synthetic/base/fft", "plot synthetic"}
 IMAGES_CHAIN = {
     *(f"train {variant}" for variant in IMAGES),
@@ -53,6 +53,15 @@ def test_nothing_to_do_after_a_full_run(finished_run):
     assert finished_run.plan() == set()
 
 
+def test_the_profile_for_slurm_plans_the_same(project, finished):
+    """It adds to profiles/default, whose triggers go on to hold: a touched script plans nothing."""
+    slurm = ("figures", "--profile", "profiles/slurm")
+    assert project.plan(*slurm) == ALL
+    assert finished.plan(*slurm) == set()
+    (finished / "workflow/scripts/plot.py").touch()
+    assert finished.plan(*slurm) == set()
+
+
 def test_a_line_of_the_configuration_plans_its_own_chain(finished):
     finished.edit(
         "config.yaml", "{optimizer: adam, learning_rate: 0.001, steps", "{optimizer: adam, learning_rate: 0.002, steps"
@@ -72,9 +81,9 @@ CONFIG_CHANGES = {
         *ENDS,
     },
     "experiments: {images: {sweep: {model: {wide: {widths: [32]}}}}}": {
-        "train images/dataset~digits,model~wide",
-        "decompose images/dataset~digits,model~wide/projection",
-        "decompose images/dataset~digits,model~wide/filtering",
+        "train images/dataset~digits+model~wide",
+        "decompose images/dataset~digits+model~wide/projection",
+        "decompose images/dataset~digits+model~wide/filtering",
         "plot projection",
         "plot filtering",
         *ENDS,

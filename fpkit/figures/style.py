@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -143,7 +144,8 @@ def panel(axes: Axes, letter: str, title: str) -> None:
 
 def variant_title(spectra: xr.Dataset) -> str:
     """Dataset and variant as a reader says them: `fashion mnist, mlp`; with the loss where it is cross-entropy."""
-    pairs = [pair.split("~", 1) for pair in spectra.attrs["variant"].split(",") if "~" in pair]
+    # Not every plus parts two axes: `learning_rate~1e+2`.
+    pairs = [pair.split("~", 1) for pair in re.split(r"\+(?=[^+~]+~)", spectra.attrs["variant"]) if "~" in pair]
     values = [value for key, value in pairs if key != "dataset"]
     if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
         values.append("cross-entropy")

@@ -22,12 +22,16 @@ rule judge_claims:
         "results/benchmarks/claims.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=growing(2000),
+        runtime=growing(15),
         gpu=0,
     params:
         claims=fpconfig.plain(CONFIG.claims),
-        spectra=CLAIM_SPECTRA,
+        # By their place among the inputs, which may be local copies of files in remote storage.
+        spectra={
+            name: [JUDGED_SPECTRA.index(path) for path in paths]
+            for name, paths in CLAIM_SPECTRA.items()
+        },
         recipes=spectra_recipes(JUDGED_SPECTRA),
         code=code_of("judge_claims.py"),
     script:

@@ -65,8 +65,8 @@ rule plot:
         "results/benchmarks/figures/{figure}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=growing(2000),
+        runtime=growing(15),
         gpu=0,
     params:
         figure=figure_params,

@@ -67,8 +67,8 @@ rule summarize:
         "results/benchmarks/report.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(5),
         gpu=0,
     params:
         config={
@@ -107,8 +107,8 @@ rule embed_animation:
         "results/benchmarks/report/animations/{figure}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=growing(1000),
+        runtime=growing(5),
         gpu=0,
     params:
         recipe=lambda w: digest(figure_params(w), figure_recipes(w), figure_code(w)),

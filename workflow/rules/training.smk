@@ -13,8 +13,8 @@ rule train:
         "results/benchmarks/runs/{experiment}/{variant}.tsv"
     threads: lambda w: variant_of(w).training["threads"]
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
         gpu=lambda w: int(variant_of(w).training["device"] == "cuda"),
     params:
         model=lambda w: variant_of(w).model,

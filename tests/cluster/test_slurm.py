@@ -1,0 +1,147 @@
+"""`snakemake --profile profiles/slurm` on a real Slurm: jobs on several nodes, and every way in which it loses one."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import JOB_SECONDS, SMOKE, Project, copy_sources, same_records
+
+from .slurm import GPU_NODE, NODES, Slurm
+
+# A training that lasts a few seconds on any machine, and so has checkpoints.
+CONFIGURATION = """
+datasets:
+  sines: {kind: sines, frequencies: [1, 2, 3], samples: 32, test_samples: 16}
+experiments:
+  long:
+    dataset: sines
+    model: {kind: mlp, widths: [32, 32]}
+    training: {steps: 12000, members: 3, batch_size: 20}
+    record: {per_decade: 20}
+    decomposition: {fft: {}}
+"""
+RUN, LOG = "results/runs/long/base", "runs/long/base.log"
+
+
+class ClusterProject(Project):
+    """A project whose jobs go to Slurm; the profile as it is shipped, only asked more often how they are."""
+
+    def command(self, *arguments: str, overlays=()) -> list[str]:
+        command = super().command(
+            "--profile", "profiles/slurm",
+            "--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1",
+            *arguments, overlays=overlays,
+        )  # fmt: skip
+        cores = command.index("--cores")  # of this machine, which runs no jobs
+        return command[:cores] + command[cores + 2 :]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Project:
+    """The training, run without Slurm to its end."""
+    project = copy_sources(tmp_path_factory.mktemp("undisturbed"))
+    (project / "config.yaml").write_text(CONFIGURATION)
+    project.make(RUN, overlays=())
+    return project
+
+
+class Held:
+    """A training sent to Slurm, at the moment when it has a checkpoint; it is suspended, and waits for its fate."""
+
+    def __init__(self, slurm: Slurm, folder: Path):
+        self.slurm, self.project = slurm, ClusterProject(copy_sources(folder).folder)
+        (self.project / "config.yaml").write_text(CONFIGURATION)
+        self.snakemake = self.project.start(RUN, overlays=())
+        self.training = slurm.wait_until(self._training, "the training to have a checkpoint")
+        self.training.suspend()
+        self.job = self.training.environ()["SLURM_JOB_ID"]
+        self.dataset_written = (self.project / "results/datasets/sines.nc").stat().st_mtime_ns
+        assert not (self.project / RUN).exists()
+
+    def _training(self) -> psutil.Process | None:
+        assert self.snakemake.poll() is None, self.said()
+        if not list((self.project / "results/checkpoints/long/base").glob("*/state.pt")):
+            return None
+        for process in psutil.process_iter():
+            try:
+                # Between the two stands a shell, whose last argument is the whole command line.
+                command = process.cmdline() or [""]
+                runs_script = Path(command[0]).name.startswith("python") and command[-1].endswith(".train.py")
+                if runs_script and process.cwd() == str(self.project.folder):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    def said(self) -> str:
+        return (self.project / "terminal.txt").read_text()
+
+    def ends_well(self, undisturbed: Project) -> None:
+        """Snakemake, left alone, goes on from the checkpoint to the same numbers; nothing finished was redone."""
+        assert self.snakemake.wait(timeout=JOB_SECONDS) == 0, self.said()
+        assert not self.training.is_running() or self.training.status() == psutil.STATUS_ZOMBIE
+        assert re.search(r"continuing from step [1-9]", self.project.log(LOG)), self.project.log(LOG)
+        same_records(self.project.predictions("long/base"), undisturbed.predictions("long/base"))
+        assert (self.project / "results/datasets/sines.nc").stat().st_mtime_ns == self.dataset_written
+        assert Project(self.project.folder).plan(RUN, overlays=()) == set(), "the same results, seen without Slurm"
+
+
+def test_smoke_preset_runs_on_several_nodes(slurm, tmp_path, tell):
+    project = ClusterProject(copy_sources(tmp_path / "project").folder)
+    before = len(slurm.completed())
+    snakemake = project.start("figures", "--set-resources", "train:gpu=1", overlays=(SMOKE,))
+    assert snakemake.wait(timeout=3 * JOB_SECONDS) == 0, (project / "terminal.txt").read_text()
+    jobs = slurm.completed()[before:]
+    nodes = Counter(job["NodeList"] for job in jobs)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    assert len(nodes) > 1
+    assert set(nodes) <= set(NODES)
+    on_gpus = [job["NodeList"] for job in jobs if "TresPerJob" in slurm.job(job["JobId"])]
+    assert on_gpus == [GPU_NODE] * 3, "every training got the GPU that the profile asked for, nothing else did"
+    for figure in ("synthetic", "projection", "filtering"):
+        assert (project / f"results/figures/{figure}.svg").stat().st_size > 0
+    assert (project / "results/claims.csv").exists()
+    assert Project(project.folder).plan() == set(), "the same results, seen without Slurm"
+    tell("jobs seen on nodes: " + ", ".join(f"{node} {count}" for node, count in sorted(nodes.items())))
+
+
+def test_a_training_that_ran_out_of_time_gets_more_and_goes_on(slurm, tmp_path, undisturbed):
+    held = Held(slurm, tmp_path / "project")
+    asked = held.slurm.job(held.job)["TimeLimit"]
+    slurm.run("scontrol", "update", f"JobId={held.job}", "TimeLimit=1")
+    held.ends_well(undisturbed)
+    states = {job["JobId"]: job for job in slurm.completed()}
+    assert states[held.job]["JobState"] == "TIMEOUT"
+    assert asked == "04:00:00"
+    assert "runtime=480" in held.said()
+
+
+def test_a_cancelled_training_is_submitted_again_and_goes_on(slurm, tmp_path, undisturbed):
+    held = Held(slurm, tmp_path / "project")
+    slurm.run("scancel", held.job)
+    held.ends_well(undisturbed)
+    assert [job["JobState"] for job in slurm.completed() if job["JobId"] == held.job] == ["CANCELLED"]
+
+
+def test_a_requeued_training_goes_on(slurm, tmp_path, undisturbed):
+    """What preemption comes to: the same job starts again, later and perhaps elsewhere."""
+    held = Held(slurm, tmp_path / "project")
+    slurm.run("scontrol", "requeue", held.job)
+    slurm.wait_until(lambda: slurm.job(held.job)["Restarts"] == "1", "the job to start again")
+    held.ends_well(undisturbed)
+    assert "Trying to restart" not in held.said(), "it was Slurm that did"
+
+
+def test_a_training_whose_node_goes_down_goes_on_elsewhere(slurm, tmp_path, undisturbed):
+    held = Held(slurm, tmp_path / "project")
+    node = slurm.job(held.job)["NodeList"]
+    slurm.kill_node(node)
+    try:
+        slurm.wait_until(lambda: slurm.state(node).startswith("DOWN"), "the node to be missed")
+        held.ends_well(undisturbed)
+        assert slurm.job(held.job)["NodeList"] != node
+    finally:
+        slurm.start_node(node)
+        slurm.wait_until(lambda: slurm.state(node) == "IDLE", "the node to come back")
