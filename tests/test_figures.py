@@ -127,7 +127,7 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
         scales = [(a, s) for a in ("tanh", "relu") for s in (0.1, 1, 2)]
         entry = {"kind": "mlp", "widths": [16], "initialization": "gaussian"}
         return [
-            laboratory("fft", "waves", f"activation~{a},std~{s}", config.Mlp(**entry, activation=a, std=s))
+            laboratory("fft", "waves", f"activation~{a}+std~{s}", config.Mlp(**entry, activation=a, std=s))
             for a, s in scales
         ]
     if kind == "amplitudes":
@@ -138,7 +138,7 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
         names = [(d, a) for d in ("parity_25", "parity_50", "sparse_2") for a in ("tanh", "relu")]
         signs = [
             laboratory(
-                "walsh", d, f"dataset~{d},activation~{a}", config.Mlp(kind="mlp", widths=[8], activation=a), "all"
+                "walsh", d, f"dataset~{d}+activation~{a}", config.Mlp(kind="mlp", widths=[8], activation=a), "all"
             )
             for d, a in names
         ]
