@@ -24,7 +24,7 @@ from benchmarks.measure import goal, machine, options, write
 IMPORTS = {
     "datasets": "import fpkit.datasets.sines",
     "runs": "import fpkit.runs",
-    "spectra": "import dask, fpkit.spectra.fft",
+    "spectra": "import fpkit.spectra.fft, fpkit.spectra.scheduler",
     "figures": "import pandas, fpkit.figures.synthetic",
 }
 

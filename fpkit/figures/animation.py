@@ -27,9 +27,8 @@ def draw(spectra: list[xr.Dataset]) -> Animation:
     left.legend(loc="upper right")
 
     last = 1.5 * float(shown["frequency"].where(shown["followed"], drop=True).max())
-    amplitude = (
-        style.kept(shown)["amplitude"].median("member").sel(frequency=slice(0, last)).transpose("step", "frequency")
-    )
+    amplitude = style.kept(shown)["amplitude"].sel(frequency=slice(0, last)).load()
+    amplitude = amplitude.median("member").transpose("step", "frequency")
     target = shown["target_amplitude"].sel(frequency=slice(0, last))
     right.bar(target["frequency"], target, width=0.8 * float(target["frequency"][1]), color=style.TARGET, alpha=0.35)
     (dots,) = right.plot(amplitude["frequency"], amplitude[0], "o", color=style.LOW, markersize=4)

@@ -11,6 +11,6 @@ with job(snakemake.log[0], "judge_claims", snakemake.threads):
     rows = []
     for claim_id, numbers in snakemake.params.spectra.items():
         for number in numbers:
-            spectra = xr.load_dataset(snakemake.input[number], engine="h5netcdf")
-            rows.append(judge(claim_id, snakemake.params.claims[claim_id], spectra.attrs["variant"], spectra))
+            with xr.open_dataset(snakemake.input[number], engine="h5netcdf") as spectra:
+                rows.append(judge(claim_id, snakemake.params.claims[claim_id], spectra.attrs["variant"], spectra))
     pd.DataFrame(rows, columns=COLUMNS).to_csv(snakemake.output.claims, index=False, float_format="%.4g")

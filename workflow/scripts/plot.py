@@ -14,6 +14,7 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     if figure["kind"] == "claims":
         shown = pd.read_csv(snakemake.input[0])
     else:
-        shown = [xr.load_dataset(path, engine="h5netcdf") for path in snakemake.input]
+        # Read when drawn: of a long training, few of its amplitudes are.
+        shown = [xr.open_dataset(path, engine="h5netcdf") for path in snakemake.input]
     with style.context(**figure["style"]):
         style.save(import_module(f"fpkit.figures.{figure['kind']}").draw(shown), snakemake.output)
