@@ -7,20 +7,22 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
     from importlib import import_module
 
     import dask
-    import xarray as xr
 
-    from fpkit.predictions import open_predictions
+    from fpkit import netcdf
+    from fpkit.predictions import open_predictions, reading
 
     measure = import_module(f"fpkit.spectra.{snakemake.wildcards.measure}")
+    store = f"{snakemake.input.run}/predictions.zarr"
     with (
         dask.config.set(scheduler="threads", num_workers=snakemake.threads),
-        xr.open_dataset(snakemake.input.dataset, engine="h5netcdf") as dataset,
+        netcdf.open_dataset(snakemake.input.dataset) as dataset,
+        reading(store),
     ):
-        predictions = open_predictions(f"{snakemake.input.run}/predictions.zarr")
+        predictions = open_predictions(store)
         spectra = measure.decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure)
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,
             variant=snakemake.wildcards.variant,
             dataset=dataset.attrs["name"],
         )
-    spectra.to_netcdf(snakemake.output.spectra, engine="h5netcdf")
+    netcdf.save(spectra, snakemake.output.spectra)

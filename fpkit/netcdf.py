@@ -1,0 +1,62 @@
+"""netCDF files between two jobs: written whole or not at all, and never read when damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fpkit import checksums
+from fpkit.errors import UserError
+
+if TYPE_CHECKING:  # imported where it is used: a training reads without it
+    import xarray as xr
+
+
+def save(dataset: xr.Dataset, path: str | Path) -> None:
+    """Write a dataset with a checksum; `path` appears, or is replaced, when all of it is on the disk."""
+    partial = Path(path).with_name(f".{Path(path).name}.partial")
+    try:
+        dataset.to_netcdf(partial, engine="h5netcdf")
+        checksums.append(partial)
+        with open(partial, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def open_dataset(path: str | Path) -> xr.Dataset:
+    """The dataset at `path`, lazily. Raises UserError where it is damaged or missing."""
+    import xarray as xr
+
+    with reading(path):
+        return xr.open_dataset(path, engine="h5netcdf")
+
+
+def load_dataset(path: str | Path) -> xr.Dataset:
+    """The dataset at `path`, in memory. Raises UserError where it is damaged or missing."""
+    with open_dataset(path) as dataset:
+        return dataset.load()
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Check a netCDF file before it is read. Raises UserError where it is damaged or missing."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: not there; the next run makes it anew")
+    if not checksums.holds(path):
+        raise damaged(path, "its checksum does not fit")
+    try:
+        yield
+    except OSError as error:  # no HDF5, or cut short so that the checksum is missing too
+        if error.errno is not None:
+            raise
+        raise damaged(path, str(error).split("(", 1)[-1].rstrip(")")) from error
+
+
+def damaged(path: str | Path, what: str) -> UserError:
+    """The error that says what is wrong with a file that a job made, in one line."""
+    return UserError(f"{path}: damaged ({what}); delete it, the next run makes it anew")
