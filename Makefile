@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: figures report test lint clean
+.PHONY: figures report test test-faults lint clean
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -15,6 +15,10 @@ report: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# Every row of docs/reliability.md, done for real; the rows with their marks at the end.
+test-faults: .venv/installed
+	$(BIN)/python -m pytest tests/faults $$(grep -o 'tests/test_[a-z_]*\.py::test_[a-z_0-9]*' docs/reliability.md | sort -u)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -45,3 +45,10 @@ rule report_inputs:
         FIGURE_FILES,
         REPORT_FILES,
         "results/claims.csv",
+
+
+onstart:
+    if os.path.isdir("results") and not os.access("results", os.W_OK):
+        sys.exit(
+            "results: cannot be written; make it writable, or work in another folder"
+        )

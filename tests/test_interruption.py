@@ -234,6 +234,14 @@ def test_a_writer_interrupted_between_two_shards_loses_nothing_that_was_flushed(
     assert np.array_equal(stored["step"][:], np.arange(100))
 
 
+def test_other_threads_continue(dataset, tmp_path, uninterrupted, fast_clock, capsys):
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", TRAINING | {"threads": 3}, progress=interrupt_at(200))
+    fewer = train(dataset, tmp_path / "again", TRAINING | {"threads": 1})
+    assert continued_from(capsys.readouterr().out)
+    same_records(fewer, uninterrupted)
+
+
 def test_other_code_or_another_recipe_never_continues(dataset, tmp_path, fast_clock, capsys):
     folder = tmp_path / "again"
     with pytest.raises(Interruption):
