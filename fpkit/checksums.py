@@ -12,15 +12,13 @@ MARK = b"SHA-256:"
 LENGTH = len(MARK) + hashlib.sha256().digest_size
 
 
-def append(path: str | Path) -> None:
-    """Put the checksum of a file behind its content."""
-    with open(path, "r+b") as stream:
-        digest = hashlib.file_digest(stream, "sha256").digest()
-        stream.write(MARK + digest)
+def trailer(content: bytes | memoryview) -> bytes:
+    """What goes behind the content."""
+    return MARK + hashlib.sha256(content).digest()
 
 
 def holds(path: str | Path) -> bool:
-    """Whether the content is as it was when the checksum was appended; of a file without one nothing is known: True."""
+    """Whether the content fits the checksum behind it. Of a file without one nothing is known: True."""
     size = Path(path).stat().st_size - LENGTH
     with open(path, "rb") as stream:
         stream.seek(max(size, 0))

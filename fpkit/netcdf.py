@@ -18,10 +18,12 @@ if TYPE_CHECKING:  # imported where it is used: a training reads without it
 def save(dataset: xr.Dataset, path: str | Path) -> None:
     """Write a dataset with a checksum; `path` appears, or is replaced, when all of it is on the disk."""
     partial = Path(path).with_name(f".{Path(path).name}.partial")
+    content = dataset.to_netcdf(engine="h5netcdf")  # in memory: on a full disk HDF5 itself would crash
     try:
-        dataset.to_netcdf(partial, engine="h5netcdf")
-        checksums.append(partial)
-        with open(partial, "rb") as stream:
+        with open(partial, "wb") as stream:
+            stream.write(content)
+            stream.write(checksums.trailer(content))
+            stream.flush()
             os.fsync(stream.fileno())
         os.replace(partial, path)
     finally:

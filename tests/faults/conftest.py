@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Project, copy_sources
+from conftest import REPOSITORY, Project, copy_sources, once_for_all_workers
 
 TABLE = REPOSITORY / "docs/reliability.md"
 MARKS = {"failed": "FAILED", "error": "FAILED", "passed": "passed", "skipped": "skipped"}  # the worst first
@@ -69,12 +69,15 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Project:
-    """A tiny workflow run to its end. Shared: look, do not touch."""
-    project = copy_sources(tmp_path_factory.mktemp("made") / "project")
-    (project / "config.yaml").write_text(CONFIGURATION)
-    project.make("figures", overlays=())
-    return project
+def made(tmp_path_factory, worker_id) -> Project:
+    """A tiny workflow run to its end, once for all workers. Shared: look, do not touch."""
+
+    def make(folder: Path) -> None:
+        project = copy_sources(folder)
+        (project / "config.yaml").write_text(CONFIGURATION)
+        project.make("figures", overlays=())
+
+    return Project(once_for_all_workers(tmp_path_factory, worker_id, "made", make))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fpkit.training import trainer
 def forks() -> ForkServerContext:
     """Makes such processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["fpkit.runs"])  # and not this module, which its path does not reach
     return context
 
 

@@ -75,7 +75,7 @@ def test_netcdf_that_cannot_be_written_leaves_the_old_one(tmp_path):
     path = tmp_path / "a.nc"
     netcdf.save(sines.build([1], samples=8, test_samples=0), path)
     content = path.read_bytes()
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="infer dtype"):
         netcdf.save(xr.Dataset({"a": ((), object())}), path)
     assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
@@ -185,23 +185,23 @@ def cut(path: Path) -> None:
 
 SPECTRA = "results/spectra/short/base/fft.nc"
 SHARD = "results/runs/short/base/predictions.zarr/prediction/c/0/0/0/0"
-# File, what happens to it, the job that needs it, and an output of that job, so that it runs again.
+# File, what happens to it, and the job that needs it.
 DAMAGES = {
-    "dataset altered": ("results/datasets/sines.nc", flip, "train short/base", None),
-    "shard altered": (SHARD, flip, "decompose short/base/fft", SPECTRA),
-    "shard missing": (SHARD, Path.unlink, "decompose short/base/fft", SPECTRA),
-    "spectra cut": (SPECTRA, cut, "judge_claims", None),
-    "claims cut": ("results/claims.csv", cut, "figures.claims", None),
+    "dataset altered": ("results/datasets/sines.nc", flip, "train short/base"),
+    "shard altered": (SHARD, flip, "decompose short/base/fft"),
+    "shard missing": (SHARD, Path.unlink, "decompose short/base/fft"),
+    "spectra cut": (SPECTRA, cut, "judge_claims"),
+    "claims cut": ("results/claims.csv", cut, "figures.claims"),
 }
 
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("case", DAMAGES)
 def test_damage_is_told_in_one_line_and_its_remedy_heals(case, small, made):
-    file, damage, job, output = DAMAGES[case]
+    file, damage, job = DAMAGES[case]
     damage(small / file)
-    if output:
-        (small / output).unlink()
+    if job.startswith("decompose"):  # Snakemake sees what happens to a file, but not in a folder
+        nothing_after_the_run(small)
     done = small.snakemake("figures", overlays=())
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if line.startswith(f"{job}: ")]
@@ -214,6 +214,13 @@ def test_damage_is_told_in_one_line_and_its_remedy_heals(case, small, made):
     small.make("figures", overlays=())
     assert small.plan(overlays=()) == set()
     assert_same_results(small, made)
+
+
+def nothing_after_the_run(project: Project) -> None:
+    """Leave data set and run alone, so that the rest is made again."""
+    for path in ("spectra", "figures", "claims.csv"):
+        path = project / "results" / path
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def assert_same_results(one: Project, other: Project) -> None:
