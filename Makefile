@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: figures report test test-cluster lint clean
+.PHONY: figures report test test-faults test-cluster lint clean
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -19,6 +19,10 @@ test: .venv/installed
 # The Slurm profile, on a cluster of three nodes that lives on this machine while the tests run.
 test-cluster: .venv/installed
 	tests/cluster/run $(BIN)/python
+
+# Every row of docs/reliability.md, done for real; the rows with their marks at the end.
+test-faults: .venv/installed
+	$(BIN)/python -m pytest tests/faults $$(grep -o 'tests/test_[a-z_]*\.py::test_[a-z_0-9]*' docs/reliability.md | sort -u)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -18,6 +18,13 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
+# Said, not refused: a dry run and a report only look. Snakemake refuses the rest, in more words.
+if os.path.isdir("results") and not os.access("results", os.W_OK):
+    print(
+        "results: cannot be written; make it writable, or work in a copy",
+        file=sys.stderr,
+    )
+
 
 configfile: "config.yaml"
 

@@ -117,8 +117,8 @@ def fft(case: dict):
     import dask
     import xarray as xr
 
+    from fpkit import netcdf
     from fpkit.predictions import open_predictions
-    from fpkit.spectra.common import save
     from fpkit.spectra.fft import decompose
 
     store, dataset = _store(case)
@@ -127,11 +127,12 @@ def fft(case: dict):
 
     def work():
         with xr.open_dataset(dataset, engine="h5netcdf") as data:
+            begun = netcdf.begin(file)
             spectra = decompose(
                 open_predictions(store), data, split="train", threshold=0.2, hold=0.05, frequencies=None,
-                peak_height=0.1, file=file,
+                peak_height=0.1, file=begun,
             )  # fmt: skip
-        save(spectra, file)
+        netcdf.save(spectra, file, begun)
 
     return work
 

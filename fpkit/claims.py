@@ -8,10 +8,14 @@ verdict compares the interval, never the value alone, with a bound that was set 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 import xarray as xr
+
+from fpkit.errors import UserError
 
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "control",
@@ -151,6 +155,21 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
         "censored": censored(kept, claim["statistic"]),
         "why_not": (claim["why_not"] or "") if found == "does not hold" else "",
     }
+
+
+def read_claims(path: str | Path, rows: int, **options) -> pd.DataFrame:
+    """The table that was written from `rows` rows of `judge`; options are those of `pandas.read_csv`.
+
+    Raises UserError where it is damaged.
+    """
+    try:
+        table = pd.read_csv(path, **options)
+        whole = tuple(table.columns) == COLUMNS and len(table) == rows and Path(path).read_bytes().endswith(b"\n")
+    except ValueError:  # no table at all
+        whole = False
+    if not whole:
+        raise UserError(f"{path}: damaged (not the {rows} rows once written); delete it, the next run makes it anew")
+    return table
 
 
 def verdict(low: float, high: float, kind: str, bound: float) -> str:

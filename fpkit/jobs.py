@@ -1,33 +1,69 @@
-"""What every job script does around its one library call: thread limits, a log, and errors in one line."""
+"""What every job script does around its one library call: thread limits, a lock, a log, and errors in one line."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from fpkit import locks
 from fpkit.errors import UserError
+
+# What a disk may refuse, and the remedy.
+DISK_ERRORS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space of your quota",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it accessible",
+    errno.EPERM: "make it accessible",
+}
 
 
 @contextmanager
-def job(log: str, name: str, threads: int):
-    """Run a job: what it prints goes to `log`, a UserError ends it with one line there and on the terminal.
+def job(log: str, name: str, threads: int) -> Iterator[None]:
+    """Run a job, alone: what it prints goes to `log`, an error that the user can mend is one line there and on the
+    terminal.
 
     Enter it before numpy or torch are imported: thread pools read their limits once.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
-    with open(log, "w", buffering=1, encoding="utf-8") as stream:
-        terminal, sys.stdout = sys.stdout, stream
-        try:
-            yield
-        except UserError as error:
-            print(f"{name}: {error}", file=stream)
-            print(f"{name}: {error}", file=sys.stderr)
-            sys.exit(1)
-        except Exception:
-            traceback.print_exc(file=stream)
+    try:
+        with open(log, "w", buffering=1, encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
+            try:
+                with locks.alone(Path(log).with_name(f".{Path(log).name}.lock"), f"at work on `{name}`"):
+                    yield
+            except Exception as error:
+                told = _told(error, log)
+                if told is None:
+                    traceback.print_exc(file=stream)
+                else:
+                    print(f"{name}: {told}", file=stream)
+                raise
+    except Exception as error:
+        # Not where it was raised: the log's disk may be the full one, and its end is reached only here.
+        told = _told(error, log)
+        if told is None:
             raise
-        finally:
-            sys.stdout = terminal
+        print(f"{name}: {told}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _told(error: Exception, log: str) -> str | None:
+    """The one line that tells the user what to mend; None of any other error."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        folder = Path(log).parent
+        where = error.filename or f"{folder}, {shutil.disk_usage(folder).free / 2**20:.1f} MB free"
+        return (
+            f"{os.strerror(error.errno)} ({where}); {DISK_ERRORS[error.errno]} and run again: what is finished stays,"
+            " a training goes on from its last checkpoint"
+        )
+    return None

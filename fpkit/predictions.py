@@ -8,13 +8,19 @@ A run with `record.content: spectrum` has, in place of its predictions, `coeffic
 part, output)` float32: Fourier coefficients along the first principal component of the inputs, as real and imaginary
 `part`; of `deal` 0 with the inputs as they are, of 1 with the inputs dealt out anew over the predictions. Beside the
 scores stands `error_norm (step, member)`, the norm over samples and outputs of the error less its mean over samples.
+
+Every chunk carries a checksum. Zarr takes a file that is missing, or empty, for one full of the fill value: here each
+is written, whatever it holds, and looked for before anything is read.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +31,8 @@ from fpkit.errors import UserError
 
 if TYPE_CHECKING:  # imported where it is used: writing needs none of it
     import xarray as xr
+
+zarr.config.set({"array.write_empty_chunks": True})
 
 LOSS_EXPLODED = 1e3  # times its loss at step 0
 SHARD_BYTES = 64 * 2**20
@@ -87,8 +95,10 @@ class Writer:
         self._pending: list[tuple] = []
         try:
             self._group = zarr.open_group(self.path, mode="r+")
-            arrays = {name: self._group[name] for name in ("step", self.content, *self.scores)}
+            arrays = _arrays(self.path)
             self.records = arrays["step"].shape[0]
+            if not self.records or not arrays.keys() >= {*self.scores}:
+                raise KeyError("nothing to append to")
             if arrays[self.content].shape[1:] != self.shape:
                 raise KeyError(f"{self.content} of another shape")
         except (FileNotFoundError, KeyError, TypeError, ValueError):
@@ -110,12 +120,13 @@ class Writer:
             chunks=(1, 1, *self.shape[1:]),
             shards=(self._steps_per_shard, *self.shape),
             dtype="float32",
-            compressors=[zarr.codecs.Crc32cCodec()],  # float noise hardly compresses; a checksum notices bad disks
+            compressors=[zarr.codecs.Crc32cCodec()],  # float noise hardly compresses
         )
 
     def _array(self, name: str, dimensions: tuple[str, ...], **options) -> None:
         long_name, units = DESCRIPTIONS[name]
         attributes = {"long_name": long_name, "units": units}
+        options = {"compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()], **options}
         self._group.create_array(name, dimension_names=dimensions, attributes=attributes, fill_value=0, **options)
 
     def append(self, step: int, recorded: np.ndarray, **scores: np.ndarray) -> None:
@@ -151,37 +162,113 @@ class Writer:
             array.resize((records, *array.shape[1:]))
         self.records = records
 
+    def drop_damaged(self) -> None:
+        """Read everything once, and forget the records from the first damaged file on."""
+        found = itertools.chain.from_iterable(_damaged(self.path, array) for array in _arrays(self.path).values())
+        # What lies behind the records is a flush that was cut short.
+        whole, file = min(found, default=(self.records, None))
+        if whole >= self.records:
+            return
+        print(f"{file}: damaged; what it held is made again", flush=True)
+        if whole == 0:  # a coordinate, perhaps, which no record brings back
+            self._create()
+            self._pending, self.records = [], 0
+        else:
+            self.truncate(whole)
+
     def describe(self, **attributes) -> None:
         """Set attributes of the store; those that are no text or number are written as JSON."""
-        self._group.attrs.update(
-            {
-                key: value if isinstance(value, str | int | float) else json.dumps(value)
-                for key, value in attributes.items()
-            }
-        )
+        texts = {
+            key: value if isinstance(value, str | int | float) else json.dumps(value)
+            for key, value in attributes.items()
+        }
+        self._group.attrs.update(texts | {"checksum": _checksum(texts)})
 
 
 def open_predictions(path: str | Path) -> xr.Dataset:
     """The store at `path`, lazily; a large one in dask chunks of one shard, or of fewer members where that is large.
 
-    Raises UserError where there is no readable store.
+    Raises UserError where there is no readable store, or where a file of it is missing.
     """
     import xarray as xr
 
     path = Path(path).resolve()  # workers elsewhere have another working directory
     try:
+        arrays = _arrays(path)
+        content = "coefficient" if "coefficient" in arrays else "prediction"
+        shards = arrays[content].shards
+        for array in arrays.values():
+            for dimension in array.metadata.dimension_names:
+                arrays[dimension]  # without its coordinate, xarray would count from 0
+            for _, file in _files(path, array):
+                if not file.exists() or file.stat().st_size == 0:
+                    raise _damage(path, f"{file.relative_to(path)} is missing or empty")
         predictions = xr.open_zarr(path, consolidated=False, chunks=None)
-        content = "coefficient" if "coefficient" in predictions else "prediction"
-        shards = zarr.open_array(path / content, mode="r").shards
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: no readable prediction store ({error}); delete it, the next run makes it anew"
-        ) from error
+        raise _damage(path, str(error)) from error
+    checksum = predictions.attrs.pop("checksum", None)
+    if checksum is not None and checksum != _checksum(predictions.attrs):
+        raise _damage(path, "the checksum of its attributes does not fit")
     # What fits into memory needs no dask, whose import takes as long as a small decomposition.
     if predictions[content].nbytes <= LARGE_BYTES:
         return predictions
     members = max(1, SHARD_BYTES // (4 * math.prod(shards[2:])))
     return predictions.chunk(step=shards[0], member=members)
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Where reading from the store at `path` fails and a file of it is damaged, raise a UserError that names the file.
+
+    Data are checked as they are read, by Zarr, which does not say where.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        for array in _arrays(path).values():
+            for _, file in _damaged(path, array):
+                raise _damage(path, f"the checksum of {file.relative_to(path)} does not fit") from error
+        raise
+
+
+def _damage(path: str | Path, what: str) -> UserError:
+    """What is wrong with a store, and the remedy, in one line: Snakemake made the folder around it."""
+    return UserError(
+        f"{path}: no readable prediction store ({what}); delete {Path(path).parent}, the next run makes it anew"
+    )
+
+
+def _arrays(path: str | Path) -> dict[str, zarr.Array]:
+    """All arrays of a store. Raises KeyError for a folder that is none: its description is missing."""
+    group = zarr.open_group(path, mode="r")
+    return {folder.name: group[folder.name] for folder in sorted(Path(path).iterdir()) if folder.is_dir()}
+
+
+def _files(path: str | Path, array: zarr.Array) -> Iterator[tuple[tuple[slice, ...], Path]]:
+    """The part of an array that each of its files holds, and the file."""
+    extents = array.shards or array.chunks
+    counts = [math.ceil(size / extent) for size, extent in zip(array.shape, extents, strict=True)]
+    for cell in itertools.product(*map(range, counts)):
+        part = tuple(slice(at * extent, (at + 1) * extent) for at, extent in zip(cell, extents, strict=True))
+        yield part, Path(path) / array.basename / array.metadata.encode_chunk_key(cell)
+
+
+def _damaged(path: str | Path, array: zarr.Array) -> Iterator[tuple[int, Path]]:
+    """Files of an array that are missing, cut short or altered, and the first index of what each should hold."""
+    for part, file in _files(path, array):
+        try:
+            whole = file.stat().st_size > 0
+            array[part]
+        except Exception:  # whatever the broken bytes lead the codecs to
+            whole = False
+        if not whole:
+            yield part[0].start, file
+
+
+def _checksum(attributes: dict) -> str:
+    return hashlib.sha256(json.dumps(attributes, sort_keys=True).encode()).hexdigest()
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:

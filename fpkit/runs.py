@@ -1,13 +1,13 @@
 """A variant's run: dataset in, predictions out, resumed from its checkpoint whatever happened to it before.
 
 Work in progress lives in a folder of its own, named after everything that determines the result except the number of
-steps: an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe does not.
+steps and threads: an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe
+does not.
 The finished store shares its files with that folder (hard links), so keeping both costs no disk.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +15,6 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch
 import zarr
 
 import fpkit
+from fpkit import locks, netcdf
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, exploded
 from fpkit.training.ensemble import PARTS
@@ -66,8 +66,10 @@ def run(
     data = _load(dataset, record["split"])
     recipe = {"model": model, "training": training, "record": record}
     work = checkpoints / _key(recipe, code, data)
-    work.mkdir(parents=True, exist_ok=True)
-    with _alone(work):
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    # Of the variant, not of the recipe: a training after an older one would replace the results of a newer one.
+    with locks.alone(checkpoints / "lock", "training this variant"):
+        work.mkdir(exist_ok=True)
         recorded = ("train", "test") if record["split"] == "all" else (record["split"],)
         samples, outputs = sum(len(data[f"y_{part}"]) for part in recorded), data["y_train"].shape[1]
         seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
@@ -82,6 +84,7 @@ def run(
         extents = {"members": seeds, "samples": samples, "outputs": outputs, "frequencies": frequencies}
         open_store = partial(Writer, **extents, scores=scores)
         writer = open_store(work / STORE)
+        writer.drop_damaged()
         began = time.time()
         device = train(
             model,
@@ -113,7 +116,7 @@ def run(
 
 
 def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
-    with h5netcdf.File(dataset, "r") as file:
+    with netcdf.reading(dataset), h5netcdf.File(dataset, "r") as file:
         data = {name: file.variables[name][...] for name in file.variables if name.startswith(("x_", "y_"))}
     for part in ("train", "train" if split == "all" else split):
         if len(data.get(f"x_{part}", ())) == 0:
@@ -123,23 +126,11 @@ def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
 
 
 def _key(recipe: dict, code: Sequence[str], data: dict[str, np.ndarray]) -> str:
-    timeless = {**recipe, "training": {key: value for key, value in recipe["training"].items() if key != "steps"}}
-    digest = hashlib.sha256(json.dumps([timeless, list(code)], sort_keys=True).encode())
+    lasting = {key: value for key, value in recipe["training"].items() if key not in ("steps", "threads")}
+    digest = hashlib.sha256(json.dumps([recipe | {"training": lasting}, list(code)], sort_keys=True).encode())
     for name in sorted(data):
         digest.update(np.ascontiguousarray(data[name]).data)
     return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _alone(work: Path):
-    """Hold the folder against other processes: a training orphaned by a killed workflow may still be writing there."""
-    with open(work / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another process is training this variant ({work}); waiting for it to end", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _publish(store: Path, output: Path, records: int, attributes: dict, open_store: Callable[[Path], Writer]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,19 +157,28 @@ def project(tmp_path) -> Project:
     return copy_sources(tmp_path / "project")
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory, worker_id) -> Project:
-    """The smoke preset, run to its end, once for all workers. Shared: look, do not touch."""
+def once_for_all_workers(tmp_path_factory, worker_id: str, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of this name that the first worker to ask makes, and the others wait for."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-    project = Project(shared / "finished_run")
-    with open(shared / "finished_run.lock", "w") as lock:
+    with open(shared / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (project / "results/claims.csv").exists():
-            assert not project.folder.exists(), "the run failed; another worker tells why"
-            copy_sources(project.folder).make("figures")
-    return project
+        if not (shared / f"{name}.made").exists():
+            assert not (shared / name).exists(), "it failed; another worker tells why"
+            make(shared / name)
+            (shared / f"{name}.made").touch()
+    return shared / name
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, worker_id) -> Project:
+    """The smoke preset, run to its end, once for all workers. Shared: look, do not touch."""
+
+    def make(folder: Path) -> None:
+        copy_sources(folder).make("figures")
+
+    return Project(once_for_all_workers(tmp_path_factory, worker_id, "finished_run", make))
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
 """Interrupted work is never lost and never trusted: killed, resumed, and the same bits in the end."""
 
-import os
 import re
 import shutil
-import signal
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import psutil
 import pytest
 import xarray as xr
 import zarr
-from conftest import JOB_SECONDS, Project, copy_sources, run, same_records
+from conftest import JOB_SECONDS, run, same_records
 from matplotlib.text import Text
 
 from fpkit import runs
@@ -80,8 +77,15 @@ def interrupt_at(step: int):
 
 
 def work_in_progress(folder: Path) -> Path:
-    (work,) = (folder / "checkpoints").iterdir()
+    (work,) = (path for path in (folder / "checkpoints").iterdir() if path.is_dir())
     return work
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "flipped":
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content if how == "flipped" else content[: len(content) // 2] if how == "half" else b"")
 
 
 def continued_from(said: str) -> list[int]:
@@ -138,20 +142,80 @@ def test_a_store_cut_short_while_writing_is_mended(dataset, tmp_path, uninterrup
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
 
 
-@pytest.mark.parametrize("broken", ["state.pt", f"{runs.STORE}/step/zarr.json", f"{runs.STORE}/zarr.json"])
-@pytest.mark.parametrize("left", [0, 0.5], ids=["empty", "half"])
-def test_a_half_written_file_starts_the_training_again(
-    broken, left, dataset, tmp_path, uninterrupted, fast_clock, capsys
+@pytest.mark.parametrize("broken", [f"{runs.STORE}/step/zarr.json", f"{runs.STORE}/zarr.json"])
+@pytest.mark.parametrize("how", ["empty", "half"])
+def test_a_half_written_store_starts_the_training_again(
+    broken, how, dataset, tmp_path, uninterrupted, fast_clock, capsys
 ):
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
-    path = work_in_progress(tmp_path / "again") / broken
-    content = path.read_bytes()
-    path.write_bytes(content[: int(left * len(content))])
+    damage(work_in_progress(tmp_path / "again") / broken, how)
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+    assert continued_from(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "flipped"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    how, dataset, tmp_path, uninterrupted, fast_clock, monkeypatch, capsys
+):
+    saves = []
+    checkpoint_save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda path, state: saves.append(state["step"]) or checkpoint_save(path, state)
+    )
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", progress=interrupt_at(200))
+    newest = work_in_progress(tmp_path / "again") / "state.pt"
+    damage(newest, how)
+    newest.with_suffix(".partial").write_bytes(b"half a checkpo")
+    older = saves[-2]
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
     said = capsys.readouterr().out
+    assert f"{newest}: unreadable checkpoint (its checksum does not fit)" in said
+    assert continued_from(said) == [older]
+
+
+def test_two_damaged_checkpoints_start_the_training_again(dataset, tmp_path, uninterrupted, fast_clock, capsys):
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", progress=interrupt_at(200))
+    newest = work_in_progress(tmp_path / "again") / "state.pt"
+    for file in (newest, checkpoint.before(newest)):
+        damage(file, "flipped")
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+    said = capsys.readouterr().out
+    assert said.count("unreadable checkpoint") == 2
     assert continued_from(said) == []
-    assert ("unreadable checkpoint" in said) == (broken == "state.pt")
+
+
+@pytest.mark.parametrize("ahead", ["of the last", "of both"])
+def test_a_checkpoint_ahead_of_its_store_is_not_continued(ahead, dataset, tmp_path, uninterrupted, fast_clock, capsys):
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", progress=interrupt_at(200))
+    work = work_in_progress(tmp_path / "again")
+    newest, older = checkpoint.load(work / "state.pt")
+    assert newest["records"] > older["records"] > 1
+    store = zarr.open_group(work / runs.STORE, mode="r+")
+    for _, array in store.arrays():
+        if "step" in array.metadata.dimension_names:
+            array.resize((older["records"] - (ahead == "of both"), *array.shape[1:]))
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+    assert continued_from(capsys.readouterr().out) == ([older["step"]] if ahead == "of the last" else [])
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "flipped", "missing"])
+@pytest.mark.parametrize("array", ["step", "member", "loss_train", "prediction"])
+def test_a_damaged_file_of_the_store_is_made_again(array, how, dataset, tmp_path, uninterrupted, fast_clock, capsys):
+    """The published store shares it: it is deleted, as its reader says, and no training goes on from the damage."""
+    train(dataset, tmp_path / "again")
+    shutil.rmtree(tmp_path / "again/run")
+    (file,) = (
+        path for path in (work_in_progress(tmp_path / "again") / runs.STORE / array / "c").rglob("*") if path.is_file()
+    )
+    file.unlink() if how == "missing" else damage(file, how)
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+    said = capsys.readouterr().out
+    assert f"{file}: damaged; what it held is made again" in said
+    assert continued_from(said) == []
 
 
 def test_a_writer_interrupted_between_two_shards_loses_nothing_that_was_flushed(tmp_path):
@@ -170,6 +234,14 @@ def test_a_writer_interrupted_between_two_shards_loses_nothing_that_was_flushed(
     assert np.array_equal(stored["step"][:], np.arange(100))
 
 
+def test_other_threads_continue(dataset, tmp_path, uninterrupted, fast_clock, capsys):
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", TRAINING | {"threads": 3}, progress=interrupt_at(200))
+    fewer = train(dataset, tmp_path / "again", TRAINING | {"threads": 1})
+    assert continued_from(capsys.readouterr().out)
+    same_records(fewer, uninterrupted)
+
+
 def test_other_code_or_another_recipe_never_continues(dataset, tmp_path, fast_clock, capsys):
     folder = tmp_path / "again"
     with pytest.raises(Interruption):
@@ -177,7 +249,7 @@ def test_other_code_or_another_recipe_never_continues(dataset, tmp_path, fast_cl
     train(dataset, folder, code=["trainer@2"])
     train(dataset, folder, TRAINING | {"learning_rate": 0.004}, code=["trainer@2"])
     assert continued_from(capsys.readouterr().out) == []
-    assert len(list((folder / "checkpoints").iterdir())) == 1, "what nobody will continue is deleted"
+    assert work_in_progress(folder), "what nobody will continue is deleted"
 
 
 # --- a member that diverges -------------------------------------------------------------------------------------------
@@ -243,215 +315,3 @@ def test_an_ensemble_that_diverges_as_a_whole_is_no_crash(dataset, tmp_path, cap
     row = judge("order", ORDER, "base", spectra)
     assert (row["members"], row["verdict"]) == ("0 of 3", "undecided")
     assert any("0 of 3 members (3 diverged)" in text for text in texts_drawn(spectra, tmp_path))
-
-
-# --- the workflow: killed for real ------------------------------------------------------------------------------------
-
-CONFIGURATION = """
-datasets:
-  sines: {{kind: sines, frequencies: [1, 2, 3], samples: 32, test_samples: 16}}
-experiments:
-  long:
-    dataset: sines
-    model: {{kind: mlp, widths: [32, 32]}}
-    training: {{steps: {steps}, members: 3, batch_size: 20}}
-    record: {{per_decade: 20}}
-    decomposition: {{fft: {{}}}}
-claims:
-  order:
-    statement: Low first.
-    source: Here
-    experiment: long
-    measure: fft
-    statistic: area_order
-    bound: {{at_least: 0}}
-figures:
-  long: {{kind: synthetic, experiment: long}}
-"""
-
-
-def training_project(folder: Path, seconds: float) -> Project:
-    """A project with one training, which takes about `seconds` on this machine."""
-    data = sines.build([1, 2, 3], samples=32, test_samples=16)
-    data = {name: data[name].to_numpy() for name in ("x_train", "y_train", "x_test", "y_test")}
-    sink = SimpleNamespace(
-        records=0, append=lambda *record, **scores: None, flush=lambda: None, truncate=lambda n: None
-    )
-    few, many = 400, 8000
-    ends = [time.monotonic()]
-    for steps in (few, many):
-        options = TRAINING | {"batch_size": 20, "steps": steps}
-        trainer.train(MODEL | {"widths": [32, 32]}, data, sink, **options, **RECORD)
-        ends.append(time.monotonic())
-    # Without what a training takes to start.
-    per_step = ((ends[2] - ends[1]) - (ends[1] - ends[0])) / (many - few)
-    project = copy_sources(folder)
-    (project / "config.yaml").write_text(CONFIGURATION.format(steps=round(seconds / per_step)))
-    return project
-
-
-def training_process(snakemake: psutil.Process) -> psutil.Process | None:
-    for child in snakemake.children(recursive=True):
-        try:
-            command = child.cmdline()
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-        # Between the two stands a shell, whose last argument is the whole command line.
-        if command and Path(command[0]).name.startswith("python") and command[-1].endswith("train.py"):
-            return child
-    return None
-
-
-class Life:
-    """One run of Snakemake, up to the moment when its training has written a checkpoint."""
-
-    def __init__(self, project: Project):
-        self.project = project
-        before = self.checkpoints()
-        self.snakemake = project.start("figures", overlays=())
-        tree = psutil.Process(self.snakemake.pid)
-        self.training = wait_until(lambda: self.goes_on() and training_process(tree), "a training process")
-        wait_until(lambda: self.goes_on() and self.checkpoints() - before, "a checkpoint")
-        self.log = project.log("runs/long/base.log")
-
-    def checkpoints(self) -> set[int]:
-        files = (self.project / "results/checkpoints/long/base").glob("*/state.pt")
-        return {path.stat().st_mtime_ns for path in files}
-
-    def goes_on(self) -> bool:
-        assert self.snakemake.poll() is None, "ended too early:\n" + (self.project / "terminal.txt").read_text()
-        return True
-
-    def end(self) -> int:
-        return self.snakemake.wait(timeout=JOB_SECONDS)
-
-
-def is_locked(project: Project) -> bool:
-    return any((project / ".snakemake/locks").glob("*"))
-
-
-@pytest.mark.workflow
-def test_killed_in_every_way_and_rerun_gives_the_same_bits(tmp_path):
-    project = training_project(tmp_path / "project", seconds=20)
-    undisturbed = copy_sources(tmp_path / "undisturbed", project.folder)
-    target, log = "results/runs/long/base", "runs/long/base.log"
-    logs = []
-
-    life = Life(project)
-    life.training.kill()
-    assert life.end() == 1
-    assert not (project / target).exists()
-    logs.append(life.log)
-
-    life = Life(project)
-    life.training.terminate()
-    assert life.end() == 1
-    logs.append(life.log)
-
-    life = Life(project)
-    os.killpg(life.snakemake.pid, signal.SIGINT)  # Ctrl-C reaches all processes of the terminal
-    assert life.end() != 0
-    psutil.wait_procs([life.training], timeout=JOB_SECONDS)
-    assert not is_locked(project)
-    logs.append(life.log)
-
-    # Snakemake alone is killed: its training goes on. It is held up until the next run has come upon it.
-    life = Life(project)
-    orphan = life.training
-    orphan.suspend()
-    try:
-        life.snakemake.kill()
-        life.end()
-        logs.append(life.log)
-        assert is_locked(project)
-        project.make("--unlock", overlays=())
-        last = project.start("figures", overlays=())
-        wait_until(
-            lambda: last.poll() is not None or "another process is training this variant" in project.log(log),
-            "the second training to notice the first",
-        )
-        assert last.poll() is None, (project / "terminal.txt").read_text()
-        assert not (project / target).exists()
-    finally:
-        orphan.resume()
-    assert last.wait(timeout=JOB_SECONDS) == 0, (project / "terminal.txt").read_text()
-    logs.append(project.log(log))
-
-    starts = [step for log in logs for step in continued_from(log)]
-    assert len(starts) == 4, "every life but the first went on from the one before"
-    assert starts == sorted(set(starts)), "no work was lost"
-    assert project.plan(overlays=()) == set()
-    for path in ("claims.csv", "figures/long.svg", "figures/long.pdf", "figures/long.png"):
-        assert (project / "results" / path).stat().st_size > 0
-
-    undisturbed.make(target, overlays=())
-    assert continued_from(undisturbed.log(log)) == []
-    same_records(project.predictions("long/base"), undisturbed.predictions("long/base"))
-
-
-@pytest.mark.workflow
-def test_a_training_that_outlives_snakemake_is_picked_up(tmp_path):
-    """Its output is there, but Snakemake never saw it being finished."""
-    project = training_project(tmp_path / "project", seconds=3)
-    life = Life(project)
-    life.snakemake.kill()
-    life.end()
-    psutil.wait_procs([life.training], timeout=JOB_SECONDS)
-    finished = project.predictions("long/base")
-    project.make("--unlock", overlays=())
-    project.make("figures", overlays=())
-    assert "continuing from step" in project.log("runs/long/base.log")
-    same_records(project.predictions("long/base"), finished)
-
-
-@pytest.mark.workflow
-def test_a_remake_that_is_killed_leaves_no_old_figure_for_a_new_one(finished):
-    """The run between is gone, the old spectra and figures are newer than all there is: they still are remade."""
-    longer = finished.overlay("experiments: {synthetic: {training: {steps: 1000000}}}")
-    snakemake = finished.start("figures", overlays=longer)
-    tree = psutil.Process(snakemake.pid)
-    wait_until(lambda: training_process(tree), "a training process").kill()
-    assert snakemake.wait(timeout=JOB_SECONDS) == 1
-    assert not (finished / "results/runs/synthetic/base").exists()
-    assert (finished / "results/figures/synthetic.svg").exists()
-    chain = {"train synthetic/base", "decompose synthetic/base/fft", "plot synthetic", "judge_claims", "figures"}
-    assert finished.plan(overlays=longer) == chain
-
-
-CHANGED = "datasets: {sines: {noise: 0.1}}"
-MISSING = {
-    "results/datasets/sines.nc": {"make_dataset sines"},
-    "results/runs/synthetic/base": {"train synthetic/base"},
-    "results/spectra/synthetic/base/fft.nc": {"decompose synthetic/base/fft"},
-    "results/claims.csv": set(),
-}
-
-
-@pytest.mark.workflow
-@pytest.mark.parametrize("path", MISSING)
-def test_whatever_is_missing_between_a_change_plans_the_end(path, finished):
-    """As Snakemake deletes the outputs of a job before it starts, and what it knew of them."""
-    finished.make("--cleanup-metadata", path, overlays=())
-    missing = finished / path
-    shutil.rmtree(missing) if missing.is_dir() else missing.unlink()
-    planned = finished.plan(overlays=finished.overlay(CHANGED))
-    assert planned >= {"plot synthetic", "judge_claims", "figures"} | MISSING[path]
-
-
-@pytest.mark.workflow
-def test_a_half_written_figure_is_made_again(finished):
-    """Everything dies at once, as in a power cut, while a figure is being written."""
-    svg = finished / "results/figures/synthetic.svg"
-    whole, module = svg.read_bytes(), (finished / "fpkit/figures/style.py").read_text()
-    undated = '    undated = {"svg"'
-    assert module.count(undated) == 1
-    dying = "    for path in paths:\n        open(path, 'w').write('<svg')\n        __import__('time').sleep(300)\n"
-    (finished / "fpkit/figures/style.py").write_text(module.replace(undated, dying + undated))
-    snakemake = finished.start("results/figures/synthetic.svg")
-    wait_until(lambda: svg.exists() and svg.read_text(errors="replace") == "<svg", "half a figure")
-    os.killpg(snakemake.pid, signal.SIGKILL)
-    snakemake.wait(timeout=JOB_SECONDS)
-    (finished / "fpkit/figures/style.py").write_text(module)
-    finished.make("--unlock")
-    finished.make("figures")
-    assert svg.read_bytes() == whole

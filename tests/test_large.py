@@ -99,23 +99,23 @@ def write_store(path: Path, dataset: xr.Dataset, split: str, size: int) -> int:
 DECOMPOSE = """
 import json, sys
 from importlib import import_module
-from pathlib import Path
 import xarray as xr
+from fpkit import netcdf
 from fpkit.predictions import open_predictions
-from fpkit.spectra.common import save
 from fpkit.spectra.scheduler import scheduler
 
 measure, store, dataset, output, options = sys.argv[1:6]
 options = json.loads(options)
+begun = netcdf.begin(output)
 if measure == "fft":
-    options["file"] = Path(output)
+    options["file"] = begun
 if measure == "filtering":
     import fpkit.spectra.filtering
     fpkit.spectra.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
 predictions = open_predictions(store)
 with scheduler(predictions, options.pop("address"), threads=1), xr.open_dataset(dataset, engine="h5netcdf") as data:
     spectra = import_module(f"fpkit.spectra.{measure}").decompose(predictions, data, **options)
-save(spectra, Path(output))
+netcdf.save(spectra, output, begun)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
 

@@ -161,7 +161,7 @@ def test_attributes_are_texts_numbers_or_json(tmp_path):
 
 
 def assert_unreadable(path) -> None:
-    with pytest.raises(UserError, match="delete it") as error:
+    with pytest.raises(UserError, match=f"delete {path.parent}, ") as error:
         open_predictions(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)

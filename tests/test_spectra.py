@@ -13,12 +13,11 @@ import xrft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit import principal
+from fpkit import netcdf, principal
 from fpkit.datasets import sines
 from fpkit.errors import UserError
 from fpkit.predictions import Writer, open_predictions
-from fpkit.spectra import common as common
-from fpkit.spectra import fft, filtering, low_pass, projection
+from fpkit.spectra import common, fft, filtering, low_pass, projection
 from fpkit.spectra.low_pass import low_high_energy, median_distance
 
 FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1}
@@ -180,14 +179,15 @@ def test_fft_keeps_the_median_output_of_the_members_that_did_not_diverge(stored)
 def test_fft_of_a_large_store_goes_to_the_file_as_it_is_made_and_is_the_same(stored, tmp_path, monkeypatch):
     dataset = waves()
     h = learned(dataset, members=3) + np.random.default_rng(0).standard_normal((1, 3, 64, 1)).astype(np.float32)
-    whole, predictions = tmp_path / "whole.nc", stored(h)
-    common.save(fft.decompose(predictions, dataset, **FFT, file=whole), whole)
+    whole, parts, predictions = tmp_path / "whole.nc", tmp_path / "parts.nc", stored(h)
+    begun = netcdf.begin(whole)
+    netcdf.save(fft.decompose(predictions, dataset, **FFT, file=begun), whole, begun)
     monkeypatch.setattr(common, "BLOCK_BYTES", 1)  # two steps at a time
-    parts, lazy = tmp_path / "parts.nc", predictions.chunk(step=2, member=2)
-    spectra = fft.decompose(lazy, dataset, **FFT, file=parts)
+    begun, lazy = netcdf.begin(parts), predictions.chunk(step=2, member=2)
+    spectra = fft.decompose(lazy, dataset, **FFT, file=begun)
     assert not {"amplitude", "output_median", "relative_error"} & set(spectra)
-    common.save(spectra, parts)
-    one, other = (xr.load_dataset(path, engine="h5netcdf") for path in (whole, parts))
+    netcdf.save(spectra, parts, begun)
+    one, other = (netcdf.load_dataset(path) for path in (whole, parts))
     xr.testing.assert_allclose(one, other, rtol=1e-6)
     xr.testing.assert_identical(
         one.map(lambda values: 0 * values.isnull()), other.map(lambda values: 0 * values.isnull())

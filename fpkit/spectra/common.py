@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,9 @@ def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[
         return dask.compute(small, large)
     import h5netcdf
 
+    # On a full disk HDF5 would crash, and say nothing.
+    if large.nbytes > shutil.disk_usage(file.parent).free:
+        raise OSError(errno.ENOSPC, f"{large.nbytes / 2**20:.0f} MB of spectra do not fit", str(file))
     steps = small.sizes["step"]
     together = max(1, BLOCK_BYTES * steps // large.nbytes)
     # Whole chunks, so that none is made twice.
@@ -100,11 +105,6 @@ def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) 
         variable.attrs.update(values.attrs)
         for index, column in zip(np.flatnonzero(chosen), values.transpose("frequency", ...), strict=True):
             variable[..., index] = column.to_numpy()
-
-
-def save(spectra: xr.Dataset, file: Path) -> None:
-    """Write spectra to a netCDF file, beside what `compute` has put there."""
-    spectra.to_netcdf(file, mode="a" if file.exists() else "w", engine="h5netcdf")
 
 
 def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict[str, xr.DataArray]:

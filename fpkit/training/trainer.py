@@ -21,6 +21,8 @@ from fpkit.training.schedule import record_steps
 
 # Checkpoints are so far apart that writing them takes at most this share of the time.
 CHECKPOINT_SHARE = 0.02
+# And not closer than this.
+CHECKPOINT_SECONDS = 1.0
 # Updates between two looks at the clock, which a block takes at once, with its numbers in the cache.
 STEPS_TOGETHER = 50
 
@@ -84,7 +86,7 @@ def train(
                 recorded, scores = ensemble.record(split, basis)
                 sink.append(step, recorded, **scores)
                 progress(step, scores["loss_train"])
-            due = time.monotonic() - last_save > max(1.0, save_cost / CHECKPOINT_SHARE)
+            due = time.monotonic() - last_save > max(CHECKPOINT_SECONDS, save_cost / CHECKPOINT_SHARE)
             if checkpoint_path and (due or step == steps):
                 began = time.monotonic()
                 sink.flush()
@@ -116,12 +118,13 @@ def _make_reproducible() -> None:
 
 
 def _resume(path: Path | None, ensemble: Ensemble, sink) -> int:
-    """Bring ensemble and sink to the last checkpoint; the step to go on from."""
-    state = checkpoint.load(path) if path else None
-    if state is None or state["records"] > sink.records:
-        sink.truncate(0)
-        return 0
-    sink.truncate(state["records"])
-    ensemble.load(state["members"])
-    print(f"continuing from step {state['step']}", flush=True)
-    return state["step"]
+    """Bring ensemble and sink to the last checkpoint whose records the sink has; the step to go on from."""
+    for state in checkpoint.load(path) if path else ():
+        if state["records"] <= sink.records:
+            sink.truncate(state["records"])
+            ensemble.load(state["members"])
+            print(f"continuing from step {state['step']}", flush=True)
+            return state["step"]
+        print(f"a checkpoint of {state['records']} records, of which {sink.records} are in the store", flush=True)
+    sink.truncate(0)
+    return 0

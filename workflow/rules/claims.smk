@@ -3,6 +3,7 @@
 # STEPS    statistic per member, median and bootstrap interval, verdict
 CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
 JUDGED_SPECTRA = sorted({path for paths in CLAIM_SPECTRA.values() for path in paths})
+CLAIM_ROWS = sum(map(len, CLAIM_SPECTRA.values()))
 CLAIMS_RECIPE = digest(
     fpconfig.plain(CONFIG.claims),
     spectra_recipes(JUDGED_SPECTRA),

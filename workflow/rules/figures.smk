@@ -35,7 +35,8 @@ def figure_recipes(wildcards):
 
 
 def figure_params(wildcards):
-    return fpconfig.plain(CONFIG.figures[wildcards.figure])
+    params = fpconfig.plain(CONFIG.figures[wildcards.figure])
+    return params | {"rows": CLAIM_ROWS} if params["kind"] == "claims" else params
 
 
 def figure_category(wildcards):

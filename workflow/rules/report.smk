@@ -84,6 +84,7 @@ rule summarize:
             for place, variant in VARIANTS.items()
         },
         absent=sorted(ABSENT),
+        rows=CLAIM_ROWS,
         recipe=CLAIMS_RECIPE,
         code=code_of("summarize.py"),
     script:

@@ -5,24 +5,23 @@ from fpkit.jobs import job
 place = "/".join(snakemake.wildcards)
 with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
     from importlib import import_module
-    from pathlib import Path
 
-    import xarray as xr
-
-    from fpkit.predictions import open_predictions
-    from fpkit.spectra.common import save
+    from fpkit import netcdf
+    from fpkit.predictions import open_predictions, reading
     from fpkit.spectra.scheduler import scheduler
 
-    output = Path(snakemake.output.spectra)
+    begun = netcdf.begin(snakemake.output.spectra)
     # Its amplitudes are as large as the predictions; all other results are small.
-    large = {"file": output} if snakemake.wildcards.measure == "fft" else {}
+    large = {"file": begun} if snakemake.wildcards.measure == "fft" else {}
     measure = import_module(f"fpkit.spectra.{snakemake.wildcards.measure}")
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
-    predictions = open_predictions(f"{snakemake.input.run}/predictions.zarr")
+    store = f"{snakemake.input.run}/predictions.zarr"
+    predictions = open_predictions(store)
     with (
         scheduler(predictions, address, snakemake.threads),
-        xr.open_dataset(snakemake.input.dataset, engine="h5netcdf") as dataset,
+        netcdf.open_dataset(snakemake.input.dataset) as dataset,
+        reading(store),
     ):
         spectra = measure.decompose(
             predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large
@@ -32,4 +31,4 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
             variant=snakemake.wildcards.variant,
             dataset=dataset.attrs["name"],
         )
-    save(spectra, output)
+    netcdf.save(spectra, snakemake.output.spectra, begun)

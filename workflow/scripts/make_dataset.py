@@ -5,7 +5,7 @@ from fpkit.jobs import job
 with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads):
     from importlib import import_module
 
-    from fpkit import parts
+    from fpkit import netcdf, parts
     from fpkit.datasets import contract, own
 
     options = {key: value for key, value in snakemake.params.dataset.items() if key not in ("kind", "optional")}
@@ -16,4 +16,4 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
         dataset = import_module(f"fpkit.datasets.{kind}").build(**options)
     dataset = contract.checked(dataset)
     dataset.attrs["name"] = snakemake.wildcards.dataset
-    dataset.to_netcdf(snakemake.output.dataset, engine="h5netcdf")
+    netcdf.save(dataset, snakemake.output.dataset)

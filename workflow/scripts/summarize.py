@@ -71,11 +71,12 @@ with job(snakemake.log[0], "summarize", snakemake.threads):
     from html import escape
     from pathlib import Path
 
-    import pandas as pd
     import yaml
 
-    claims = pd.read_csv(snakemake.input.claims, dtype=str, keep_default_na=False)
-    Path(snakemake.output.claims).write_text(claims_page(claims), encoding="utf-8")
+    from fpkit.claims import read_claims
+
     params = snakemake.params
+    claims = read_claims(snakemake.input.claims, params.rows, dtype=str, keep_default_na=False)
+    Path(snakemake.output.claims).write_text(claims_page(claims), encoding="utf-8")
     resolved = config_page(params.config, params.variants, params.absent)
     Path(snakemake.output.config).write_text(resolved, encoding="utf-8")

@@ -1,0 +1,85 @@
+"""netCDF files between two jobs: written whole or not at all, and never read when damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fpkit import checksums
+from fpkit.errors import UserError
+
+if TYPE_CHECKING:  # imported where it is used: a training reads without it
+    import xarray as xr
+
+
+def begin(path: str | Path) -> Path:
+    """Where the large parts of a file may be put while they are made, before `save` adds the rest: not there yet."""
+    begun = _partial(path)
+    begun.unlink(missing_ok=True)
+    return begun
+
+
+def save(dataset: xr.Dataset, path: str | Path, begun: Path | None = None) -> None:
+    """Write a dataset with a checksum; `path` appears, or is replaced, when all of it is on the disk.
+
+    Args:
+        begun: a file of `begin`, to which the dataset is added if anything has been put there.
+    """
+    partial = _partial(path)
+    try:
+        if begun is not None and begun.exists():
+            dataset.to_netcdf(begun, mode="a", engine="h5netcdf")
+            parts = [checksums.trailer_of(begun)]
+        else:
+            content = dataset.to_netcdf(engine="h5netcdf")  # in memory: on a full disk HDF5 itself would crash
+            partial.unlink(missing_ok=True)
+            parts = [content, checksums.trailer(content)]
+        with open(partial, "ab") as stream:
+            for part in parts:
+                stream.write(part)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial(path: str | Path) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.partial")
+
+
+def open_dataset(path: str | Path) -> xr.Dataset:
+    """The dataset at `path`, lazily. Raises UserError where it is damaged or missing."""
+    import xarray as xr
+
+    with reading(path):
+        return xr.open_dataset(path, engine="h5netcdf")
+
+
+def load_dataset(path: str | Path) -> xr.Dataset:
+    """The dataset at `path`, in memory. Raises UserError where it is damaged or missing."""
+    with open_dataset(path) as dataset:
+        return dataset.load()
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Check a netCDF file before it is read. Raises UserError where it is damaged or missing."""
+    if not Path(path).exists():
+        raise UserError(f"{path}: not there; the next run makes it anew")
+    if not checksums.holds(path):
+        raise damaged(path, "its checksum does not fit")
+    try:
+        yield
+    except OSError as error:  # no HDF5, or cut short so that the checksum is missing too
+        if error.errno is not None:
+            raise
+        raise damaged(path, str(error).split("(", 1)[-1].rstrip(")")) from error
+
+
+def damaged(path: str | Path, what: str) -> UserError:
+    """The error that says what is wrong with a file that a job made, in one line."""
+    return UserError(f"{path}: damaged ({what}); delete it, the next run makes it anew")
