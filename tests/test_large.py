@@ -1,6 +1,6 @@
 """Stores larger than the memory allowed: decomposed under it, by one process or by the workers of dask.distributed.
 
-The stores are real ones of a gigabyte, of which most files are links to the first few.
+The stores are real ones of 640 MB, of which most files are links to the first few.
 """
 
 import json
@@ -167,6 +167,7 @@ def cluster():
             yield cluster
 
 
+@pytest.mark.xdist_group("dask")
 @pytest.mark.parametrize("measure", ["fft", "projection"])
 def test_workers_with_less_memory_than_the_store_decompose_it(tmp_path, cluster, measure):
     large, peak, per_shard = decompose(tmp_path / "large", measure, STORE_BYTES, cluster.scheduler_address)
