@@ -18,8 +18,9 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
-# Said, not refused: a dry run and a report only look. Snakemake refuses the rest, in more words.
-if os.path.isdir("results") and not os.access("results", os.W_OK):
+# Said, not refused: a dry run and a report only look.
+READ_ONLY = os.path.isdir("results") and not os.access("results", os.W_OK)
+if READ_ONLY:
     print(
         "results: cannot be written; make it writable, or work in a copy",
         file=sys.stderr,
@@ -53,3 +54,9 @@ rule report_inputs:
         FIGURE_FILES,
         REPORT_FILES,
         "results/claims.csv",
+
+
+onstart:
+    # Otherwise Snakemake ends in a traceback.
+    if READ_ONLY:
+        sys.exit(1)

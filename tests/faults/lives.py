@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 
 import fpkit.runs
+from fpkit import predictions
 from fpkit.training import trainer
 
 
@@ -27,11 +28,13 @@ def live(
     checkpoint_seconds: float = 1.0,
     terminal: Path | None = None,
     memory: Path | None = None,
+    shard_steps: int = predictions.SHARD_STEPS,
 ) -> None:
     """Train what `fpkit.runs.run` is given, on `folder/sines.nc`, to the end.
 
     Args:
         terminal: file for what is said. memory: file for step and resident memory (MiB) at each record.
+        shard_steps: records that a file holds, and memory while it is filled.
     """
 
     def note(step: int, loss: np.ndarray) -> None:
@@ -39,6 +42,7 @@ def live(
             with open(memory, "a") as stream:
                 print(step, psutil.Process().memory_info().rss / 2**20, file=stream)
 
+    predictions.SHARD_STEPS = shard_steps
     trainer.CHECKPOINT_SECONDS, trainer.CHECKPOINT_SHARE = checkpoint_seconds, 1
     with contextlib.ExitStack() as stack:
         if terminal:
