@@ -192,7 +192,6 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
-    path = Path(path).resolve()  # workers elsewhere have another working directory
     try:
         arrays = _arrays(path)
         content = "coefficient" if "coefficient" in arrays else "prediction"
@@ -203,7 +202,8 @@ def open_predictions(path: str | Path) -> xr.Dataset:
             for _, file in _files(path, array):
                 if not file.exists() or file.stat().st_size == 0:
                     raise _damage(path, f"{file.relative_to(path)} is missing or empty")
-        predictions = xr.open_zarr(path, consolidated=False, chunks=None)
+        # In full: workers elsewhere have another working directory.
+        predictions = xr.open_zarr(Path(path).resolve(), consolidated=False, chunks=None)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise _damage(path, str(error)) from error
     checksum = predictions.attrs.pop("checksum", None)

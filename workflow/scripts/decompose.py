@@ -17,15 +17,12 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
     store = f"{snakemake.input.run}/predictions.zarr"
-    predictions = open_predictions(store)
-    with (
-        scheduler(predictions, address, snakemake.threads),
-        netcdf.open_dataset(snakemake.input.dataset) as dataset,
-        reading(store),
-    ):
-        spectra = measure.decompose(
-            predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large
-        )
+    with reading(store), netcdf.open_dataset(snakemake.input.dataset) as dataset:
+        predictions = open_predictions(store)
+        with scheduler(predictions, address, snakemake.threads):
+            spectra = measure.decompose(
+                predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large
+            )
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,
             variant=snakemake.wildcards.variant,
