@@ -22,10 +22,10 @@ from benchmarks.measure import goal, machine, options, write
 
 # What a job of each rule imports, and where Snakemake keeps its times.
 IMPORTS = {
-    "datasets": "import fpkit.datasets.sines",
+    "datasets": "import fpkit.netcdf, fpkit.datasets.sines",
     "runs": "import fpkit.runs",
     "spectra": "import fpkit.spectra.fft, fpkit.spectra.scheduler",
-    "figures": "import pandas, fpkit.figures.synthetic",
+    "figures": "import fpkit.claims, fpkit.netcdf, fpkit.figures.synthetic",
 }
 
 
