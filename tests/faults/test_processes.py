@@ -205,8 +205,8 @@ def test_stopped_and_continued_or_told_to_end_nothing_is_lost(tmp_path):
     assert life.training.cpu_times().user == at
     life.training.resume()
     life.tree.suspend()
-    psutil.wait_procs([life.training], timeout=JOB_SECONDS)
-    wait_until(lambda: (project / RUN).exists(), "the run to be published, without Snakemake")
+    # Its end, that is: the process itself stays, as a zombie, until Snakemake can look after it.
+    wait_until((project / RUN).exists, "the run to be published, without Snakemake")
     life.tree.resume()
     assert life.end() == 0, (project / "terminal.txt").read_text()
     assert project.plan(overlays=()) == set()
