@@ -39,17 +39,21 @@ def snakemake(folder: Path, *arguments: str) -> float:
 
 
 def copy(folder: Path) -> None:
-    """This checkout with its results, which are linked."""
+    """This checkout with its results, which are linked, but for what a job writes in place: logs and times."""
     for name in ("Snakefile", "config.yaml", "presets", "profiles", "workflow", "fpkit", ".snakemake", "results"):
         source = Path(name)
         if source.is_dir():
-            linked = name == "results"
             shutil.copytree(
-                source, folder / name, symlinks=True, copy_function=os.link if linked else shutil.copy2,
+                source, folder / name, symlinks=True, copy_function=_link if name == "results" else shutil.copy2,
                 ignore=shutil.ignore_patterns("__pycache__", "checkpoints", "locks"),
             )  # fmt: skip
         else:
             shutil.copy2(source, folder / name)
+
+
+def _link(source: str, target: str) -> None:
+    in_place = Path(source).parts[1] in ("logs", "benchmarks")
+    shutil.copy2(source, target) if in_place else os.link(source, target)
 
 
 def job_times() -> dict[str, list[tuple[float, float]]]:
