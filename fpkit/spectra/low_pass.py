@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-TILE_BYTES = 64 * 2**20
+TILE_BYTES = 16 * 2**20
 
 
 def low_high_energy(

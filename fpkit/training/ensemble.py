@@ -180,7 +180,8 @@ class Block:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Outputs (member, sample, output) for x (sample, *feature), made of some samples at a time."""
-        return torch.cat([self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)], dim=1)
+        outputs = [self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""
