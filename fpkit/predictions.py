@@ -1,8 +1,8 @@
 """The prediction store: what a training writes and a decomposition reads. Zarr v3, sharded.
 
 `prediction (step, member, sample, output)` float32 and scores such as `loss_train (step, member)`, with coordinates
-`step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone; some
-tens of steps share a file.
+`step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone, or,
+where it is small, one step of all members; some tens of steps share a file.
 
 A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, deal, frequency,
 part, output)` float32: Fourier coefficients along the first principal component of the inputs, as real and imaginary
@@ -38,6 +38,8 @@ LOSS_EXPLODED = 1e3  # times its loss at step 0
 SHARD_BYTES = 64 * 2**20
 LARGE_BYTES = 256 * 2**20
 SHARD_STEPS = 64
+# A chunk takes Zarr a fifth of a millisecond to write or to read, however small it is.
+SMALL_STEP_BYTES = 2**18
 
 DESCRIPTIONS = {
     "step": ("optimizer updates", "1"),
@@ -117,7 +119,7 @@ class Writer:
             self.content,
             ("step", *self.coords),
             shape=(0, *self.shape),
-            chunks=(1, 1, *self.shape[1:]),
+            chunks=(1, members if 4 * math.prod(self.shape) <= SMALL_STEP_BYTES else 1, *self.shape[1:]),
             shards=(self._steps_per_shard, *self.shape),
             dtype="float32",
             compressors=[zarr.codecs.Crc32cCodec()],  # float noise hardly compresses

@@ -120,9 +120,7 @@ def _by_finufft(values: xr.DataArray, position: xr.DataArray, frequency: xr.Data
         if len(flat) % 2:
             flat = np.concatenate([flat, np.zeros_like(flat[:1])])
         # Two real vectors make one complex one; their coefficients part by symmetry.
-        both = finufft.nufft1d1(
-            angle, flat[::2] + 1j * flat[1::2], 2 * frequency.size + 1, eps=FINUFFT_ERROR, isign=-1, nthreads=1
-        )
+        both = finufft.nufft1d1(angle, flat[::2] + 1j * flat[1::2], 2 * frequency.size + 1, eps=FINUFFT_ERROR, isign=-1)
         both = both.reshape(-1, both.shape[-1]) / len(turns)
         positive, negative = both[:, frequency.size + 1 :], both[:, : frequency.size][:, ::-1].conj()
         parted = np.stack([positive + negative, (positive - negative) / 1j], axis=1).reshape(len(flat), -1) / 2

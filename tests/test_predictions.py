@@ -106,10 +106,12 @@ def test_flush_that_was_cut_short_leaves_nothing_to_find(tmp_path):
     assert_holds(path, [0, 1, 2, 3])
 
 
-def test_one_step_of_one_member_is_a_chunk_and_steps_share_a_file(tmp_path):
+@pytest.mark.parametrize(("small", "members"), [(2**18, 2), (0, 1)], ids=["small", "large"])
+def test_one_step_of_one_member_or_of_all_is_a_chunk_and_steps_share_a_file(tmp_path, monkeypatch, small, members):
+    monkeypatch.setattr(store, "SMALL_STEP_BYTES", small)
     fill(tmp_path / "a.zarr", range(70))
     array = zarr.open_array(tmp_path / "a.zarr" / "prediction", mode="r")
-    assert array.chunks == (1, 1, 3, 2)
+    assert array.chunks == (1, members, 3, 2)
     assert array.shards[1:] == (2, 3, 2)
     assert array.shards[0] > 16
     assert array.metadata.zarr_format == 3
