@@ -85,12 +85,14 @@ class Ensemble:
         spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
         # Predictions are whole; what may be too large is some samples at a time.
         for part, output, target in self._outputs(SAMPLES_TOGETHER if spectrum else None):
-            loss, accuracy = f"loss_{part}", f"accuracy_{part}"
-            share = len(target) / len(self.data[f"y_{part}"])
-            scores[loss] = scores.get(loss, 0) + share * self.member_losses(output, target)
+            found = {f"loss_{part}": self.member_losses(output, target)}
             if target.shape[-1] > 1:
                 correct = output.argmax(dim=-1) == target.argmax(dim=-1)
-                scores[accuracy] = scores.get(accuracy, 0) + share * correct.float().mean(dim=1)
+                found[f"accuracy_{part}"] = correct.float().mean(dim=1)
+            if spectrum:  # the means over all samples, from those over some
+                share = len(target) / len(self.data[f"y_{part}"])
+                found = {name: scores.get(name, 0) + share * score for name, score in found.items()}
+            scores |= found
             if part in chosen:
                 output = output.softmax(dim=-1) if self.logits else output
                 spectrum.add(output, target) if spectrum else predictions.append(output)
