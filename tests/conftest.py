@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,15 @@ def same_records(one: xr.Dataset, other: xr.Dataset) -> None:
     for name in one.variables:
         assert one[name].dtype == other[name].dtype
         assert one[name].to_numpy().tobytes() == other[name].to_numpy().tobytes(), name
+
+
+def wait_until(condition, what: str):
+    """What `condition` returns, once it is true."""
+    end = time.monotonic() + JOB_SECONDS
+    while not (result := condition()):
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.02)
+    return result
 
 
 def environment() -> dict[str, str]:

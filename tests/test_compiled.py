@@ -12,6 +12,7 @@ from test_training import MLP, Records, image_data, line_data, trained
 
 from fpkit import config, models
 from fpkit.training import compiled, losses
+from fpkit.training.ensemble import Ensemble
 from fpkit.training.gradients import Autograd
 from fpkit.training.trainer import train
 
@@ -83,6 +84,42 @@ def test_member_alone_trained_by_threads_that_share_its_updates_differs_by_round
     recipe = {"members": 1, "optimizer": optimizer, "batch_size": batch_size}
     one, shared = (trained(image_data(), threads=threads, **recipe) for threads in (1, 3))
     np.testing.assert_allclose(one.predictions, shared.predictions, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", compiled.LOSSES)
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_evaluation_is_that_of_torch_whatever_the_threads(monkeypatch, loss, outputs):
+    monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
+    _, initial = network((150, 40), outputs=outputs, members=3)
+    # More samples than are taken at a time, and fewer; one network has diverged.
+    pairs = [samples(2000, outputs=outputs), samples(3, outputs=outputs, seed=1)]
+    initial[-1][2] = torch.nan
+    evaluated = [compiled.Compiled(initial, "tanh", loss, SGD, threads).evaluate(pairs) for threads in (1, 2, 7)]
+    for (_, y), results in zip(pairs, evaluated[0], strict=True):
+        output, found, accuracy = results
+        torch.testing.assert_close(found, losses.build(loss)(output, y), equal_nan=True)
+        torch.testing.assert_close(accuracy, (output.argmax(-1) == y.argmax(-1)).float().mean(1))
+        assert outputs == 1 or 0 < accuracy[0] < 1
+    for others in evaluated[1:]:
+        for result, other in zip(itertools.chain(*evaluated[0]), itertools.chain(*others), strict=True):
+            torch.testing.assert_close(result, other, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("members", [1, 5])
+def test_evaluated_on_the_way_or_afterwards(members):
+    data = {name: torch.as_tensor(array) for name, array in image_data().items()}
+    algorithm = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
+    records = []
+    for evaluate in (True, False):
+        with Ensemble(MLP, data, range(members), algorithm, batch_size=7, threads=2) as ensemble:
+            for start in range(0, 60, 20):
+                ensemble.advance(start, start + 20, evaluate)
+                records.append(ensemble.record("all"))
+    for (prediction, scores), (other, others) in zip(records[:3], records[3:], strict=True):
+        assert np.array_equal(prediction, other)
+        assert scores.keys() == others.keys()
+        assert all(np.array_equal(scores[name], others[name]) for name in scores)
+    assert not np.array_equal(records[0][0], records[1][0])
 
 
 def test_functions_of_the_activations_are_within_rounding_errors():

@@ -131,11 +131,10 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
     assert np.array_equal(sink.predictions, whole.predictions)
 
 
-@pytest.mark.parametrize("one_after_the_other", [False, True])
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
-def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads, one_after_the_other):
+def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads):
     for width in (2, 300):
-        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads, one_after_the_other)
+        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads)
         assert [seed for part in parts for seed in range(members)[part]] == list(range(members))
         assert len(parts) >= min(members, threads)
         sizes = [part.stop - part.start for part in parts]

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from conftest import JOB_SECONDS, run, same_records
+from conftest import run, same_records
 from matplotlib.text import Text
 
 from fpkit import runs
@@ -29,15 +28,6 @@ TRAINING = {
 }  # fmt: skip
 RECORD = {"per_decade": 20, "split": "train"}
 FFT = {"frequencies": None, "hold": 0.05, "peak_height": 0.1, "threshold": 0.2}
-
-
-def wait_until(condition, what: str):
-    """What `condition` returns, once it is true."""
-    end = time.monotonic() + JOB_SECONDS
-    while not (result := condition()):
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.02)
-    return result
 
 
 # --- the library: an exception at any point -------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <thread>
 #include <vector>
 
@@ -232,6 +233,36 @@ static void loss_gradient(int loss, const float *y, float *output, int64_t sampl
     }
 }
 
+// The loss of some samples, not yet divided by the number of all of them.
+static double summed_loss(int loss, const float *y, const float *output, int64_t samples, int64_t outputs) {
+    double sum = 0;
+    for (int64_t s = 0; s < samples; ++s, y += outputs, output += outputs) {
+        if (loss == CROSS_ENTROPY) {
+            float largest = output[0], mass = 0;
+            for (int64_t o = 1; o < outputs; ++o) largest = output[o] > largest ? output[o] : largest;
+            for (int64_t o = 0; o < outputs; ++o) mass += std::exp(output[o] - largest);
+            const float norm = largest + std::log(mass);
+            for (int64_t o = 0; o < outputs; ++o) sum -= y[o] * double(output[o] - norm);
+            continue;
+        }
+        double of_sample = 0;
+        for (int64_t o = 0; o < outputs; ++o) {
+            const double error = output[o] - y[o], size = std::abs(error);
+            of_sample += loss == MSE ? error * error : loss == MAE ? size : size < 1 ? error * error / 2 : size - 0.5;
+        }
+        sum += of_sample / double(outputs);
+    }
+    return sum;
+}
+
+// The place of the largest number; of the first one that is no number, where there is one.
+static int64_t largest_of(const float *numbers, int64_t count) {
+    int64_t place = 0;
+    for (int64_t i = 1; i < count; ++i)
+        if (!(numbers[i] <= numbers[place]) && numbers[place] == numbers[place]) place = i;
+    return place;
+}
+
 // --- a network ------------------------------------------------------------------------------------------------------------
 
 struct Network {
@@ -425,6 +456,33 @@ struct Team {
     }
 };
 
+// Samples on which networks are evaluated, and the results.
+struct Evaluation {
+    const float *x, *y;  // (sample, feature) and (sample, output), or null
+    int64_t samples;
+    float *output;           // (member, sample, output)
+    float *loss, *accuracy;  // (member,), of y
+};
+
+// One member's evaluation on some of the samples; sums of its loss, and of right answers.
+struct Piece {
+    const Evaluation &of;
+    int64_t member, begin, samples;
+    double loss = 0, right = 0;
+};
+
+static void evaluate(const Network &net, const float *parameter, const Workspace &w, Piece &piece) {
+    const Evaluation &e = piece.of;
+    const int64_t outputs = net.outputs();
+    float *output = e.output + (piece.member * e.samples + piece.begin) * outputs;
+    forward(net, parameter, e.x + piece.begin * net.features(), piece.samples, w.hidden, nullptr, output);
+    if (!e.y) return;
+    const float *y = e.y + piece.begin * outputs;
+    piece.loss = summed_loss(net.loss, y, output, piece.samples, outputs);
+    for (int64_t s = 0; s < piece.samples; ++s, output += outputs, y += outputs)
+        piece.right += largest_of(output, outputs) == largest_of(y, outputs);
+}
+
 struct Task {
     const Network &net;
     const Update &how;
@@ -436,8 +494,10 @@ struct Task {
     int64_t order_row, batch, step, steps;
 };
 
-// One thread's part of a task: some of the samples of each update, and then some of the parameters.
-static void work(const Task &task, const std::vector<Workspace> &memory, int64_t self, Team &team) {
+// One thread's part of the updates of some members: some of the samples of each, and then some of the parameters; at last
+// some of the pieces, of which every member has `pieces.size() / members`.
+static void work(const Task &task, int64_t first_member, int64_t last_member, const Workspace *memory, int64_t self,
+                 Team &team, std::vector<Piece> &pieces) {
     const Network &net = task.net;
     const Workspace &w = memory[self];
     const int64_t numbers = net.parameters(), features = net.features(), outputs = net.outputs();
@@ -446,7 +506,8 @@ static void work(const Task &task, const std::vector<Workspace> &memory, int64_t
     const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
     const Parts parts(to - from, net.together());
     std::fill(w.gradient, w.gradient + numbers, 0.f);  // what pads the rows stays zero
-    for (int64_t m = 0; m < task.members; ++m) {
+    const int64_t of_member = int64_t(pieces.size()) / task.members;
+    for (int64_t m = first_member; m < last_member; ++m) {
         float *parameter = task.parameter + m * numbers;
         float *first = task.first ? task.first + m * numbers : nullptr;
         float *second = task.second ? task.second + m * numbers : nullptr;
@@ -482,6 +543,7 @@ static void work(const Task &task, const std::vector<Workspace> &memory, int64_t
                    second ? second + low : nullptr);
             team.wait();
         }
+        for (int64_t i = self; i < of_member; i += team.count) evaluate(net, parameter, w, pieces[m * of_member + i]);
     }
 }
 
@@ -495,32 +557,41 @@ int64_t workspace(const Network *net, int64_t samples) { return net->workspace(s
 
 // Take `steps` updates of each of `members` networks, whose parameters, and buffers of the algorithm, lie one after the
 // other. Of x (sample, feature) and y (sample, output) each takes all samples, or, step after step, the next `batch` of
-// those listed in its `order` (member, order_row). `memory` has a workspace for each of `threads`, which share every update.
+// those listed in its `order` (member, order_row). Then evaluate them. The members are dealt out to `teams` of `share`
+// threads each, which share every update. `memory` has for each thread a workspace for the most samples of all.
 void advance(const Network *net, const Update *how, int64_t members, float *parameter, float *first, float *second,
              const float *x, const float *y, int64_t samples, const int64_t *order, int64_t order_row, int64_t batch,
-             int64_t step, int64_t steps, int64_t threads, float *memory) {
+             int64_t step, int64_t steps, const Evaluation *evaluations, int64_t count, int64_t teams, int64_t share,
+             int64_t most, float *memory) {
     const Task task{*net, *how, members, parameter, first, second, x, y, samples, order, order_row, batch, step, steps};
-    const int64_t taken = order ? batch : samples;
-    threads = std::min(threads, taken);
-    std::vector<Workspace> workspaces;
-    for (int64_t i = 0; i < threads; ++i) workspaces.emplace_back(*net, taken, memory + i * net->workspace(taken));
-    Team team(threads);
-    std::vector<std::thread> others;
-    for (int64_t i = 1; i < threads; ++i) others.emplace_back(work, std::cref(task), std::cref(workspaces), i, std::ref(team));
-    work(task, workspaces, 0, team);
-    for (auto &thread : others) thread.join();
-}
-
-// Output (member, sample, output) for x (sample, feature).
-void predict(const Network *net, int64_t members, const float *parameter, const float *x, int64_t samples, float *output,
-             float *memory) {
-    const Workspace w(*net, samples, memory);
-    const Parts parts(samples, net->together());
+    std::vector<Piece> pieces;
     for (int64_t m = 0; m < members; ++m)
-        for (int64_t i = 0; i < parts.count; ++i) {
-            const int64_t begin = parts.begin(i), some = parts.begin(i + 1) - begin;
-            forward(*net, parameter + m * net->parameters(), x + begin * net->features(), some, w.hidden, nullptr,
-                    output + (m * samples + begin) * net->outputs());
+        for (int64_t e = 0; e < count; ++e) {
+            const Parts parts(evaluations[e].samples, net->together());
+            for (int64_t i = 0; i < parts.count; ++i)
+                pieces.push_back({evaluations[e], m, parts.begin(i), parts.begin(i + 1) - parts.begin(i)});
         }
+    std::vector<Workspace> workspaces;
+    for (int64_t i = 0; i < teams * share; ++i) workspaces.emplace_back(*net, most, memory + i * net->workspace(most));
+    std::deque<Team> all;
+    for (int64_t i = 0; i < teams; ++i) all.emplace_back(share);
+    const auto thread = [&](int64_t i) {
+        const int64_t team = i / share, begin = members * team / teams, end = members * (team + 1) / teams;
+        work(task, begin, end, &workspaces[team * share], i % share, all[team], pieces);
+    };
+    std::vector<std::thread> others;
+    for (int64_t i = 1; i < teams * share; ++i) others.emplace_back(thread, i);
+    thread(0);
+    for (auto &other : others) other.join();
+
+    double loss = 0, right = 0;
+    for (const Piece &piece : pieces) {  // in one order, whatever the threads
+        loss += piece.loss, right += piece.right;
+        const Evaluation &of = piece.of;
+        if (piece.begin + piece.samples < of.samples) continue;
+        if (of.y) of.loss[piece.member] = float(loss / double(of.samples));
+        if (of.y) of.accuracy[piece.member] = float(right / double(of.samples));
+        loss = right = 0;
+    }
 }
 }

@@ -32,7 +32,7 @@ PAD = 16  # numbers; rows of matrices are multiples of it
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "elu", "silu", "gaussian", "ricker")  # in the order of compiled.cpp
 LOSSES = ("mse", "mae", "huber", "cross_entropy")
 ALGORITHMS = ("sgd", "adam", "adamw")
-SHARED_NUMBERS = 1 << 19  # parameters times samples, from which on threads share an update
+SHARED_NUMBERS = 1 << 19  # parameters times samples, from which on threads share the work
 
 
 @cache
@@ -52,8 +52,14 @@ def library() -> ctypes.CDLL | None:
     except OSError as error:
         print(f"{SOURCE.name} could not be compiled to {file} ({error}): torch trains instead, slower", flush=True)
         return None
-    for function in (loaded.parameters, loaded.workspace):
-        function.restype = ctypes.c_int64
+    network, update, pointer, number = (*map(ctypes.POINTER, (_Network, _Update)), ctypes.c_void_p, ctypes.c_int64)
+    loaded.parameters.restype = loaded.workspace.restype = number
+    loaded.parameters.argtypes, loaded.workspace.argtypes = [network], [network, number]
+    loaded.advance.restype = None
+    loaded.advance.argtypes = [
+        network, update, number, *[pointer] * 5, number, pointer, *[number] * 4, ctypes.POINTER(_Evaluation),
+        *[number] * 4, pointer,
+    ]  # fmt: skip
     return loaded
 
 
@@ -93,6 +99,14 @@ class _Update(ctypes.Structure):
     )
 
 
+class _Evaluation(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "y")),
+        ("samples", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("output", "loss", "accuracy")),
+    )
+
+
 def can(model: dict, algorithm: str, loss: str, device: torch.device) -> bool:
     """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device."""
     return (
@@ -113,7 +127,7 @@ class Compiled:
 
     Args:
         initial, activation, loss: see `fpkit.training.gradients.Backpropagation`.
-        algorithm: arguments of `fpkit.training.algorithms.build`. threads: how many share an update.
+        algorithm: arguments of `fpkit.training.algorithms.build`. threads: how many share the work.
     """
 
     def __init__(self, initial: Sequence[Tensor], activation: str, loss: str, algorithm: dict, threads: int):
@@ -130,7 +144,7 @@ class Compiled:
             algorithms.ADAMW_WEIGHT_DECAY if algorithm["name"] == "adamw" else 0.0,
         )  # fmt: skip
         self.library, self.memory = library(), {}
-        numbers = self.members * self.library.parameters(ctypes.byref(self.network))
+        numbers = self.members * self.library.parameters(self.network)
         self.flat = torch.nn.Parameter(initial[0].new_zeros(numbers), requires_grad=False)
         for stack, values in zip(self.stacks(self.flat), (*weights, *biases), strict=True):
             stack.copy_(values)
@@ -144,46 +158,69 @@ class Compiled:
             begin += rows * row
         return [*parts, members[:, begin : begin + self.outputs].unsqueeze(2)]  # the last bias is a column
 
-    def advance(self, state: dict, x: Tensor, y: Tensor, order: Tensor | None, step: int, steps: int) -> None:
+    def advance(
+        self, state: dict, x: Tensor, y: Tensor, order: Tensor | None, step: int, steps: int, then: Sequence[tuple] = ()
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Take `steps` updates, of which the first follows update `step`.
 
         Args:
             state: of `fpkit.training.algorithms.Fused`, moved on.
-            x, y: (sample, *feature) and (sample, output).
+            x, y: (sample, *feature) and (sample, output), contiguous.
             order: the samples (member, steps, sample) of each update, or None for all of them.
+            then: pairs like x and y, or with None for y, on which the networks are evaluated at last: each member right
+                after its updates, with its parameters in the cache.
+
+        Returns:
+            Of each pair in `then`, outputs (member, sample, output), losses and accuracies (member,).
         """
         batch, order_row = (0, 0) if order is None else (order.shape[2], order.stride(0))
         buffers = [tensor for name, tensor in state.items() if name != "step"]
-        samples = batch or len(x)
-        # Threads that wait for each other cost some microseconds.
-        threads = self.threads if samples * self.flat.numel() > SHARED_NUMBERS else 1
-        self._call(
-            "advance", self.update, self.members, self.flat, *(*buffers, None, None)[:2], x, y, len(x), order,
-            order_row, batch, step, steps, threads, self._workspace(samples, threads),
+        samples, numbers = batch or len(x), self.flat.numel()
+        most = max(samples if steps else 0, *(len(x) for x, _ in then), 0)
+        teams = min(self.members, self._threads(max(1, steps) * most * numbers))
+        # Threads that wait for each other at every update.
+        share = self._threads((samples if steps else most) * numbers // self.members) // teams or 1
+        results = [self._results(len(x)) for x, _ in then]
+        evaluations = [
+            _Evaluation(_address(x), _address(y), len(x), *map(_address, result))
+            for (x, y), result in zip(then, results, strict=True)
+        ]
+        self.library.advance(
+            self.network, self.update, self.members, *map(_address, (self.flat, *(*buffers, None, None)[:2], x, y)),
+            len(x), _address(order), order_row, batch, step, steps,
+            (_Evaluation * len(then))(*evaluations), len(then), teams, share,
+            most, _address(self._workspace(most, teams * share)),
         )  # fmt: skip
         state["step"] += steps
+        return results
+
+    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """What `advance` returns of each pair, without an update."""
+        x, y = pairs[0]
+        return self.advance({"step": 0}, x, y, None, 0, 0, pairs)
 
     def predict(self, x: Tensor) -> Tensor:
         """Outputs (member, sample, output) for x (sample, *feature)."""
-        x = x.contiguous()
-        output = x.new_empty(self.members, len(x), self.outputs)
-        self._call("predict", self.members, self.flat, x, len(x), output, self._workspace(len(x), 1))
-        return output
+        return self.evaluate([(x.contiguous(), None)])[0][0]
+
+    def _results(self, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+        return (
+            self.flat.new_empty(self.members, samples, self.outputs),
+            self.flat.new_empty(self.members),
+            self.flat.new_empty(self.members),
+        )
+
+    def _threads(self, numbers: int) -> int:
+        """As many as pay for parameters times samples: to begin one costs some microseconds, as does waiting for it."""
+        return self.threads if numbers > SHARED_NUMBERS else 1
 
     def _workspace(self, samples: int, threads: int) -> Tensor:
         """Memory for steps on so many samples."""
         if (samples, threads) not in self.memory:
-            numbers = self.library.workspace(ctypes.byref(self.network), ctypes.c_int64(samples))
+            numbers = self.library.workspace(self.network, samples)
             self.memory[samples, threads] = torch.empty(threads * numbers)
         return self.memory[samples, threads]
 
-    def _call(self, function: str, *arguments: _Update | Tensor | int | None) -> None:
-        converted = []
-        for argument in arguments:
-            if isinstance(argument, int):
-                converted.append(ctypes.c_int64(argument))
-            elif isinstance(argument, _Update):
-                converted.append(ctypes.byref(argument))
-            else:
-                converted.append(ctypes.c_void_p(None if argument is None else argument.data_ptr()))
-        getattr(self.library, function)(ctypes.byref(self.network), *converted)
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

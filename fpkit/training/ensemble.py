@@ -41,20 +41,20 @@ class Ensemble:
         batch_size: int | None = None,
         threads: int = 1,
     ):
-        self.data, self.member_losses, self.logits = data, losses.build(loss), loss == "cross_entropy"
+        self.data, self.logits = data, loss == "cross_entropy"
         x = data["x_train"]
         network = models.build(features=x.shape[1:], outputs=data["y_train"].shape[-1], **model)
         initial = [parameter.to(x.device) for parameter in network.initialize(seeds)]
         self.compiled = compiled.can(model, algorithm["name"], loss, x.device)
         samples = min(len(x), batch_size or len(x))
-        borders = _partition(initial, samples, algorithm["name"], threads, self.compiled)
-        side_by_side = min(threads, len(borders))
+        # Compiled code shares out members by itself.
+        parts = [slice(None)] if self.compiled else _partition(initial, samples, algorithm["name"], threads)
+        side_by_side = min(threads, len(parts))
         self.blocks = []
-        for part in borders:
+        for part in parts:
             stack = [parameter[part] for parameter in initial]
             if self.compiled:
-                kind, shared = CompiledBlock, threads // side_by_side
-                gradient = compiled.Compiled(stack, model["activation"], loss, algorithm, shared)
+                kind, gradient = CompiledBlock, compiled.Compiled(stack, model["activation"], loss, algorithm, threads)
             else:
                 kind, gradient = Block, gradients.build(model, x.dim() - 1, network, stack, loss)
             update = algorithms.build(flat=gradient.flat, **algorithm)
@@ -62,6 +62,13 @@ class Ensemble:
         # Of one block alone, all threads share every operation.
         torch.set_num_threads(threads if side_by_side == 1 else 1)
         self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+        self.parts = {
+            part: (data[f"x_{part}"].contiguous(), data[f"y_{part}"].contiguous())
+            for part in PARTS
+            if len(data.get(f"x_{part}", ()))
+        }
+        # By each block on each part, made with the last updates.
+        self.evaluated: list | None = None
 
     def __enter__(self) -> Ensemble:
         return self
@@ -70,9 +77,15 @@ class Ensemble:
         if self.pool:
             self.pool.shutdown()
 
-    def advance(self, start: int, stop: int) -> None:
-        """Take the updates from step `start` to step `stop`."""
-        self._map(lambda block: block.advance(start, stop))
+    def advance(self, start: int, stop: int, evaluate: bool = False) -> None:
+        """Take the updates from step `start` to step `stop`.
+
+        Args:
+            evaluate: on the way to a `record` without a basis, which then has little left to do.
+        """
+        then = list(self.parts.values()) if evaluate else []
+        evaluated = self._map(lambda block: block.advance(start, stop, then))
+        self.evaluated = evaluated if evaluate else None
 
     @torch.no_grad()
     def record(self, split: str, basis: Tensor | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -84,36 +97,39 @@ class Ensemble:
         chosen = ("train", "test") if split == "all" else (split,)
         spectrum, predictions, scores = None if basis is None else Spectrum(basis), [], {}
         # Predictions are whole; what may be too large is some samples at a time.
-        for part, output, target in self._outputs(SAMPLES_TOGETHER if spectrum else None):
-            found = {f"loss_{part}": self.member_losses(output, target)}
-            if target.shape[-1] > 1:
-                correct = output.argmax(dim=-1) == target.argmax(dim=-1)
-                found[f"accuracy_{part}"] = correct.float().mean(dim=1)
-            if spectrum:  # the means over all samples, from those over some
-                share = len(target) / len(self.data[f"y_{part}"])
-                found = {name: scores.get(name, 0) + share * score for name, score in found.items()}
-            scores |= found
+        for part, target, output, *found in self._evaluations(SAMPLES_TOGETHER if spectrum else None):
+            for name, score in zip(("loss", "accuracy")[: target.shape[1]], found, strict=False):
+                if spectrum:  # the mean over all samples, from those over some
+                    share = len(target) / len(self.data[f"y_{part}"])
+                    score = scores.get(f"{name}_{part}", 0) + share * score
+                scores[f"{name}_{part}"] = score
             if part in chosen:
                 output = output.softmax(dim=-1) if self.logits else output
                 spectrum.add(output, target) if spectrum else predictions.append(output)
         if spectrum:
             recorded, scores["error_norm"] = spectrum.result()
         else:
-            recorded = torch.cat(predictions, dim=1)
+            recorded = predictions[0] if len(predictions) == 1 else torch.cat(predictions, dim=1)
         return recorded.cpu().numpy(), {name: score.cpu().numpy() for name, score in scores.items()}
 
-    def _outputs(self, at_once: int | None) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Parts of the data, with outputs (member, sample, output) and targets of some of their samples, or of all."""
-        pieces = [
-            (part, *piece)
-            for part in PARTS
-            if len(x := self.data.get(f"x_{part}", ()))
-            for piece in zip(x.split(at_once or len(x)), self.data[f"y_{part}"].split(at_once or len(x)), strict=True)
-        ]
-        for together in [[piece] for piece in pieces] if at_once else [pieces]:
-            stacks = self._map(lambda block, together=together: [block.predict(x) for _, x, _ in together])
-            for (part, _, target), stack in zip(together, zip(*stacks, strict=True), strict=True):
-                yield part, torch.cat(stack), target
+    def _evaluations(self, at_once: int | None) -> Iterator[tuple]:
+        """Of each part of the data, or of some of its samples after others: the part's name, targets, and what
+        `Block.evaluate` returns, of all members.
+        """
+        pieces = [self.parts.items()]
+        if at_once:
+            pieces = [
+                [(name, pair)]
+                for name, (x, y) in self.parts.items()
+                for pair in zip(x.split(at_once), y.split(at_once), strict=True)
+            ]
+        for together in pieces:
+            pairs = [pair for _, pair in together]
+            blocks = None if at_once else self.evaluated
+            blocks = blocks or self._map(lambda block, pairs=pairs: block.evaluate(pairs))
+            for (name, (_, target)), results in zip(together, zip(*blocks, strict=True), strict=True):
+                stacks = zip(*results, strict=True)
+                yield name, target, *(stack[0] if len(stack) == 1 else torch.cat(stack) for stack in stacks)
 
     def state(self) -> list[dict]:
         """What a checkpoint keeps, of each member alone: it fits whatever blocks there are next time."""
@@ -121,6 +137,7 @@ class Ensemble:
 
     def load(self, members: Sequence[dict]) -> None:
         """Bring all members to their states."""
+        self.evaluated = None
         remaining = iter(members)
         for block in self.blocks:
             block.load([next(remaining) for _ in block.seeds])
@@ -130,20 +147,15 @@ class Ensemble:
         return list(self.pool.map(function, self.blocks) if self.pool else map(function, self.blocks))
 
 
-def _partition(
-    initial: Sequence[Tensor], samples: int, algorithm: str, threads: int, one_after_the_other: bool
-) -> list[slice]:
+def _partition(initial: Sequence[Tensor], samples: int, algorithm: str, threads: int) -> list[slice]:
     """Members that make a block each.
 
     As many blocks as threads or more, if there are enough members; each as small as the cache likes it, but not so
-    small that calls cost more than what they do. Compiled code takes a block's members one after the other: a block for
-    each thread. On a GPU all are together.
+    small that calls cost more than what they do. On a GPU all are together.
     """
     members = len(initial[0])
     if algorithm in algorithms.ONE_BY_ONE:
         count = members
-    elif one_after_the_other:
-        count = min(members, threads)
     elif initial[0].device.type != "cpu":
         count = 1
     else:
@@ -170,20 +182,28 @@ class Block:
         self.member_losses = losses.build(loss)
         self.batches = Batches(data["x_train"], data["y_train"], batch_size, seeds)
 
-    def advance(self, start: int, stop: int) -> None:
-        """Take the updates from step `start` to step `stop`."""
+    def advance(self, start: int, stop: int, then: Sequence[tuple[Tensor, Tensor]] = ()) -> list[tuple]:
+        """Take the updates from step `start` to step `stop`; then `evaluate`."""
         for step in range(start, stop):
             x, y = self.batches.at(step)
             self.algorithm.step(lambda x=x, y=y: self.gradient.gradient(x, y), partial(self._summed_loss, y))
+        return self.evaluate(then)
 
     def _summed_loss(self, y: Tensor, output: Tensor) -> Tensor:
         return self.member_losses(output, y).sum()
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
-        """Outputs (member, sample, output) for x (sample, *feature), made of some samples at a time."""
+    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each pair of x (sample, *feature) and y (sample, output): outputs (member, sample, output), losses and
+        accuracies (member,). The accuracy is the share of samples whose largest output is where the largest target is.
+        """
+        return [self._evaluated(x, y) for x, y in pairs]
+
+    def _evaluated(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         outputs = [self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)]
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+        correct = output.argmax(dim=-1) == y.argmax(dim=-1)
+        return output, self.member_losses(output, y), correct.float().mean(dim=1)
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""
@@ -218,14 +238,23 @@ class Block:
 
 
 class CompiledBlock(Block):
-    """A block whose updates are made by compiled code, many in a call."""
+    """All members, whose updates are made by compiled code, many in a call."""
 
-    def advance(self, start: int, stop: int) -> None:
-        """Take the updates from step `start` to step `stop`."""
-        while start < stop:
+    def advance(self, start: int, stop: int, then: Sequence[tuple[Tensor, Tensor]] = ()) -> list[tuple]:
+        """Take the updates from step `start` to step `stop`; then `evaluate`."""
+        while True:
             order, steps = self.batches.ahead(start, stop)
-            self.gradient.advance(self.algorithm.state, self.batches.x, self.batches.y, order, start, steps)
+            last = start + steps == stop
+            evaluated = self.gradient.advance(
+                self.algorithm.state, self.batches.x, self.batches.y, order, start, steps, then if last else ()
+            )
+            if last:
+                return evaluated
             start += steps
+
+    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """See `Block.evaluate`."""
+        return self.gradient.evaluate(pairs)
 
 
 def _leaves(function: Callable, *trees):

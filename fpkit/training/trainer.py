@@ -97,7 +97,7 @@ def train(
             if step == steps:
                 break
             stop = min([step + STEPS_TOGETHER, steps, *schedule[bisect(schedule, step) :][:1]])
-            ensemble.advance(step, stop)
+            ensemble.advance(step, stop, evaluate=basis is None and stop in schedule)
             step = stop
     sink.flush()
     return f"{device}, compiled" if ensemble.compiled else str(device)

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import xarray as xr
-from conftest import JOB_SECONDS, same_records
+from conftest import JOB_SECONDS, same_records, wait_until
 from test_interruption import MODEL, RECORD, TRAINING, continued_from
 
 from faults.lives import forks, live
-from faults.test_processes import wait_until
 from fpkit.datasets import sines
 from fpkit.predictions import open_predictions
 from fpkit.runs import STORE
