@@ -20,13 +20,19 @@ from pathlib import Path
 from benchmarks import scaling
 from benchmarks.measure import goal, machine, options, write
 
-# What a job of each rule imports, and where Snakemake keeps its times.
+# What a job of each kind imports; the kinds are the folders of Snakemake's times, those of spectra the measures.
 IMPORTS = {
-    "datasets": "import fpkit.netcdf, fpkit.datasets.sines",
-    "runs": "import fpkit.runs",
-    "spectra": "import fpkit.spectra.fft, fpkit.spectra.scheduler",
-    "figures": "import fpkit.claims, fpkit.netcdf, fpkit.figures.synthetic",
+    "datasets": "fpkit.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
+    "runs": "fpkit.progress, fpkit.runs",
+    "figures": "fpkit.netcdf, fpkit.claims, fpkit.figures.synthetic",
+    "claims": "fpkit.netcdf, fpkit.claims",
 }
+START = """
+import snakemake.script
+from fpkit.jobs import job
+with job({log!r}, "start", 1):
+    import {imports}
+"""
 
 
 def snakemake(folder: Path, *arguments: str) -> float:
@@ -62,18 +68,22 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
     for file in Path("results/benchmarks").rglob("*.tsv"):
         with open(file, encoding="utf-8") as stream:
             seconds = float(next(csv.DictReader(stream, delimiter="\t"))["s"])
-        kind = file.relative_to("results/benchmarks").parts[0]
+        kind = file.relative_to("results/benchmarks").parts[0].removesuffix(".tsv")
+        kind = file.stem if kind == "spectra" else kind
         times.setdefault(kind, []).append((file.stat().st_mtime, seconds))
     return times
 
 
-def import_seconds(statement: str, repetitions: int) -> float:
-    """Median seconds of a Python process that imports and ends."""
+def start_seconds(kind: str, repetitions: int) -> float:
+    """Median seconds of a job of this kind that has nothing to do."""
+    imports = IMPORTS.get(kind, f"fpkit.netcdf, fpkit.predictions, fpkit.spectra.scheduler, fpkit.spectra.{kind}")
     seconds = []
-    for _ in range(repetitions):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", statement], check=True)
-        seconds.append(time.perf_counter() - began)
+    with tempfile.TemporaryDirectory() as folder:
+        program = START.format(log=f"{folder}/log", imports=imports)
+        for _ in range(repetitions):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True)
+            seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 
 
@@ -100,7 +110,7 @@ def measure(repetitions: int) -> list[dict]:
     computing = 0.0
     for kind, jobs in times.items():
         in_jobs = sum(seconds for _, seconds in jobs)
-        start = import_seconds(IMPORTS.get(kind, IMPORTS["figures"]), repetitions)
+        start = start_seconds(kind, repetitions)
         computing += max(0.0, in_jobs - start * len(jobs))
         rows.append(
             {

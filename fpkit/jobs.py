@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import shutil
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from fpkit import locks
 from fpkit.errors import UserError
 
+# Objects that may lead to each other, as many as a garbage collection waits for.
+COLLECTED_AT = 10_000
 # What a disk may refuse, and the remedy.
 DISK_ERRORS = {
     errno.ENOSPC: "free some space",
@@ -32,6 +35,9 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
 
     Enter it before numpy or torch are imported: thread pools read their limits once.
     """
+    # A job imports some hundred thousand objects that live to its end: collected over and over, and once more when it
+    # ends, they would make up to half of its start.
+    gc.set_threshold(COLLECTED_AT)
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     try:
@@ -53,6 +59,8 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
             raise
         print(f"{name}: {told}", file=sys.stderr)
         sys.exit(1)
+    finally:
+        gc.freeze()
 
 
 def _told(error: Exception, log: str) -> str | None:

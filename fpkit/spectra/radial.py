@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 import xarray as xr
 
 from fpkit.errors import UserError
@@ -92,7 +91,7 @@ def _ring_energy(values: xr.DataArray, size: int, rings: int) -> xr.DataArray:
 
     F(k) = sum_x w(x) (v(x) - mean) exp(-2 pi i k.x) / sum_x w(x), with the mean under the window w.
     """
-    hann = scipy.signal.windows.hann(size, sym=False)
+    hann = np.hanning(size + 1)[:-1]  # of a period
     window = np.outer(hann, hann) / hann.sum() ** 2
     in_ring = _is_in_ring(size, rings)
 
