@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import xarray as xr
 
 from fpkit.errors import UserError
@@ -100,7 +99,7 @@ def test_accuracy(spectra: xr.Dataset) -> xr.DataArray:
 
 def rate_correlation(spectra: xr.Dataset) -> xr.DataArray:
     """Spearman's rank correlation of predicted and measured decay rates over frequencies, per member (member,)."""
-    return _over_rates(spectra, lambda predicted, measured: scipy.stats.spearmanr(predicted, measured).statistic)
+    return _over_rates(spectra, lambda predicted, measured: _spearman(predicted, measured))
 
 
 def rate_slope(spectra: xr.Dataset) -> xr.DataArray:
@@ -189,11 +188,10 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     median = float(np.median(values))
     if len(values) == 1:
         return median, -np.inf, np.inf
-    interval = scipy.stats.bootstrap(
-        (values,), np.median, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0), vectorized=True
-    ).confidence_interval
+    drawn = values[np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))]
+    interval = np.percentile(np.median(drawn, axis=1), [2.5, 97.5])
     # Interpolation between equal values may miss them by the last bit.
-    return median, *np.clip([interval.low, interval.high], [values.min(), median], [median, values.max()]).tolist()
+    return median, *np.clip(interval, [values.min(), median], [median, values.max()]).tolist()
 
 
 def censored(spectra: xr.Dataset, statistic: str) -> str:
@@ -218,9 +216,16 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
         if (values == values[0]).all():
             return 0.0
         # Rounded: a perfect order is 1, and not the float below it.
-        return round(float(scipy.stats.spearmanr(frequency, values).statistic), 12)
+        return round(_spearman(frequency, values), 12)
 
     return xr.DataArray([correlation(values) for values in followed.to_numpy()], coords={"member": followed["member"]})
+
+
+def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """The correlation of ranks, equal values sharing one; NaN where a side has equal values only."""
+    ranks = pd.DataFrame({"one": one, "other": other}).rank() - (len(one) + 1) / 2
+    product = np.sqrt((ranks["one"] ** 2).sum() * (ranks["other"] ** 2).sum())
+    return float((ranks["one"] * ranks["other"]).sum() / product) if product > 0 else np.nan
 
 
 def _over_rates(spectra: xr.Dataset, summarize: Callable[[np.ndarray, np.ndarray], float]) -> xr.DataArray:
