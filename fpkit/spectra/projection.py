@@ -12,6 +12,7 @@ from fpkit.spectra.common import NULLS, finish, norm, outputs_of, target_of, wit
 
 FLOOR_QUANTILE = 0.95
 NULL_SEED = 20180704
+OUTPUTS_TOGETHER = 64
 
 
 def decompose(
@@ -114,10 +115,12 @@ def _recorded(predictions: xr.Dataset, target: xr.DataArray, position: xr.DataAr
 def _white_noise(sizes, error_norm: xr.DataArray, position, frequency, rng) -> xr.DataArray:
     """|F| (step, member, frequency) of white noise with the norm of each record's error; one draw per member."""
     drawn = []
-    for _ in range(error_norm.sizes["member"]):  # one at a time: each is as large as the target
-        noise = rng.standard_normal((sizes["sample"], sizes["output"]))
-        noise -= noise.mean(axis=0)
-        noise /= np.linalg.norm(noise)
-        noise = xr.DataArray(noise, dims=("sample", "output"))
-        drawn.append(norm(coefficients(noise, position, frequency), ["part", "output"]))
+    for _ in range(error_norm.sizes["member"]):
+        energy, parts = 0.0, []
+        for start in range(0, sizes["output"], OUTPUTS_TOGETHER):  # all would be as large as the target
+            noise = rng.standard_normal((sizes["sample"], min(OUTPUTS_TOGETHER, sizes["output"] - start)))
+            noise -= noise.mean(axis=0)
+            energy += np.vdot(noise, noise)
+            parts.append(coefficients(xr.DataArray(noise, dims=("sample", "output")), position, frequency))
+        drawn.append(norm(xr.concat(parts, "output"), ["part", "output"]) / np.sqrt(energy))
     return error_norm * xr.concat(drawn, error_norm["member"])
