@@ -14,6 +14,7 @@
 #include <cstring>
 #include <deque>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if defined(__AVX512F__)
@@ -122,13 +123,42 @@ static inline float total(vec v) {
     return parts[0];
 }
 
-// Columns `first` to `last` of from (rows, columns) as rows of to, which are padded.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#endif
+#endif
+#if !defined(SHUFFLE)
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
+#endif
+
+// Of a and b side by side, lanes whose number has the bit D trade places with those that have not.
+template <int D, int... J>
+static inline void trade(vec &a, vec &b, std::integer_sequence<int, J...>) {
+    const vec first = SHUFFLE(a, b, (J & D ? LANES + J - D : J)...), second = SHUFFLE(a, b, (J & D ? LANES + J : J + D)...);
+    a = first, b = second;
+}
+
+template <int D>
+static inline void transpose_square(vec *rows) {
+    if constexpr (D > 0) {
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; ++i)
+            if (!(i & D)) trade<D>(rows[i], rows[i + D], std::make_integer_sequence<int, LANES>());
+        transpose_square<D / 2>(rows);
+    }
+}
+
+// Columns `first` to `last` of from (rows, columns) as rows of to, which are padded; `first` is a multiple of LANES.
 static void transpose(const float *from, int64_t rows, int64_t first, int64_t last, int64_t from_row, float *to,
                       int64_t to_row) {
-    for (int64_t r0 = 0; r0 < rows; r0 += PAD)
-        for (int64_t c = first; c < last; ++c)
-            for (int64_t r = r0; r < std::min(r0 + PAD, rows); ++r) to[c * to_row + r] = from[r * from_row + c];
-    for (int64_t c = first; c < last; ++c) std::fill(to + c * to_row + rows, to + (c + 1) * to_row, 0.f);
+    for (int64_t c = first; c < last; c += LANES)
+        for (int64_t r = 0; r < to_row; r += LANES) {
+            vec square[LANES];
+            for (int i = 0; i < LANES; ++i) square[i] = r + i < rows ? at(from + (r + i) * from_row + c) : vec{};
+            transpose_square<LANES / 2>(square);
+            for (int i = 0; i < LANES && c + i < last; ++i) at(to + (c + i) * to_row + r) = square[i];
+        }
 }
 
 // --- activations: value in place of the input, derivative beside it where the value does not give it --------------------
@@ -514,9 +544,9 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
         for (int64_t t = 0; t < task.steps; ++t) {
             float *transposed = memory[0].transposed;
             for (int64_t l = 1; l + 1 < net.layers; ++l) {
-                const int64_t row = padded(net.units[l]), columns = net.units[l + 1];
-                transpose(parameter + net.weight(l), net.units[l], columns * self / team.count,
-                          columns * (self + 1) / team.count, net.row(l), transposed, row);
+                const int64_t row = padded(net.units[l]), columns = net.units[l + 1], squares = padded(columns) / PAD;
+                transpose(parameter + net.weight(l), net.units[l], squares * self / team.count * PAD,
+                          std::min(columns, squares * (self + 1) / team.count * PAD), net.row(l), transposed, row);
                 transposed += columns * row;
             }
             team.wait();
