@@ -18,6 +18,14 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
+# Said, not refused: a dry run and a report only look.
+READ_ONLY = os.path.isdir("results") and not os.access("results", os.W_OK)
+if READ_ONLY:
+    print(
+        "results: cannot be written; make it writable, or work in a copy",
+        file=sys.stderr,
+    )
+
 
 configfile: "config.yaml"
 
@@ -49,6 +57,6 @@ rule report_inputs:
 
 
 onstart:
-    # Not before: a dry run and a report only look. Without it, Snakemake would end in a traceback.
-    if os.path.isdir("results") and not os.access("results", os.W_OK):
-        sys.exit("results: cannot be written; make it writable, or work in a copy")
+    # Otherwise Snakemake ends in a traceback.
+    if READ_ONLY:
+        sys.exit(1)
