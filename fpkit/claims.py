@@ -99,7 +99,7 @@ def test_accuracy(spectra: xr.Dataset) -> xr.DataArray:
 
 def rate_correlation(spectra: xr.Dataset) -> xr.DataArray:
     """Spearman's rank correlation of predicted and measured decay rates over frequencies, per member (member,)."""
-    return _over_rates(spectra, lambda predicted, measured: _spearman(predicted, measured))
+    return _over_rates(spectra, _spearman)
 
 
 def rate_slope(spectra: xr.Dataset) -> xr.DataArray:

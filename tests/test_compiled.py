@@ -75,7 +75,7 @@ def test_threads_that_share_an_update_give_the_same_gradient(monkeypatch, thread
     assert_step_of_length_one_is_the_gradient((40, 17), count, 3, 2, "tanh", "mse", threads)
 
 
-@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("batch_size", [None, 7, 1])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_member_alone_trained_by_threads_that_share_its_updates_differs_by_rounding_only(
     monkeypatch, optimizer, batch_size

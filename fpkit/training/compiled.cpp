@@ -594,6 +594,7 @@ void advance(const Network *net, const Update *how, int64_t members, float *para
              int64_t step, int64_t steps, const Evaluation *evaluations, int64_t count, int64_t teams, int64_t share,
              int64_t most, float *memory) {
     const Task task{*net, *how, members, parameter, first, second, x, y, samples, order, order_row, batch, step, steps};
+    share = std::min(share, order ? batch : samples);  // a thread without a sample would keep its old gradient
     std::vector<Piece> pieces;
     for (int64_t m = 0; m < members; ++m)
         for (int64_t e = 0; e < count; ++e) {
