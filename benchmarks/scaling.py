@@ -26,14 +26,12 @@ def samples(count: int) -> Callable[[], object]:
 
 
 def _updates(members: int, samples: int) -> Callable[[], object]:
-    import torch
+    from fpkit.training.trainer import build
 
-    from fpkit.training.ensemble import Ensemble
-
-    x = torch.linspace(-math.pi, math.pi, samples)[:, None]
+    x = np.linspace(-math.pi, math.pi, samples, dtype=np.float32)[:, np.newaxis]
     model = {"kind": "mlp", "widths": [32, 32], "activation": "tanh", "initialization": "scaled", "std": 0.1}
     algorithm = {"name": "adam", "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    ensemble = Ensemble(model, {"x_train": x, "y_train": torch.sin(x)}, range(members), algorithm)
+    ensemble = build(model, {"x_train": x, "y_train": np.sin(x)}, range(members), algorithm)
     return lambda: ensemble.advance(0, 10)
 
 

@@ -12,6 +12,8 @@ import math
 import statistics
 from functools import partial
 
+import numpy as np
+
 from benchmarks.measure import Timing, gemm_rate, goal, in_turn, machine, options, write
 
 PAPER = [200, 200, 200, 100]
@@ -48,22 +50,22 @@ def _steps(case: dict) -> int:
 
 
 def _ensemble(case: dict, data: dict):
-    from fpkit.training.ensemble import Ensemble
+    from fpkit.training.trainer import build
 
     model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
     algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    return Ensemble(model, data, range(case["members"]), algorithm, threads=case["threads"])
+    return build(
+        model, data, range(case["members"]), algorithm, device=case["device"], threads=case["threads"]
+    )  # fmt: skip
 
 
 def ours(case: dict):
     """fpkit's ensemble."""
-    import torch
-
-    ensemble = _ensemble(case, _data(case, torch))
+    ensemble = _ensemble(case, _data(case))
 
     def work():
         ensemble.advance(0, _steps(case))
-        _wait(case, torch)
+        _wait(case)
 
     return work
 
@@ -73,7 +75,7 @@ def loop(case: dict):
     import torch
 
     torch.set_num_threads(case["threads"])
-    data = _data(case, torch)
+    data = {name: torch.from_numpy(array).to(case["device"]) for name, array in _data(case).items()}
     units = [1, *case["widths"], 1]
     networks = []
     for seed in range(case["members"]):
@@ -91,7 +93,7 @@ def loop(case: dict):
                 optimizer.zero_grad()
                 torch.nn.functional.mse_loss(network(data["x_train"]), data["y_train"]).backward()
                 optimizer.step()
-        _wait(case, torch)
+        _wait(case)
 
     return work
 
@@ -140,21 +142,21 @@ def jax(case: dict):
     return lambda: jax.block_until_ready(run((parameters, zeros, zeros)))
 
 
-def _data(case: dict, torch) -> dict:
-    x = torch.linspace(-math.pi, math.pi, case["samples"] + 1, device=case["device"])[:-1, None]
-    return {"x_train": x, "y_train": torch.sin(x)}
+def _data(case: dict) -> dict:
+    x = np.linspace(-math.pi, math.pi, case["samples"], endpoint=False, dtype=np.float32)[:, np.newaxis]
+    return {"x_train": x, "y_train": np.sin(x)}
 
 
-def _wait(case: dict, torch) -> None:
+def _wait(case: dict) -> None:
     if case["device"] != "cpu":
+        import torch
+
         torch.cuda.synchronize()
 
 
 def _recording(case: dict, records: int):
     """fpkit's ensemble, stopping to record `records` times."""
-    import torch
-
-    data = _data(case, torch)
+    data = _data(case)
     data |= {"x_test": data["x_train"] + 0.01, "y_test": data["y_train"]}
     ensemble = _ensemble(case, data)
 

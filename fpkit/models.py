@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fpkit import parts
+from fpkit import initialization, parts
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
@@ -56,48 +54,15 @@ def build(kind: str, features: Sequence[int], outputs: int, **options) -> Networ
     """
     if parts.is_own(kind):
         return _own(parts.load(kind), tuple(features), outputs, options["options"])
-    activation, initialization, std = (options.pop(key) for key in ("activation", "initialization", "std"))
+    activation, initially, std = (options.pop(key) for key in ("activation", "initialization", "std"))
     activation = parts.load(activation) if parts.is_own(activation) else ACTIVATIONS[activation]
     builders = {"mlp": _mlp, "residual_mlp": _residual_mlp, "cnn": _cnn, "residual_cnn": _residual_cnn}
     weights, forward = builders[kind](tuple(features), outputs, activation, **options)
-    return Network(partial(initialize, weights, initialization, std), forward)
 
+    def initialize(seeds: Sequence[int]) -> list[Tensor]:
+        return [torch.from_numpy(stack) for stack in initialization.initialize(weights, initially, std, seeds)]
 
-def initialize(
-    weights: Sequence[tuple[int, ...]], initialization: str, std: float, seeds: Sequence[int]
-) -> list[Tensor]:
-    """Initial parameters, weight and bias of each layer in turn, each (member, *shape), float32 on the CPU.
-
-    Each member draws from a generator of its own, seeded by its seed, hence independently of the other members and of
-    the device. `scaled`: weights N(0, 1/fan_in), biases N(0, 1); `gaussian`: all N(0, std^2) (paper, Sec. 3);
-    `xavier`: N(0, 2/(fan_in + fan_out)) (Glorot, Bengio 2010); `he`: N(0, 2/fan_in) (He et al. 2015); the last two
-    with zero biases.
-    """
-    members = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        parameters = []
-        for shape in weights:
-            units, fan_in, fan_out = _fans(shape)
-            weight_std, bias_std = {
-                "scaled": (fan_in**-0.5, 1.0),
-                "gaussian": (std, std),
-                "xavier": (math.sqrt(2 / (fan_in + fan_out)), 0.0),
-                "he": (math.sqrt(2 / fan_in), 0.0),
-            }[initialization]
-            parameters.append(weight_std * torch.randn(shape, generator=generator))
-            parameters.append(bias_std * torch.randn(units, generator=generator))
-        members.append(parameters)
-    return [torch.stack(stack) for stack in zip(*members, strict=True)]
-
-
-def _fans(weight: tuple[int, ...]) -> tuple[int, int, int]:
-    """(units, fan_in, fan_out) of a dense (fan_in, units) or convolution (units, in_channels, kernel, kernel)."""
-    if len(weight) == 2:
-        fan_in, units = weight
-        return units, fan_in, units
-    units, in_channels, *kernel = weight
-    return units, in_channels * math.prod(kernel), units * math.prod(kernel)
+    return Network(initialize, forward)
 
 
 # --- architectures: the shapes of the weights, and the forward function ---------------------------------------------
@@ -124,12 +89,10 @@ def flattened(x: Tensor, features: int, members: int) -> Tensor:
 
 
 def _mlp(features, outputs, activation, widths: Sequence[int]):
-    units = [math.prod(features), *widths, outputs]
-
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
         return _dense(parameters, flattened(x, len(features), len(parameters[0])), activation)
 
-    return list(pairwise(units)), forward
+    return initialization.dense(features, widths, outputs), forward
 
 
 def _residual_mlp(features, outputs, activation, width: int, blocks: int):
@@ -184,7 +147,7 @@ def _cnn(features, outputs, activation, channels: Sequence[int], kernel: int, wi
             x = activation(_convolve(parameters[layer : layer + 2], x, members, stride=2))
         return _dense(parameters[2 * len(convolutions) :], _apart(x, members), activation)
 
-    return convolutions + list(pairwise([in_channels * rows * columns, *widths, outputs])), forward
+    return convolutions + initialization.dense((in_channels, rows, columns), widths, outputs), forward
 
 
 def _residual_cnn(features, outputs, activation, channels: int, blocks: int, kernel: int):

@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import h5netcdf
 import numpy as np
-import torch
 import zarr
 
 import fpkit
@@ -48,7 +48,7 @@ def run(
 ) -> None:
     """Train a variant and leave its store at `output/predictions.zarr`.
 
-    Does without xarray, whose import would take longer than many a training.
+    Does without xarray and, where compiled code trains, without torch: their imports take longer than many a training.
 
     Args:
         dataset: netCDF file of the dataset contract.
@@ -94,7 +94,7 @@ def run(
             per_decade=record["per_decade"],
             split=record["split"],
             basis=basis,
-            checkpoint_path=work / "state.pt",
+            checkpoint_path=work / "state.npz",
             progress=progress,
         )
         attributes = {
@@ -103,7 +103,7 @@ def run(
             "device": device,
             "threads": training["threads"],
             "wall_seconds": round(time.time() - began, 2),
-            "versions": {"fpkit": fpkit.__version__, "torch": torch.__version__, "python": platform.python_version()},
+            "versions": {"fpkit": fpkit.__version__, "torch": version("torch"), "python": platform.python_version()},
         }
         records = len(record_steps(training["steps"], record["per_decade"]))
         _publish(work / STORE, output, records, attributes, open_store)

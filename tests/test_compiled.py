@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,9 +13,8 @@ from test_training import MLP, Records, image_data, line_data, trained
 
 from fpkit import config, models
 from fpkit.training import compiled, losses
-from fpkit.training.ensemble import Ensemble
 from fpkit.training.gradients import Autograd
-from fpkit.training.trainer import train
+from fpkit.training.trainer import build, train
 
 pytestmark = pytest.mark.skipif(compiled.library() is None, reason="no C++ compiler on this machine")
 
@@ -24,31 +24,31 @@ SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 def network(widths, features=3, outputs=2, activation="tanh", members=2):
     model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
     built = models.build(features=(features,), outputs=outputs, **model)
-    return built, built.initialize(range(members))
+    return built, [parameter.numpy() for parameter in built.initialize(range(members))]
 
 
 def samples(count, features=3, outputs=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    y = torch.softmax(torch.randn((count, outputs), generator=generator), dim=-1)
-    return 2 * torch.randn((count, features), generator=generator), y
+    rng = np.random.default_rng(seed)
+    x, logits = (rng.standard_normal((count, numbers), np.float32) for numbers in (features, outputs))
+    return 2 * x, scipy.special.softmax(logits, axis=1)
 
 
 def assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, loss, threads=1):
     built, initial = network(widths, features, outputs, activation)
     x, y = samples(count, features, outputs)
-    stack = compiled.Compiled(initial, activation, loss, SGD, threads)
-    by_autograd = Autograd(built, initial, losses.build(loss))
-    output = by_autograd.gradient(x, y)
-    torch.testing.assert_close(stack.predict(x), output, rtol=1e-4, atol=1e-5)
-    before = [part.clone() for part in stack.stacks(stack.flat)]
-    stack.advance({"step": torch.zeros(())}, x, y, None, 0, 1)
-    gradients = [old - new for old, new in zip(before, stack.stacks(stack.flat), strict=True)]
+    networks = compiled.Networks(initial, activation, loss, SGD, threads)
+    by_autograd = Autograd(built, [*map(torch.from_numpy, initial)], losses.build(loss))
+    output = by_autograd.gradient(torch.from_numpy(x), torch.from_numpy(y))
+    np.testing.assert_allclose(networks.predict(x), output, rtol=1e-4, atol=1e-5)
+    before = [part.copy() for part in networks.stacks(networks.flat)]
+    networks.update(x, y, None, 0, 1)
+    gradients = [old - new for old, new in zip(before, networks.stacks(networks.flat), strict=True)]
     weights, biases = gradients[: len(gradients) // 2], gradients[len(gradients) // 2 :]
-    weights[-1] = weights[-1].transpose(1, 2)
+    weights[-1] = weights[-1].mT
     for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         expected = by_autograd.stacks(by_autograd.flat.grad)[2 * layer : 2 * layer + 2]
-        torch.testing.assert_close(weight, expected[0], rtol=1e-3, atol=3e-6)
-        torch.testing.assert_close(bias.flatten(1), expected[1], rtol=1e-3, atol=3e-6)
+        np.testing.assert_allclose(weight, expected[0], rtol=1e-3, atol=3e-6)
+        np.testing.assert_allclose(bias.reshape(len(bias), -1), expected[1], rtol=1e-3, atol=3e-6)
 
 
 @pytest.mark.parametrize("loss", compiled.LOSSES)
@@ -92,26 +92,27 @@ def test_evaluation_is_that_of_torch_whatever_the_threads(monkeypatch, loss, out
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
     _, initial = network((150, 40), outputs=outputs, members=3)
     # More samples than are taken at a time, and fewer; one network has diverged.
-    pairs = [samples(2000, outputs=outputs), samples(3, outputs=outputs, seed=1)]
-    initial[-1][2] = torch.nan
-    evaluated = [compiled.Compiled(initial, "tanh", loss, SGD, threads).evaluate(pairs) for threads in (1, 2, 7)]
+    pairs = [samples(2000, outputs=outputs), samples(3, outputs=outputs, seed=2)]
+    initial[-1][2] = np.nan
+    evaluated = [compiled.Networks(initial, "tanh", loss, SGD, threads).evaluate(pairs) for threads in (1, 2, 7)]
     for (_, y), results in zip(pairs, evaluated[0], strict=True):
         output, found, accuracy = results
-        torch.testing.assert_close(found, losses.build(loss)(output, y), equal_nan=True)
-        torch.testing.assert_close(accuracy, (output.argmax(-1) == y.argmax(-1)).float().mean(1))
+        expected = losses.build(loss)(torch.from_numpy(output), torch.from_numpy(y))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(accuracy, (output.argmax(-1) == y.argmax(-1)).mean(1), rtol=1e-6)
         assert outputs == 1 or 0 < accuracy[0] < 1
     for others in evaluated[1:]:
         for result, other in zip(itertools.chain(*evaluated[0]), itertools.chain(*others), strict=True):
-            torch.testing.assert_close(result, other, rtol=0, atol=0, equal_nan=True)
+            assert np.array_equal(result, other, equal_nan=True)
 
 
 @pytest.mark.parametrize("members", [1, 5])
 def test_evaluated_on_the_way_or_afterwards(members):
-    data = {name: torch.as_tensor(array) for name, array in image_data().items()}
     algorithm = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
     records = []
     for evaluate in (True, False):
-        with Ensemble(MLP, data, range(members), algorithm, batch_size=7, threads=2) as ensemble:
+        with build(MLP, image_data(), range(members), algorithm, batch_size=7, threads=2) as ensemble:
+            assert isinstance(ensemble, compiled.CompiledEnsemble)
             for start in range(0, 60, 20):
                 ensemble.advance(start, start + 20, evaluate)
                 records.append(ensemble.record("all"))
@@ -123,23 +124,23 @@ def test_evaluated_on_the_way_or_afterwards(members):
 
 
 def test_functions_of_the_activations_are_within_rounding_errors():
-    z = torch.cat([torch.linspace(-30, 30, 10_001), torch.tensor([0.0, 1e-8, 1e3, -1e3])])
-    x = z[:, None]
+    z = np.concatenate([np.linspace(-30, 30, 10_001), [0.0, 1e-8, 1e3, -1e3]]).astype(np.float32)
     for activation in compiled.ACTIVATIONS:
         # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
-        unit, none = torch.ones(1, 1, 1), torch.zeros(1, 1)
-        stack = compiled.Compiled([unit, none, unit, none], activation, "mse", SGD, 1)
-        expected = models.ACTIVATIONS[activation](z.double())
-        error = (stack.predict(x)[0, :, 0] - expected).abs() / expected.abs().clamp(min=1)
+        unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
+        networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
+        expected = models.ACTIVATIONS[activation](torch.from_numpy(z).double()).numpy()
+        error = np.abs(networks.predict(z[:, np.newaxis])[0, :, 0] - expected) / np.abs(expected).clip(min=1)
         assert error.max() < 3e-7, activation
 
 
 @pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
 def test_what_pads_the_rows_stays_zero(activation):
     _, initial = network((5, 18), outputs=3, activation=activation)
-    stack = compiled.Compiled(initial, activation, "mse", SGD | {"learning_rate": 0.01}, 1)
-    stack.advance({"step": torch.zeros(())}, *samples(20, outputs=3), None, 0, 25)
-    assert stack.flat.abs().sum() == pytest.approx(float(sum(part.abs().sum() for part in stack.stacks(stack.flat))))
+    networks = compiled.Networks(initial, activation, "mse", SGD | {"learning_rate": 0.01}, 1)
+    networks.update(*samples(20, outputs=3), None, 0, 25)
+    seen = sum(np.abs(part, dtype=float).sum() for part in networks.stacks(networks.flat))
+    assert np.abs(networks.flat, dtype=float).sum() == pytest.approx(seen, rel=1e-12)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
@@ -147,15 +148,14 @@ def test_what_pads_the_rows_stays_zero(activation):
 def test_what_is_no_number_is_not_hidden(activation, poison):
     _, initial = network((5, 4), activation=activation, members=1)
     initial[0][0, 0, 0] = poison
-    x, y = samples(8)
-    stack = compiled.Compiled(initial, activation, "mse", SGD, 1)
-    stack.advance({"step": torch.zeros(())}, x, y, None, 0, 3)
-    assert not torch.isfinite(stack.flat).all()
+    networks = compiled.Networks(initial, activation, "mse", SGD, 1)
+    networks.update(*samples(8), None, 0, 3)
+    assert not np.isfinite(networks.flat).all()
 
 
 def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch):
     options = config.plain(config.Training(device="cpu", members=3)) | {"batch_size": 7}
-    sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.pt"}
+    sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
     train(MLP, line_data(), sink, **options | {"steps": 6}, **rest)
     monkeypatch.setattr(compiled, "library", lambda: None)
     train(MLP, line_data(), sink, **options | {"steps": 14}, **rest)

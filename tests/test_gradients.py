@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
 from fpkit import config, models
-from fpkit.training import ensemble, gradients, losses
+from fpkit.training import gradients, losses, stacked
 from fpkit.training.trainer import train
 
 ACTIVATIONS = TypeAdapter(config.Activation).json_schema()["anyOf"][0]["enum"]
@@ -108,7 +108,7 @@ def test_threads_and_blocks_change_no_bit_of_a_fully_connected_network(monkeypat
     one = trained(line_data(), members=5, **RECIPES[recipe])
     many = trained(line_data(), members=5, threads=threads, **RECIPES[recipe])
     assert np.array_equal(one.predictions, many.predictions)
-    monkeypatch.setattr(ensemble, "BLOCK_OPERATIONS", 1)  # a block for each member
+    monkeypatch.setattr(stacked, "BLOCK_OPERATIONS", 1)  # a block for each member
     apart = trained(line_data(), members=5, threads=threads, **RECIPES[recipe])
     assert np.array_equal(one.predictions, apart.predictions)
 
@@ -125,7 +125,7 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
     sink = Records()
     for steps, threads in ((4, 1), (9, 3), (14, 2)):
         options |= {"steps": steps, "threads": threads}
-        train(MLP, line_data(), sink, **options, per_decade=50, split="train", checkpoint_path=tmp_path / "state.pt")
+        train(MLP, line_data(), sink, **options, per_decade=50, split="train", checkpoint_path=tmp_path / "state.npz")
     whole = trained(line_data(), per_decade=50, **{**options, "threads": 1})
     assert sink.steps == whole.steps
     assert np.array_equal(sink.predictions, whole.predictions)
@@ -134,7 +134,7 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
 def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads):
     for width in (2, 300):
-        parts = ensemble._partition([torch.zeros(members, width, width)], 500, "adam", threads)
+        parts = stacked._partition([torch.zeros(members, width, width)], 500, "adam", threads)
         assert [seed for part in parts for seed in range(members)[part]] == list(range(members))
         assert len(parts) >= min(members, threads)
         sizes = [part.stop - part.start for part in parts]

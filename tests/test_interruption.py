@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     )
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
-    newest = work_in_progress(tmp_path / "again") / "state.pt"
+    newest = work_in_progress(tmp_path / "again") / "state.npz"
     damage(newest, how)
     newest.with_suffix(".partial").write_bytes(b"half a checkpo")
     older = saves[-2]
@@ -168,7 +168,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 def test_two_damaged_checkpoints_start_the_training_again(dataset, tmp_path, uninterrupted, fast_clock, capsys):
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
-    newest = work_in_progress(tmp_path / "again") / "state.pt"
+    newest = work_in_progress(tmp_path / "again") / "state.npz"
     for file in (newest, checkpoint.before(newest)):
         damage(file, "flipped")
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
@@ -182,7 +182,7 @@ def test_a_checkpoint_ahead_of_its_store_is_not_continued(ahead, dataset, tmp_pa
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
     work = work_in_progress(tmp_path / "again")
-    newest, older = checkpoint.load(work / "state.pt")
+    newest, older = checkpoint.load(work / "state.npz")
     assert newest["records"] > older["records"] > 1
     store = zarr.open_group(work / runs.STORE, mode="r+")
     for _, array in store.arrays():
@@ -267,25 +267,25 @@ def texts_drawn(spectra: xr.Dataset, folder: Path) -> list[str]:
 
 
 def test_a_diverging_member_is_named_masked_counted_and_marked(dataset, tmp_path, capsys):
-    """Seed 1091 starts where the loss is steep: plain gradient descent diverges from learning rate 0.08 on, while its
+    """Seed 1115 starts where the loss is steep: plain gradient descent diverges from learning rate 0.08 on, while its
     neighbours stand 0.1 well."""
     training = TRAINING | {
-        "optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "seed_offset": 1085, "members": 10, "steps": 300,
+        "optimizer": "sgd", "learning_rate": 0.08, "batch_size": None, "seed_offset": 1110, "members": 10, "steps": 300,
     }  # fmt: skip
     predictions = run(
         dataset, tmp_path / "run", tmp_path / "checkpoints",
         model=MODEL | {"activation": "relu"}, training=training, record=RECORD,
     )  # fmt: skip
     said = capsys.readouterr().out
-    assert re.findall(r"member with seed (\d+) diverged", said) == ["1091"]
-    others = [seed for seed in range(1085, 1095) if seed != 1091]
+    assert re.findall(r"member with seed (\d+) diverged", said) == ["1115"]
+    others = [seed for seed in range(1110, 1120) if seed != 1115]
     assert np.isfinite(predictions["prediction"].sel(member=others)).all()
 
     spectra = spectra_of(predictions, dataset)
-    assert spectra["member"].where(spectra["diverged"], drop=True).to_numpy().tolist() == [1091]
+    assert spectra["member"].where(spectra["diverged"], drop=True).to_numpy().tolist() == [1115]
     followed = spectra.sel(frequency=[1, 2, 3])
     for name in ("relative_error", "first_passage", "hold_passage", "area"):
-        assert followed[name].sel(member=1091).isnull().all(), name
+        assert followed[name].sel(member=1115).isnull().all(), name
     for name in ("relative_error", "area"):
         assert followed[name].sel(member=others).notnull().all(), name
 

@@ -339,7 +339,7 @@ def test_without_bias_relu_has_no_odd_modes_beyond_the_first():
 )
 def test_the_kernel_orders_the_measured_rates(tmp_path, options, frequencies):
     dataset = sines.build(**{**CIRCLE, "frequencies": [float(f) for f in frequencies], "samples": 64})
-    predictions = train(tmp_path, dataset, mlp(widths=[256], **options), learning_rate=0.01, steps=600)
+    predictions = train(tmp_path, dataset, mlp(widths=[256], **options), learning_rate=0.005, steps=1200)
     spectra = ntk.decompose(predictions, dataset, split="train", modes=None)
     np.testing.assert_array_equal(spectra["frequency"], frequencies)
     for member in spectra["member"]:

@@ -124,7 +124,7 @@ def test_imports_of_a_script_are_found_in_every_form_and_place(copy):
     )
     found = set(hashes(copy, script))
     wanted = {"fpkit/convergence", "fpkit/models", "fpkit/training/schedule", "fpkit/errors", "fpkit", "fpkit/training"}
-    wanted |= {"fpkit/parts"}  # that of fpkit.models
+    wanted |= {"fpkit/initialization", "fpkit/parts"}  # those of fpkit.models
     assert found == wanted | {"forms.py"}
 
 
@@ -185,7 +185,8 @@ HEAVY = {"torch", "matplotlib", "xarray", "zarr", "scipy", "sklearn", "snakemake
     [
         ("import fpkit", HEAVY | {"numpy", "pydantic"}),
         ("import fpkit.config, fpkit.jobs, fpkit.progress", HEAVY),
-        ("import fpkit.training.trainer", HEAVY - {"torch"} | {"pydantic"}),
+        ("import fpkit.training.trainer, fpkit.training.stacked", HEAVY - {"torch"} | {"pydantic"}),
+        ("import fpkit.runs", HEAVY - {"zarr"} | {"pydantic"}),
         ("import fpkit.figures.filtering, fpkit.claims", {"torch", "zarr", "snakemake"}),
     ],
 )

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from fpkit import parts
+from fpkit.training.ensemble import ADAMW_WEIGHT_DECAY
 
 ONE_BY_ONE = ("lbfgs",)
-ADAMW_WEIGHT_DECAY = 0.01
 
 
 class Fused:

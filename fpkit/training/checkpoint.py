@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+import numpy as np
 
 DIGEST = hashlib.sha256().digest_size
+# The arrays of a state have files of their own in the checkpoint; this stands for one where it was.
+ARRAY = "__array__"
 
 
 def save(path: Path, state: dict) -> None:
-    """Write `state` (tensors and builtin types) so that `path`, or the one before, always is a whole checkpoint."""
-    content = io.BytesIO()
-    torch.save(state, content)
+    """Write `state` so that `path`, or the one before, always is a whole checkpoint.
+
+    Args:
+        state: arrays, and whatever JSON holds, in dictionaries and lists.
+    """
+    content, arrays = io.BytesIO(), []
+
+    def set_aside(leaf: object) -> dict:
+        if not isinstance(leaf, np.ndarray | np.generic):
+            raise TypeError(f"no checkpoint can hold {type(leaf)}")
+        arrays.append(leaf)
+        return {ARRAY: len(arrays) - 1}
+
+    tree = json.dumps(state, default=set_aside)
+    np.savez(content, *arrays, tree=tree)
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as stream:
         stream.write(content.getbuffer())
-        stream.write(hashlib.sha256(content.getbuffer()).digest())  # torch reads flipped bits without a word
+        stream.write(hashlib.sha256(content.getbuffer()).digest())
         stream.flush()
         os.fsync(stream.fileno())
     if path.exists():
@@ -45,8 +60,11 @@ def load(path: Path) -> Iterator[dict]:
 
 
 def _read(file: Path) -> dict:
-    stored = memoryview(file.read_bytes())
-    content, digest = stored[:-DIGEST], stored[-DIGEST:]
+    whole = memoryview(file.read_bytes())
+    content, digest = whole[:-DIGEST], whole[-DIGEST:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its checksum does not fit")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    with np.load(io.BytesIO(content)) as stored:
+        return json.loads(
+            str(stored["tree"]), object_hook=lambda node: stored[f"arr_{node[ARRAY]}"] if ARRAY in node else node
+        )

@@ -2,8 +2,8 @@
 
 A network of 16 units is trained in the time of one call of torch, and a large one without the passes over its
 activations that separate calls need. The code is compiled on first use by the machine's own C++ compiler, for its own
-processor, and kept in the user's cache. Where there is no compiler, torch does the same (fpkit.training.gradients), to
-float tolerance.
+processor, and kept in the user's cache. Where there is no compiler, torch does the same (fpkit.training.stacked), to
+float tolerance. Nothing here needs torch, whose import takes longer than many a training.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from fpkit.training import algorithms, gradients
+from fpkit import initialization
+from fpkit.training.batches import Batches
+from fpkit.training.ensemble import ADAMW_WEIGHT_DECAY, Ensemble, parted
 
 SOURCE = Path(__file__).with_name("compiled.cpp")
 # The second and third are for compilers that call it otherwise, or cannot tell.
@@ -31,7 +32,9 @@ OPTIONS = ["-O3", "-std=c++17", "-fPIC", "-shared", "-pthread", "-fno-math-errno
 PAD = 16  # numbers; rows of matrices are multiples of it
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "elu", "silu", "gaussian", "ricker")  # in the order of compiled.cpp
 LOSSES = ("mse", "mae", "huber", "cross_entropy")
-ALGORITHMS = ("sgd", "adam", "adamw")
+# And what they keep beside the parameters; SGD only if it has momentum.
+BUFFERS = {"sgd": ("velocity",), "adam": ("mean", "square"), "adamw": ("mean", "square")}
+LINE = 16  # numbers of a cache line
 SHARED_NUMBERS = 1 << 19  # parameters times samples, from which on threads share the work
 
 
@@ -107,75 +110,168 @@ class _Evaluation(ctypes.Structure):
     )
 
 
-def can(model: dict, algorithm: str, loss: str, device: torch.device) -> bool:
+def can(model: dict, algorithm: str, loss: str, device: str) -> bool:
     """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device."""
     return (
         model["kind"] == "mlp"
         and len(model["widths"]) > 0
         and model["activation"] in ACTIVATIONS
-        and algorithm in ALGORITHMS
+        and algorithm in BUFFERS
         and loss in LOSSES
-        and device.type == "cpu"
+        and device == "cpu"
         and library() is not None
     )
 
 
-class Compiled:
-    """Parameters of a stack of fully connected networks, a member after the other, and their updates.
-
-    In the place of `fpkit.training.gradients.Backpropagation`: the same parts in the same order, but rows are padded.
+class CompiledEnsemble(Ensemble):
+    """Fully connected networks on the CPU, with an activation, a loss and an algorithm that `can` names.
 
     Args:
-        initial, activation, loss: see `fpkit.training.gradients.Backpropagation`.
-        algorithm: arguments of `fpkit.training.algorithms.build`. threads: how many share the work.
+        model: a config `model` entry. seeds: one for each member.
+        algorithm: arguments of `fpkit.training.algorithms.build`. The others are those of `train`.
     """
 
-    def __init__(self, initial: Sequence[Tensor], activation: str, loss: str, algorithm: dict, threads: int):
-        weights, biases = gradients.parted(initial)
+    def __init__(
+        self,
+        model: dict,
+        data: dict[str, np.ndarray],
+        seeds: Sequence[int],
+        algorithm: dict,
+        loss: str,
+        batch_size: int | None,
+        threads: int,
+        basis: np.ndarray | None,
+    ):
+        super().__init__({name: np.ascontiguousarray(array) for name, array in data.items()}, loss, basis)
+        x, y = self.parts["train"]
+        shapes = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
+        initial = initialization.initialize(shapes, model["initialization"], model["std"], seeds)
+        self.networks = Networks(initial, model["activation"], loss, algorithm, threads)
+        self.batches = Batches(len(x), batch_size, seeds)
+
+    def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:
+        """See `Ensemble.update`."""
+        x, y = self.parts["train"]
+        while True:
+            order, steps = self.batches.ahead(start, stop)
+            last = start + steps == stop
+            evaluated = self.networks.update(x, y, order, start, steps, then if last else ())
+            if last:
+                return evaluated
+            start += steps
+
+    def evaluate(self, pairs: Sequence[tuple]) -> list[tuple]:
+        """See `Ensemble.evaluate`."""
+        return self.networks.evaluate(pairs)
+
+    def softmax(self, output: np.ndarray) -> np.ndarray:
+        """See `Ensemble.softmax`."""
+        exponential = np.exp(output - output.max(axis=-1, keepdims=True))
+        return exponential / exponential.sum(axis=-1, keepdims=True)
+
+    def to_numpy(self, array: np.ndarray) -> np.ndarray:
+        """See `Ensemble.to_numpy`."""
+        return array
+
+    def state(self) -> list[dict]:
+        """See `Ensemble.state`."""
+        networks = self.networks
+        numbers = [networks.members_apart(flat) for flat in (networks.flat, *networks.buffers.values())]
+        step = np.float32(networks.steps)
+        return [
+            {"parameters": parameters, "algorithm": dict(zip(networks.buffers, buffers, strict=True)) | {"step": step}}
+            for parameters, *buffers in zip(*numbers, strict=True)
+        ]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """See `Ensemble.load`."""
+        self.evaluated = None
+        networks = self.networks
+        networks.steps = int(members[0]["algorithm"]["step"])
+        networks.fill(networks.flat, [member["parameters"] for member in members])
+        for name, buffer in networks.buffers.items():
+            networks.fill(buffer, [member["algorithm"][name] for member in members])
+
+
+class Networks:
+    """Fully connected networks of one shape, a member after the other in memory, and the updates of them.
+
+    Rows of weights are padded with zeros to whole vectors.
+
+    Args:
+        initial: weight (member, inputs, units) and bias (member, units) of each layer in turn.
+        algorithm: arguments of `fpkit.training.algorithms.build`. threads: how many share the work.
+
+    Attributes:
+        flat: all parameters, one number after the other. buffers: what the algorithm keeps, each like `flat`.
+        steps: the updates that were taken.
+    """
+
+    def __init__(self, initial: Sequence[np.ndarray], activation: str, loss: str, algorithm: dict, threads: int):
+        weights, biases = parted(initial)
         self.shapes = [part.shape for part in (*weights, *biases)]
-        self.members, self.threads = len(weights[0]), threads
+        self.members, self.threads, self.steps = len(weights[0]), threads, 0
         units = [weight.shape[1] for weight in weights[:-1]] + [*reversed(weights[-1].shape[1:])]
         self.outputs = units[-1]
         self.network = _Network(
             (ctypes.c_int64 * len(units))(*units), len(weights), ACTIVATIONS.index(activation), LOSSES.index(loss)
         )
-        self.update = _Update(
+        self.how = _Update(
             int(algorithm["name"] != "sgd"), algorithm["nesterov"], algorithm["learning_rate"], algorithm["momentum"],
-            algorithms.ADAMW_WEIGHT_DECAY if algorithm["name"] == "adamw" else 0.0,
+            ADAMW_WEIGHT_DECAY if algorithm["name"] == "adamw" else 0.0,
         )  # fmt: skip
         self.library, self.memory = library(), {}
         numbers = self.members * self.library.parameters(self.network)
-        self.flat = torch.nn.Parameter(initial[0].new_zeros(numbers), requires_grad=False)
+        self.flat = _zeros(numbers)
         for stack, values in zip(self.stacks(self.flat), (*weights, *biases), strict=True):
-            stack.copy_(values)
+            stack[:] = values
+        kept = () if algorithm["name"] == "sgd" and not algorithm["momentum"] else BUFFERS[algorithm["name"]]
+        self.buffers = {name: _zeros(numbers) for name in kept}
 
-    def stacks(self, flat: Tensor) -> list[Tensor]:
-        """The parts of a tensor like `flat`, in the parameters' shapes (member, ...): views."""
-        members, begin, parts = flat.view(self.members, -1), 0, []
+    def stacks(self, flat: np.ndarray) -> list[np.ndarray]:
+        """The parts of an array like `flat` (see `fpkit.training.ensemble.parted`): views, without what pads them."""
+        members, begin, parts = flat.reshape(self.members, -1), 0, []
         for _, rows, columns in self.shapes[:-1]:
             row = columns + -columns % PAD
-            parts.append(members[:, begin : begin + rows * row].view(self.members, rows, row)[:, :, :columns])
+            parts.append(members[:, begin : begin + rows * row].reshape(-1, rows, row)[:, :, :columns])
             begin += rows * row
-        return [*parts, members[:, begin : begin + self.outputs].unsqueeze(2)]  # the last bias is a column
+        return [*parts, members[:, begin : begin + self.outputs, np.newaxis]]  # the last bias is a column
 
-    def advance(
-        self, state: dict, x: Tensor, y: Tensor, order: Tensor | None, step: int, steps: int, then: Sequence[tuple] = ()
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def members_apart(self, flat: np.ndarray) -> list[np.ndarray]:
+        """The numbers of each member in an array like `flat`: a copy, without what pads them."""
+        stacks = self.stacks(flat)
+        return [np.concatenate([stack[member].ravel() for stack in stacks]) for member in range(self.members)]
+
+    def fill(self, flat: np.ndarray, members: Sequence[np.ndarray]) -> None:
+        """Put the numbers of each member, as of `members_apart`, into an array like `flat`."""
+        stacks = self.stacks(flat)
+        ends = np.cumsum([stack[0].size for stack in stacks])[:-1]
+        for member, numbers in enumerate(members):
+            for stack, some in zip(stacks, np.split(numbers, ends), strict=True):
+                stack[member] = some.reshape(stack[member].shape)
+
+    def update(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        order: np.ndarray | None,
+        step: int,
+        steps: int,
+        then: Sequence[tuple[np.ndarray, np.ndarray | None]] = (),
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Take `steps` updates, of which the first follows update `step`.
 
         Args:
-            state: of `fpkit.training.algorithms.Fused`, moved on.
-            x, y: (sample, *feature) and (sample, output), contiguous.
-            order: the samples (member, steps, sample) of each update, or None for all of them.
+            x, y: (sample, *feature) and (sample, output), float32, contiguous.
+            order: the samples (member, steps, sample) of each update, int64, or None for all of them.
             then: pairs like x and y, or with None for y, on which the networks are evaluated at last: each member right
                 after its updates, with its parameters in the cache.
 
         Returns:
             Of each pair in `then`, outputs (member, sample, output), losses and accuracies (member,).
         """
-        batch, order_row = (0, 0) if order is None else (order.shape[2], order.stride(0))
-        buffers = [tensor for name, tensor in state.items() if name != "step"]
-        samples, numbers = batch or len(x), self.flat.numel()
+        batch, order_row = (0, 0) if order is None else (order.shape[2], order.strides[0] // order.itemsize)
+        samples, numbers = batch or len(x), self.flat.size
         most = max(samples if steps else 0, *(len(x) for x, _ in then), 0)
         teams = min(self.members, self._threads(max(1, steps) * most * numbers))
         # Threads that wait for each other at every update.
@@ -185,42 +281,47 @@ class Compiled:
             _Evaluation(_address(x), _address(y), len(x), *map(_address, result))
             for (x, y), result in zip(then, results, strict=True)
         ]
+        first, second = (*self.buffers.values(), None, None)[:2]
         self.library.advance(
-            self.network, self.update, self.members, *map(_address, (self.flat, *(*buffers, None, None)[:2], x, y)),
+            self.network, self.how, self.members, *map(_address, (self.flat, first, second, x, y)),
             len(x), _address(order), order_row, batch, step, steps,
             (_Evaluation * len(then))(*evaluations), len(then), teams, share,
             most, _address(self._workspace(most, teams * share)),
         )  # fmt: skip
-        state["step"] += steps
+        self.steps += steps
         return results
 
-    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """What `advance` returns of each pair, without an update."""
+    def evaluate(
+        self, pairs: Sequence[tuple[np.ndarray, np.ndarray | None]]
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """What `update` returns of each pair, without an update."""
         x, y = pairs[0]
-        return self.advance({"step": 0}, x, y, None, 0, 0, pairs)
+        return self.update(x, y, None, 0, 0, pairs)
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Outputs (member, sample, output) for x (sample, *feature)."""
-        return self.evaluate([(x.contiguous(), None)])[0][0]
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Outputs (member, sample, output) for x (sample, *feature), float32, contiguous."""
+        return self.evaluate([(x, None)])[0][0]
 
-    def _results(self, samples: int) -> tuple[Tensor, Tensor, Tensor]:
-        return (
-            self.flat.new_empty(self.members, samples, self.outputs),
-            self.flat.new_empty(self.members),
-            self.flat.new_empty(self.members),
-        )
+    def _results(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return tuple(np.empty((self.members, *shape), np.float32) for shape in ((samples, self.outputs), (), ()))
 
     def _threads(self, numbers: int) -> int:
         """As many as pay for parameters times samples: to begin one costs some microseconds, as does waiting for it."""
         return self.threads if numbers > SHARED_NUMBERS else 1
 
-    def _workspace(self, samples: int, threads: int) -> Tensor:
+    def _workspace(self, samples: int, threads: int) -> np.ndarray:
         """Memory for steps on so many samples."""
         if (samples, threads) not in self.memory:
-            numbers = self.library.workspace(self.network, samples)
-            self.memory[samples, threads] = torch.empty(threads * numbers)
+            self.memory[samples, threads] = _zeros(threads * self.library.workspace(self.network, samples))
         return self.memory[samples, threads]
 
 
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+def _zeros(numbers: int) -> np.ndarray:
+    """So many zeros, beginning with a cache line, as no vector should lie in two."""
+    whole = np.zeros(numbers + LINE, np.float32)
+    begin = -whole.ctypes.data % (whole.itemsize * LINE) // whole.itemsize
+    return whole[begin : begin + numbers]
+
+
+def _address(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data

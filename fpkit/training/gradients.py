@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fpkit import models
 from fpkit.training import losses
+from fpkit.training.ensemble import parted
 
 aten = torch.ops.aten
 # Numbers that a vector loop of torch takes at once, twice the widest register (AVX-512): a multiple of it has no rest,
@@ -68,13 +69,6 @@ class Autograd(_Stack):
     def predict(self, x: Tensor) -> Tensor:
         """Outputs (member, sample, output) for x (sample, *feature)."""
         return self.network.forward(self.parameters, x)
-
-
-def parted(initial: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Weights (member, inputs, units) and biases (member, 1, units) of dense layers, the last ones transposed."""
-    weights, biases = list(initial[::2]), [bias.unsqueeze(1) for bias in initial[1::2]]
-    weights[-1], biases[-1] = weights[-1].transpose(1, 2), biases[-1].transpose(1, 2)
-    return weights, biases
 
 
 class Backpropagation(_Stack):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,15 +13,17 @@ class Spectrum:
     Sums are in double precision: of a million samples, too.
 
     Args:
-        basis: (sample, row), float32, on the device; each row's numbers add up to zero.
+        basis: (sample, row), float32, on the device where the outputs come from; each row's numbers add up to zero.
+            On the CPU all may be NumPy arrays.
     """
 
-    def __init__(self, basis: Tensor):
-        self.basis, self.samples = basis, 0
+    def __init__(self, basis: Tensor | np.ndarray):
+        self.basis, self.samples = torch.as_tensor(basis), 0
         self.coefficients = self.error = self.squares = 0.0
 
-    def add(self, output: Tensor, target: Tensor) -> None:
+    def add(self, output: Tensor | np.ndarray, target: Tensor | np.ndarray) -> None:
         """Take in the outputs (member, sample, output) and targets (sample, output) of the next samples."""
+        output, target = torch.as_tensor(output), torch.as_tensor(target)
         rows = self.basis[self.samples : self.samples + len(target)].T
         self.samples += len(target)
         self.coefficients += torch.matmul(rows, output).double()
@@ -28,7 +31,7 @@ class Spectrum:
         self.error += error.sum(dim=1)
         self.squares += error.square_().sum(dim=1)
 
-    def result(self) -> tuple[Tensor, Tensor]:
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (member, row, output), and the norm (member,) of the error less its mean over samples."""
         energy = (self.squares - self.error.square() / self.samples).clamp_(min=0)
-        return self.coefficients.float(), energy.sum(dim=1).sqrt().float()
+        return tuple(numbers.float().cpu().numpy() for numbers in (self.coefficients, energy.sum(dim=1).sqrt()))

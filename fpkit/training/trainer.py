@@ -6,16 +6,16 @@ Needs torch and numpy alone. What is recorded goes to a `sink`, which only has t
 
 from __future__ import annotations
 
+import ctypes
+import os
 import time
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from fpkit.training import checkpoint
+from fpkit.training import checkpoint, compiled
 from fpkit.training.ensemble import Ensemble
 from fpkit.training.schedule import record_steps
 
@@ -47,7 +47,7 @@ def train(
     split: str,
     basis: np.ndarray | None = None,
     checkpoint_path: Path | None = None,
-    progress: Callable[[int, Tensor], None] = lambda step, loss: None,
+    progress: Callable[[int, np.ndarray], None] = lambda step, loss: None,
 ) -> str:
     """Train `members` networks for `steps` updates and record their predictions on the way.
 
@@ -72,18 +72,15 @@ def train(
         The device that was used, and whether by compiled code, in words.
     """
     device = resolve_device(device)
-    _make_reproducible()
-    data = {name: torch.as_tensor(array).to(device) for name, array in data.items()}
-    basis = None if basis is None else torch.as_tensor(basis).to(device)
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     seeds = range(seed_offset, seed_offset + members)
     schedule = record_steps(steps, per_decade)
-    with Ensemble(model, data, seeds, algorithm, loss, batch_size, threads) as ensemble:
+    with build(model, data, seeds, algorithm, loss, batch_size, device, threads, basis) as ensemble:
         step = _resume(checkpoint_path, ensemble, sink)
         last_save, save_cost = time.monotonic(), 0.0
         while True:
             if sink.records < len(schedule) and step == schedule[sink.records]:
-                recorded, scores = ensemble.record(split, basis)
+                recorded, scores = ensemble.record(split)
                 sink.append(step, recorded, **scores)
                 progress(step, scores["loss_train"])
             due = time.monotonic() - last_save > max(CHECKPOINT_SECONDS, save_cost / CHECKPOINT_SHARE)
@@ -97,24 +94,56 @@ def train(
             if step == steps:
                 break
             stop = min([step + STEPS_TOGETHER, steps, *schedule[bisect(schedule, step) :][:1]])
-            ensemble.advance(step, stop, evaluate=basis is None and stop in schedule)
+            ensemble.advance(step, stop, evaluate=stop in schedule)
             step = stop
     sink.flush()
-    return f"{device}, compiled" if ensemble.compiled else str(device)
+    return f"{device}, compiled" if isinstance(ensemble, compiled.CompiledEnsemble) else device
 
 
-def resolve_device(device: str) -> torch.device:
+def build(
+    model: dict,
+    data: dict[str, np.ndarray],
+    seeds: Sequence[int],
+    algorithm: dict,
+    loss: str = "mse",
+    batch_size: int | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    basis: np.ndarray | None = None,
+) -> Ensemble:
+    """The members with these seeds, for compiled code if it `can` train them, else for torch.
+
+    Args:
+        algorithm: arguments of `fpkit.training.algorithms.build` but `flat`. device: one that `resolve_device` returns.
+            The others are those of `train`.
+    """
+    if compiled.can(model, algorithm["name"], loss, device):
+        return compiled.CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
+    from fpkit.training.stacked import StackedEnsemble  # takes a second, as it imports torch
+
+    return StackedEnsemble(model, data, seeds, algorithm, loss, batch_size, device, threads, basis)
+
+
+def resolve_device(device: str) -> str:
     """`auto` takes the GPU if there is one."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    if device != "auto":
+        return device
+    if not _gpu_driver():
+        return "cpu"
+    import torch  # takes a second
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _make_reproducible() -> None:
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+def _gpu_driver() -> bool:
+    """Whether torch can possibly find a GPU: there is NVIDIA's driver, or AMD's."""
+    if os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _resume(path: Path | None, ensemble: Ensemble, sink) -> int:

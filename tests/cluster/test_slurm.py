@@ -62,7 +62,7 @@ class Held:
 
     def _training(self) -> psutil.Process | None:
         assert self.snakemake.poll() is None, self.said()
-        if not list((self.project / "results/checkpoints/long/base").glob("*/state.pt")):
+        if not list((self.project / "results/checkpoints/long/base").glob("*/state.npz")):
             return None
         for process in psutil.process_iter():
             try:

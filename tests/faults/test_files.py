@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 from conftest import Project
 
@@ -144,9 +143,8 @@ def test_store_full_of_zeros_is_no_damage(tmp_path):
 
 
 def test_checkpoint_with_any_bit_flipped_or_cut_short_falls_back(tmp_path, capsys):
-    """torch.load itself reads most flipped bits without a word."""
-    path = tmp_path / "state.pt"
-    numbers = torch.randn(300, generator=torch.Generator().manual_seed(0))
+    path = tmp_path / "state.npz"
+    numbers = np.random.default_rng(0).standard_normal(300)
     for step in (1, 2):
         checkpoint.save(path, {"step": step, "members": [{"parameters": numbers * step}]})
     content = path.read_bytes()
@@ -154,7 +152,7 @@ def test_checkpoint_with_any_bit_flipped_or_cut_short_falls_back(tmp_path, capsy
         path.write_bytes(broken)
         (state,) = checkpoint.load(path)
         assert state["step"] == 1, what
-        assert torch.equal(state["members"][0]["parameters"], numbers), what
+        assert np.array_equal(state["members"][0]["parameters"], numbers), what
     path.write_bytes(content)
     assert [state["step"] for state in checkpoint.load(path)] == [2, 1]
 

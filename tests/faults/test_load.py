@@ -104,7 +104,7 @@ def processes_on_one_checkpoint(folder: Path, first: dict, second: dict) -> str:
     context, terminal = forks(), folder / "terminal.txt"
     early = context.Process(target=live, args=(folder, first, 0.01))
     early.start()
-    wait_until(lambda: list(folder.glob("checkpoints/*/state.pt")), "a checkpoint")
+    wait_until(lambda: list(folder.glob("checkpoints/*/state.npz")), "a checkpoint")
     holder = psutil.Process(early.pid)
     holder.suspend()
     late = context.Process(target=live, args=(folder, second, 0.01, terminal))

@@ -102,7 +102,7 @@ class Life:
         self.log = project.log(LOG)
 
     def checkpoints(self) -> set[int]:
-        files = (self.project / "results/checkpoints/long/base").glob("*/state.pt")
+        files = (self.project / "results/checkpoints/long/base").glob("*/state.npz")
         return {path.stat().st_mtime_ns for path in files}
 
     def goes_on(self) -> bool:

@@ -1,0 +1,228 @@
+"""An ensemble that torch trains: blocks of a few stacked members, which threads work on side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpkit import models
+from fpkit.training import algorithms, gradients, losses
+from fpkit.training.batches import Batches
+from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
+
+# Floating-point operations of a block's update, at least: a few milliseconds.
+BLOCK_OPERATIONS = 3e8
+
+
+class StackedEnsemble(Ensemble):
+    """Any network, loss and algorithm, on any device; members in blocks of a few, worked on side by side.
+
+    Args:
+        model: a config `model` entry. seeds: one for each member.
+        algorithm: arguments of `fpkit.training.algorithms.build`. The others are those of `train`.
+    """
+
+    def __init__(
+        self,
+        model: dict,
+        data: dict[str, np.ndarray],
+        seeds: Sequence[int],
+        algorithm: dict,
+        loss: str,
+        batch_size: int | None,
+        device: str,
+        threads: int,
+        basis: np.ndarray | None,
+    ):
+        _make_reproducible()
+        data = {name: torch.as_tensor(array).contiguous().to(device) for name, array in data.items()}
+        super().__init__(data, loss, None if basis is None else torch.as_tensor(basis).to(device))
+        x, y = self.parts["train"]
+        network = models.build(features=x.shape[1:], outputs=y.shape[-1], **model)
+        initial = [parameter.to(device) for parameter in network.initialize(seeds)]
+        parts = _partition(initial, min(len(x), batch_size or len(x)), algorithm["name"], threads)
+        self.blocks = []
+        for part in parts:
+            gradient = gradients.build(model, x.dim() - 1, network, [parameter[part] for parameter in initial], loss)
+            update = algorithms.build(flat=gradient.flat, **algorithm)
+            self.blocks.append(Block(x, y, Batches(len(x), batch_size, seeds[part]), gradient, update, loss))
+        side_by_side = min(threads, len(parts))
+        # Of one block alone, all threads share every operation.
+        torch.set_num_threads(threads if side_by_side == 1 else 1)
+        self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+
+    def __exit__(self, *exception) -> None:
+        if self.pool:
+            self.pool.shutdown()
+
+    def update(self, start: int, stop: int, then: Sequence[tuple[Tensor, Tensor]]) -> list[tuple]:
+        """See `Ensemble.update`."""
+        return _together(self._map(lambda block: block.update(start, stop, then)))
+
+    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple]:
+        """See `Ensemble.evaluate`."""
+        return _together(self._map(lambda block: block.evaluate(pairs)))
+
+    def softmax(self, output: Tensor) -> Tensor:
+        """See `Ensemble.softmax`."""
+        return output.softmax(dim=-1)
+
+    def to_numpy(self, array: Tensor) -> np.ndarray:
+        """See `Ensemble.to_numpy`."""
+        return array.cpu().numpy()
+
+    def state(self) -> list[dict]:
+        """See `Ensemble.state`."""
+        return [member for block in self.blocks for member in block.state()]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """See `Ensemble.load`."""
+        self.evaluated = None
+        remaining = iter(members)
+        for block in self.blocks:
+            block.load([next(remaining) for _ in block.batches.seeds])
+
+    def _map(self, function: Callable[[Block], Any]) -> list:
+        """function(block) of each block, in their order."""
+        return list(self.pool.map(function, self.blocks) if self.pool else map(function, self.blocks))
+
+
+def _make_reproducible() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def _together(blocks: list[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor, ...]]:
+    """What each block made of each pair, as of all members."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return [tuple(torch.cat(stack) for stack in zip(*results, strict=True)) for results in zip(*blocks, strict=True)]
+
+
+def _partition(initial: Sequence[Tensor], samples: int, algorithm: str, threads: int) -> list[slice]:
+    """Members that make a block each.
+
+    As many blocks as threads or more, if there are enough members; each as small as the cache likes it, but not so
+    small that calls cost more than what they do. On a GPU all are together.
+    """
+    members = len(initial[0])
+    if algorithm in algorithms.ONE_BY_ONE:
+        count = members
+    elif initial[0].device.type != "cpu":
+        count = 1
+    else:
+        operations = 6 * samples * sum(parameter.numel() for parameter in initial)
+        count = max(threads, round(operations / BLOCK_OPERATIONS))
+        count = min(members, -(-count // threads) * threads)  # as many for each thread
+    borders = [members * block // count for block in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(borders)]
+
+
+class Block:
+    """Some members of an ensemble, stacked. Blocks know nothing of each other."""
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batches: Batches,
+        gradient: gradients.Autograd | gradients.Backpropagation,
+        algorithm: algorithms.Fused | algorithms.Torch,
+        loss: str,
+    ):
+        self.x, self.y, self.batches = x, y, batches
+        self.gradient, self.algorithm, self.member_losses = gradient, algorithm, losses.build(loss)
+        self.epoch, self.order, self.chosen = -1, None, None
+
+    def update(self, start: int, stop: int, then: Sequence[tuple[Tensor, Tensor]]) -> list[tuple]:
+        """See `Ensemble.update`."""
+        for step in range(start, stop):
+            x, y = self._samples(step)
+            self.algorithm.step(lambda x=x, y=y: self.gradient.gradient(x, y), partial(self._summed_loss, y))
+        return self.evaluate(then)
+
+    def _samples(self, step: int) -> tuple[Tensor, Tensor]:
+        """x (sample, *feature) and y (sample, output), or both with a leading member dimension for mini-batches.
+
+        A mini-batch overwrites the one before.
+        """
+        if self.batches.size is None:
+            return self.x, self.y
+        epoch, batch = self.batches.place(step)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, torch.from_numpy(self.batches.epoch(epoch)).to(self.x.device)
+        order = self.order[:, batch]
+        if self.chosen is None:
+            self.chosen = [part.new_empty(*order.shape, *part.shape[1:]) for part in (self.x, self.y)]
+        for whole, some in zip((self.x, self.y), self.chosen, strict=True):
+            torch.index_select(whole, 0, order.flatten(), out=some.view(-1, *whole.shape[1:]))
+        return tuple(self.chosen)
+
+    def _summed_loss(self, y: Tensor, output: Tensor) -> Tensor:
+        return self.member_losses(output, y).sum()
+
+    @torch.no_grad()
+    def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """See `Ensemble.evaluate`."""
+        return [self._evaluated(x, y) for x, y in pairs]
+
+    def _evaluated(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        outputs = [self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)]
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+        correct = output.argmax(dim=-1) == y.argmax(dim=-1)
+        return output, self.member_losses(output, y), correct.float().mean(dim=1)
+
+    def state(self) -> list[dict]:
+        """See `Ensemble.state`."""
+        whole = {"parameters": self.gradient.flat.detach(), "algorithm": self.algorithm.state}
+        return [_leaves(partial(self._of_member, member), whole) for member in range(len(self.batches.seeds))]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """Bring the block to the states of its members."""
+        whole = _leaves(self._of_block, *members)
+        with torch.no_grad():
+            self.gradient.flat.copy_(whole["parameters"])
+        self.algorithm.load(whole["algorithm"])
+
+    def _of_member(self, member: int, leaf):
+        """A member's numbers of a flat tensor; another tensor whole; anything else as it is."""
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if leaf.shape == self.gradient.flat.shape:
+            leaf = torch.cat([stack[member].flatten() for stack in self.gradient.stacks(leaf)])
+        return leaf.numpy(force=True).copy()
+
+    def _of_block(self, *leaves):
+        """The flat tensor of the members' numbers, another tensor, or anything else as it is."""
+        first, like = leaves[0], self.gradient.flat
+        if not isinstance(first, np.ndarray):
+            return first
+        stacks = self.gradient.stacks(torch.zeros_like(like, requires_grad=False))
+        sizes = [stack[0].numel() for stack in stacks]
+        if first.size != sum(sizes):
+            return torch.as_tensor(first, device=like.device)
+        whole = torch.zeros_like(like, requires_grad=False)
+        for member, leaf in enumerate(leaves):
+            numbers = torch.as_tensor(leaf, device=like.device).split(sizes)
+            for stack, some in zip(self.gradient.stacks(whole), numbers, strict=True):
+                stack[member] = some.view(stack[member].shape)
+        return whole
+
+
+def _leaves(function: Callable, *trees):
+    """Trees of dictionaries and lists, all of one shape, with function(leaf, ...) in the places of their leaves."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {key: _leaves(function, *(tree[key] for tree in trees)) for key in first}
+    if isinstance(first, list):
+        return [_leaves(function, *branches) for branches in zip(*trees, strict=True)]
+    return function(*trees)
