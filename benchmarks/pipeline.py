@@ -8,6 +8,7 @@ is less their seconds without start and imports, which are measured here.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import statistics
@@ -20,10 +21,12 @@ from pathlib import Path
 from benchmarks import scaling
 from benchmarks.measure import goal, machine, options, write
 
-# What a job of each kind imports; the kinds are the folders of Snakemake's times, those of spectra the measures.
+# What a job of each kind imports; the kinds are the folders of Snakemake's times, those of spectra the measures, and
+# trainings are told apart by what made their updates.
 IMPORTS = {
     "datasets": "fpkit.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
-    "runs": "fpkit.progress, fpkit.runs",
+    "runs, compiled": "fpkit.progress, fpkit.runs",
+    "runs, torch": "fpkit.progress, fpkit.runs, fpkit.training.stacked",
     "figures": "fpkit.netcdf, fpkit.claims, fpkit.figures.synthetic",
     "claims": "fpkit.netcdf, fpkit.claims",
 }
@@ -69,7 +72,12 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
         with open(file, encoding="utf-8") as stream:
             seconds = float(next(csv.DictReader(stream, delimiter="\t"))["s"])
         kind = file.relative_to("results/benchmarks").parts[0].removesuffix(".tsv")
-        kind = file.stem if kind == "spectra" else kind
+        if kind == "spectra":
+            kind = file.stem
+        elif kind == "runs":
+            store = Path("results") / file.relative_to("results/benchmarks").with_suffix("") / "predictions.zarr"
+            device = json.loads((store / "zarr.json").read_text())["attributes"]["device"]
+            kind += ", compiled" if device.endswith("compiled") else ", torch"
         times.setdefault(kind, []).append((file.stat().st_mtime, seconds))
     return times
 

@@ -54,9 +54,7 @@ def _ensemble(case: dict, data: dict):
 
     model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
     algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    return build(
-        model, data, range(case["members"]), algorithm, device=case["device"], threads=case["threads"]
-    )  # fmt: skip
+    return build(model, data, range(case["members"]), algorithm, device=case["device"], threads=case["threads"])
 
 
 def ours(case: dict):
