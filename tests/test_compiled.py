@@ -1,12 +1,16 @@
 """Updates in compiled code against autograd, whatever the shapes; and life without a compiler."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.special
 import torch
+import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_training import MLP, Records, image_data, line_data, trained
@@ -162,6 +166,28 @@ def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatc
     whole = trained(line_data(), per_decade=50, **options | {"steps": 14})
     assert sink.steps == whole.steps
     np.testing.assert_allclose(sink.predictions, whole.predictions, rtol=1e-4, atol=1e-5)
+
+
+WITHOUT_TORCH = """
+import sys
+from fpkit.runs import run
+run(*sys.argv[1:4], model={model}, training={training}, record={record})
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 7, "loss": "cross_entropy"}])
+def test_a_training_by_compiled_code_does_without_torch(tmp_path, changes):
+    """To import it takes longer than many a training."""
+    dataset = xr.Dataset({name: ([f"{name}_{d}" for d in range(a.ndim)], a) for name, a in image_data().items()})
+    dataset.to_netcdf(tmp_path / "images.nc", engine="h5netcdf")
+    training = config.plain(config.Training(device="cpu", members=3, steps=20)) | changes
+    program = WITHOUT_TORCH.format(model=MLP, training=training, record={"per_decade": 5, "split": "all"})
+    places = [tmp_path / "images.nc", tmp_path / "run", tmp_path / "checkpoints"]
+    subprocess.run([sys.executable, "-c", program, *places], check=True, cwd=Path(__file__).parents[1])
+    found = zarr.open_array(tmp_path / "run/predictions.zarr/prediction", mode="r")[:]
+    expected = trained(image_data(), MLP, per_decade=5, split="all", **training)
+    assert np.array_equal(found, expected.predictions)
 
 
 # --- without a compiler -----------------------------------------------------------------------------------------------

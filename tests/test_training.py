@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fpkit import config, initialization, models
-from fpkit.training import compiled, losses
+from fpkit.errors import UserError
+from fpkit.training import checkpoint, compiled, losses, trainer
 from fpkit.training.batches import Batches
 from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
@@ -350,6 +351,76 @@ def test_training_resumed_from_its_checkpoint_gives_the_same_bits(tmp_path, algo
     assert np.array_equal(sink.predictions, whole.predictions)
     assert np.array_equal(sink.score("loss_train"), whole.score("loss_train"))
     assert len(np.unique(whole.score("loss_train"), axis=0)) == len(whole.steps)  # it did train on
+
+
+class Counting(torch.optim.SGD):
+    """An optimizer that keeps what no checkpoint can."""
+
+    def step(self, closure):
+        closure()
+        self.state[self.param_groups[0]["params"][0]] = {"counts": {1: 2}}
+
+
+def counting(parameters, learning_rate):
+    return Counting(parameters, lr=learning_rate)
+
+
+def test_optimizer_whose_state_no_checkpoint_holds_is_told(tmp_path):
+    options = config.plain(config.Training(device="cpu", steps=3)) | {"optimizer": f"{__name__}:counting"}
+    path = tmp_path / "state.npz"
+    with pytest.raises(UserError, match=r"keeps \{1: 2\} in its state, which no checkpoint can hold; let it keep"):
+        train(MLP, line_data(), Records(), **options, per_decade=5, split="train", checkpoint_path=path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_checkpoint_gives_back_what_it_was_given(tmp_path):
+    leaves = [
+        np.arange(3),
+        np.float32(0.1),
+        np.array(7),
+        np.nan,
+        None,
+        True,
+        3,
+        "text",
+        [],
+        {},
+        [[np.eye(2)], {"a": -0.0}],
+    ]
+    checkpoint.save(tmp_path / "state.npz", {"members": leaves})
+    (state,) = checkpoint.load(tmp_path / "state.npz")
+    np.testing.assert_equal(state, {"members": leaves})
+    assert [getattr(leaf, "dtype", type(leaf)) for leaf in state["members"]] == [
+        getattr(leaf, "dtype", type(leaf)) for leaf in leaves
+    ]
+
+
+# --- device -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("driver", [False, True])
+@pytest.mark.parametrize("available", [False, True])
+def test_auto_takes_a_gpu_that_torch_can_use_and_asks_it_only_if_there_is_a_driver(monkeypatch, driver, available):
+    asked = []
+    monkeypatch.setattr(trainer, "_gpu_driver", lambda: driver)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(True) or available)
+    assert trainer.resolve_device("auto") == ("cuda" if driver and available else "cpu")
+    assert bool(asked) == driver
+
+
+@pytest.mark.parametrize("available", [False, True])
+def test_device_that_is_named_is_taken_or_missed(monkeypatch, available):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert trainer.resolve_device("cpu") == "cpu"
+    if available:
+        assert trainer.resolve_device("cuda") == "cuda"
+    else:
+        with pytest.raises(UserError, match=r"device is cuda, but torch finds no GPU here; set it to auto or cpu"):
+            trainer.resolve_device("cuda")
+
+
+def test_where_torch_finds_a_gpu_there_is_a_driver():
+    assert trainer._gpu_driver() or not torch.cuda.is_available()
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
             axes, fractions, accuracies, horizontal=False, fmt=line, label=label,
             color=COLORS.get(activation, style.TARGET), alpha=1 if bits == full else min(0.4 + 0.15 * bits, 0.9),
         )  # fmt: skip
-    axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
+    axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--")
+    axes.annotate("chance", (0.02, 0.5), xytext=(0, 2), textcoords="offset points", size="small")
     axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="fraction of all inputs used for training", ylabel="test accuracy")
     axes.legend(loc="lower right")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fpkit.errors import UserError
+
 DIGEST = hashlib.sha256().digest_size
 # The arrays of a state have files of their own in the checkpoint; this stands for one where it was.
 ARRAY = "__array__"
@@ -20,18 +22,14 @@ def save(path: Path, state: dict) -> None:
     """Write `state` so that `path`, or the one before, always is a whole checkpoint.
 
     Args:
-        state: arrays, and whatever JSON holds, in dictionaries and lists.
+        state: arrays, numbers and strings, in dictionaries (by strings) and lists.
+
+    Raises:
+        UserError: anything else is in it, which is then some algorithm of one's own.
     """
     content, arrays = io.BytesIO(), []
-
-    def set_aside(leaf: object) -> dict:
-        if not isinstance(leaf, np.ndarray | np.generic):
-            raise TypeError(f"no checkpoint can hold {type(leaf)}")
-        arrays.append(leaf)
-        return {ARRAY: len(arrays) - 1}
-
-    tree = json.dumps(state, default=set_aside)
-    np.savez(content, *arrays, tree=tree)
+    tree = _set_aside(state, arrays)
+    np.savez(content, *arrays, tree=json.dumps(tree))
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as stream:
         stream.write(content.getbuffer())
@@ -41,6 +39,23 @@ def save(path: Path, state: dict) -> None:
     if path.exists():
         os.replace(path, before(path))
     os.replace(partial, path)
+
+
+def _set_aside(node: object, arrays: list[np.ndarray]) -> object:
+    """The tree of a state without its arrays, which are appended to `arrays`."""
+    if isinstance(node, np.ndarray | np.generic):
+        arrays.append(node)
+        return {ARRAY: len(arrays) - 1}
+    if isinstance(node, dict) and all(isinstance(key, str) for key in node):
+        return {key: _set_aside(child, arrays) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_set_aside(child, arrays) for child in node]
+    if node is None or isinstance(node, bool | int | float | str):
+        return node
+    raise UserError(
+        f"the optimizer keeps {node!r:.80} in its state, which no checkpoint can hold; let it keep tensors, numbers and"
+        " strings, in dictionaries (by strings) and lists"
+    )
 
 
 def before(path: Path) -> Path:

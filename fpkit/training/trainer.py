@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fpkit.errors import UserError
 from fpkit.training import checkpoint, compiled
 from fpkit.training.ensemble import Ensemble
 from fpkit.training.schedule import record_steps
@@ -125,14 +126,22 @@ def build(
 
 
 def resolve_device(device: str) -> str:
-    """`auto` takes the GPU if there is one."""
-    if device != "auto":
-        return device
-    if not _gpu_driver():
+    """`auto` takes the GPU if there is one.
+
+    Raises:
+        UserError: `cuda`, and torch finds no GPU.
+    """
+    if device == "cpu" or (device == "auto" and not _gpu_driver()):
         return "cpu"
     import torch  # takes a second
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise UserError(
+            "training.device is cuda, but torch finds no GPU here; set it to auto or cpu, or train where there is one"
+        )
+    return "cpu"
 
 
 def _gpu_driver() -> bool:
