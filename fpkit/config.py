@@ -359,7 +359,7 @@ class Training(Entry):
     members: Units = 10
     """Networks in the ensemble, one per seed."""
     seed_offset: Seed = 1000
-    """Seed of the first member; the next ones count up."""
+    """Seed of the first member; the next ones count up. Keep off the data sets' seeds: equal ones share a stream."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Integer = Field(1, gt=0, le=1024)
     """CPU threads of the job: another number may change the last bits."""
@@ -825,9 +825,12 @@ def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
             if node.get(parent) is None:
                 node[parent] = {}
             node = node[parent]
-        old = node.get(last)
-        merges = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
-        node[last] = {**old, **value} if merges else value
+            if not isinstance(node, dict):  # which its validation tells
+                break
+        else:
+            old = node.get(last)
+            merges = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
+            node[last] = {**old, **value} if merges else value
     return result
 
 

@@ -103,7 +103,12 @@ def run(
             "device": device,
             "threads": training["threads"],
             "wall_seconds": round(time.time() - began, 2),
-            "versions": {"fpkit": fpkit.__version__, "torch": version("torch"), "python": platform.python_version()},
+            "versions": {
+                "fpkit": fpkit.__version__,
+                "numpy": np.__version__,
+                "torch": version("torch"),
+                "python": platform.python_version(),
+            },
         }
         records = len(record_steps(training["steps"], record["per_decade"]))
         _publish(work / STORE, output, records, attributes, open_store)

@@ -168,6 +168,7 @@ MISTAKES = {
     "sweep twice the same": ("experiments/one/sweep", {"model.activation": ["relu", "relu"]}, r"two variants are called"),
     "sweep twice one number": ("experiments/one/sweep", {"training.steps": [10, 10.0]}, r"two variants are called"),
     "sweep of unnamed mappings": ("experiments/one/sweep", {"model": [{"kind": "mlp"}]}, r"sweep\.model: .*names"),
+    "sweep below a scalar": ("experiments/one/sweep", {"model": [0.1], "model.std": [1.0]}, r"experiments\.one.*model"),
     "sweep of nothing": ("experiments/one/sweep", {"model.activation": []}, r"sweep\.model\.activation: names no value"),
     "sweep of a scalar": ("experiments/one/sweep", {"model.activation": "relu"}, r"sweep\.model\.activation: .*list"),
     "sweep with a bad name": ("experiments/one/sweep", {"model": {"a/b": {}}}, r"'a/b' is no name"),

@@ -395,6 +395,67 @@ def test_checkpoint_gives_back_what_it_was_given(tmp_path):
     ]
 
 
+class Precise(torch.optim.SGD):
+    """Momentum in double precision, or in another that NumPy does not know."""
+
+    def __init__(self, parameters, dtype):
+        super().__init__(parameters, lr=0.01)
+        self.dtype = dtype
+
+    def step(self, closure):
+        closure()
+        (flat,) = self.param_groups[0]["params"]
+        state = self.state[flat]
+        velocity = state.setdefault("velocity", torch.zeros_like(flat, dtype=self.dtype, requires_grad=False))
+        velocity.mul_(0.9).add_(flat.grad.to(self.dtype))
+        with torch.no_grad():
+            flat.sub_(0.01 * velocity.to(flat.dtype))
+
+
+def double(parameters, learning_rate):
+    return Precise(parameters, torch.float64)
+
+
+def brain(parameters, learning_rate):
+    return Precise(parameters, torch.bfloat16)
+
+
+def trained_twice(tmp_path, optimizer) -> tuple[Records, Records]:
+    """At once, and with a stop on the way."""
+    options = config.plain(config.Training(device="cpu", members=3)) | {"optimizer": f"{__name__}:{optimizer}"}
+    rest = {"per_decade": 50, "split": "train"}
+    whole, sink = Records(), Records()
+    train(MLP, line_data(), whole, **options | {"steps": 14}, **rest)
+    for steps in (6, 14):
+        train(MLP, line_data(), sink, **options | {"steps": steps}, **rest, checkpoint_path=tmp_path / "state.npz")
+    return whole, sink
+
+
+def test_state_of_ones_own_optimizer_keeps_its_precision(tmp_path):
+    whole, sink = trained_twice(tmp_path, "double")
+    assert np.array_equal(whole.predictions, sink.predictions)
+
+
+def test_state_in_numbers_that_numpy_does_not_know_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"keeps numbers of torch\.bfloat16 in its state"):
+        trained_twice(tmp_path, "brain")
+
+
+@pytest.mark.usefixtures("path")
+def test_cross_entropy_that_diverges_is_no_crash():
+    found = trained(
+        image_data(), MLP | {"activation": "relu"}, loss="cross_entropy", optimizer="sgd", learning_rate=1e30
+    )
+    assert np.isfinite(found.predictions[0]).all()
+    assert np.isnan(found.predictions[-1]).any()
+
+
+@pytest.mark.usefixtures("path")
+def test_data_in_double_precision_is_taken():
+    data = {name: array.astype(np.float64) for name, array in line_data().items()}
+    assert np.array_equal(trained(data).predictions, trained(line_data()).predictions)
+
+
 # --- device -----------------------------------------------------------------------------------------------------------
 
 

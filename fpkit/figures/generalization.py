@@ -64,7 +64,8 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
     axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--")
     axes.annotate("chance", (0.02, 0.5), xytext=(0, 2), textcoords="offset points", size="small")
     axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="fraction of all inputs used for training", ylabel="test accuracy")
-    axes.legend(loc="lower right")
+    if groups:
+        axes.legend(loc="lower right")
 
 
 def _images(axes: Axes, images: list[xr.Dataset]) -> None:

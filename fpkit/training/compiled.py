@@ -3,7 +3,8 @@
 A network of 16 units is trained in the time of one call of torch, and a large one without the passes over its
 activations that separate calls need. The code is compiled on first use by the machine's own C++ compiler, for its own
 processor, and kept in the user's cache. Where there is no compiler, torch does the same (fpkit.training.stacked), to
-float tolerance. Nothing here needs torch, whose import takes longer than many a training.
+float tolerance. But for records along a basis, nothing here needs torch, whose import takes
+longer than many a training.
 """
 
 from __future__ import annotations
@@ -142,7 +143,12 @@ class CompiledEnsemble(Ensemble):
         threads: int,
         basis: np.ndarray | None,
     ):
-        super().__init__({name: np.ascontiguousarray(array) for name, array in data.items()}, loss, basis)
+        if basis is not None:
+            import torch  # which sums the coefficients up
+
+            torch.set_num_threads(threads)
+            basis = torch.as_tensor(basis)
+        super().__init__({name: np.ascontiguousarray(array, np.float32) for name, array in data.items()}, loss, basis)
         x, y = self.parts["train"]
         shapes = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
         initial = initialization.initialize(shapes, model["initialization"], model["std"], seeds)
@@ -166,8 +172,9 @@ class CompiledEnsemble(Ensemble):
 
     def softmax(self, output: np.ndarray) -> np.ndarray:
         """See `Ensemble.softmax`."""
-        exponential = np.exp(output - output.max(axis=-1, keepdims=True))
-        return exponential / exponential.sum(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # of a member that diverged
+            exponential = np.exp(output - output.max(axis=-1, keepdims=True))
+            return exponential / exponential.sum(axis=-1, keepdims=True)
 
     def to_numpy(self, array: np.ndarray) -> np.ndarray:
         """See `Ensemble.to_numpy`."""
@@ -177,7 +184,7 @@ class CompiledEnsemble(Ensemble):
         """See `Ensemble.state`."""
         networks = self.networks
         numbers = [networks.members_apart(flat) for flat in (networks.flat, *networks.buffers.values())]
-        step = np.float32(networks.steps)
+        step = np.array(networks.steps, np.float32)
         return [
             {"parameters": parameters, "algorithm": dict(zip(networks.buffers, buffers, strict=True)) | {"step": step}}
             for parameters, *buffers in zip(*numbers, strict=True)

@@ -14,11 +14,10 @@ class Spectrum:
 
     Args:
         basis: (sample, row), float32, on the device where the outputs come from; each row's numbers add up to zero.
-            On the CPU all may be NumPy arrays.
     """
 
-    def __init__(self, basis: Tensor | np.ndarray):
-        self.basis, self.samples = torch.as_tensor(basis), 0
+    def __init__(self, basis: Tensor):
+        self.basis, self.samples = basis, 0
         self.coefficients = self.error = self.squares = 0.0
 
     def add(self, output: Tensor | np.ndarray, target: Tensor | np.ndarray) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fpkit import models
+from fpkit.errors import UserError
 from fpkit.training import algorithms, gradients, losses
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
@@ -42,7 +43,9 @@ class StackedEnsemble(Ensemble):
         basis: np.ndarray | None,
     ):
         _make_reproducible()
-        data = {name: torch.as_tensor(array).contiguous().to(device) for name, array in data.items()}
+        data = {
+            name: torch.as_tensor(array, dtype=torch.float32).contiguous().to(device) for name, array in data.items()
+        }
         super().__init__(data, loss, None if basis is None else torch.as_tensor(basis).to(device))
         x, y = self.parts["train"]
         network = models.build(features=x.shape[1:], outputs=y.shape[-1], **model)
@@ -59,6 +62,7 @@ class StackedEnsemble(Ensemble):
         self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
 
     def __exit__(self, *exception) -> None:
+        super().__exit__(*exception)
         if self.pool:
             self.pool.shutdown()
 
@@ -199,7 +203,11 @@ class Block:
             return leaf
         if leaf.shape == self.gradient.flat.shape:
             leaf = torch.cat([stack[member].flatten() for stack in self.gradient.stacks(leaf)])
-        return leaf.numpy(force=True).copy()
+        try:
+            return leaf.numpy(force=True).copy()
+        except TypeError as error:
+            told = f"the optimizer keeps numbers of {leaf.dtype} in its state, which NumPy does not know; take others"
+            raise UserError(told) from error
 
     def _of_block(self, *leaves):
         """The flat tensor of the members' numbers, another tensor, or anything else as it is."""
@@ -209,8 +217,8 @@ class Block:
         stacks = self.gradient.stacks(torch.zeros_like(like, requires_grad=False))
         sizes = [stack[0].numel() for stack in stacks]
         if first.size != sum(sizes):
-            return torch.as_tensor(first, device=like.device)
-        whole = torch.zeros_like(like, requires_grad=False)
+            return torch.tensor(first, device=like.device)
+        whole = torch.zeros(like.shape, dtype=torch.as_tensor(first).dtype, device=like.device)
         for member, leaf in enumerate(leaves):
             numbers = torch.as_tensor(leaf, device=like.device).split(sizes)
             for stack, some in zip(self.gradient.stacks(whole), numbers, strict=True):

@@ -1,7 +1,8 @@
 """Training of an ensemble: all members of a variant together, as one stack of networks.
 
-Needs torch and numpy alone. What is recorded goes to a `sink`, which only has to have `records` (how many it holds),
-`append(step, prediction, **scores)`, `flush()` and `truncate(records)`; `fpkit.predictions.Writer` is one.
+Needs numpy alone, and torch for what compiled code does not train. What is recorded goes to a `sink`, which only has to
+have `records` (how many it holds), `append(step, prediction, **scores)`, `flush()` and `truncate(records)`;
+`fpkit.predictions.Writer` is one.
 """
 
 from __future__ import annotations
