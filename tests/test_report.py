@@ -84,10 +84,14 @@ class Page:
         """The start page, then the entries of the menu, clicked one after the other."""
         self.browser.get(self.url)
         for entry in menu_entries:
-            self.find(f"//nav//a[normalize-space()='{entry}']").click()
+            self.click(f"//nav//a[normalize-space()='{entry}']")
 
     def find(self, xpath: str):
         return self.wait(lambda browser: browser.find_element(By.XPATH, xpath))
+
+    def click(self, xpath: str) -> None:
+        """As soon as nothing that moves is in front of it."""
+        self.wait(lambda browser: browser.find_element(By.XPATH, xpath).click() or True)
 
     def wait(self, condition):
         return WebDriverWait(self.browser, 20, ignored_exceptions=[Exception]).until(condition)
@@ -98,7 +102,7 @@ class Page:
         return [cell.text for cell in self.browser.find_elements(By.XPATH, "//nav//tbody/tr/td[1]")]
 
     def button(self, name: str, which: int) -> None:
-        self.find(f"(//nav//tbody/tr[td[normalize-space()='{name}']]//a)[{which}]").click()
+        self.click(f"(//nav//tbody/tr[td[normalize-space()='{name}']]//a)[{which}]")
 
     def show(self, name: str) -> None:
         self.button(name, 1)

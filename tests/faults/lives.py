@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, forked from one that has torch already: no life is spent on importing."""
+"""Trainings in processes of their own, forked from one that has imported all they need: no life is spent on that."""
 
 from __future__ import annotations
 

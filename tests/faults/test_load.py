@@ -36,9 +36,9 @@ def records(folder: Path) -> xr.Dataset:
 
 def test_fifty_kills_and_resumes_end_with_the_same_bits(tmp_path, record_property):
     """kill -9 at random moments: while starting, training, writing the store or a checkpoint, publishing."""
-    longer, context, moments = recipe(steps=3000), forks(), random.Random(50)
+    longer, context, moments = recipe(steps=30_000), forks(), random.Random(50)
     whole = folder_with_data(tmp_path / "whole")
-    for _ in range(2):  # the first one waits for torch
+    for _ in range(2):  # the first one waits for the imports
         began = time.monotonic()
         undisturbed = context.Process(target=live, args=(whole, longer | {"code": [str(began)]}))
         undisturbed.start()
