@@ -1,5 +1,6 @@
 """Interrupted work is never lost and never trusted: killed, resumed, and the same bits in the end."""
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from fpkit.datasets import sines
 from fpkit.figures import style, synthetic
 from fpkit.predictions import Writer
 from fpkit.spectra import fft
-from fpkit.training import checkpoint, trainer
+from fpkit.training import checkpoint, compiled, trainer
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
 TRAINING = {
@@ -230,6 +231,52 @@ def test_other_threads_continue(dataset, tmp_path, uninterrupted, fast_clock, ca
     fewer = train(dataset, tmp_path / "again", TRAINING | {"threads": 1})
     assert continued_from(capsys.readouterr().out)
     same_records(fewer, uninterrupted)
+
+
+STEPS = (20, 60, 110)
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(STEPS)], ids=lambda order: "-".join(map(str, order)))
+@pytest.mark.parametrize("batch_size", [None, 10])
+@pytest.mark.parametrize("by", ["compiled", "torch"])
+def test_more_or_fewer_steps_in_any_order_are_parts_of_one_training(
+    order, batch_size, by, dataset, tmp_path, monkeypatch
+):
+    if by == "torch":
+        monkeypatch.setattr(compiled, "library", lambda: None)
+    elif compiled.library() is None:
+        pytest.skip("no C++ compiler on this machine")
+    training = TRAINING | {"batch_size": batch_size}
+    whole = train(dataset, tmp_path / "uninterrupted", training | {"steps": max(STEPS)})
+    farthest, state = 0, b""
+    for steps in order:
+        found = train(dataset, tmp_path / "again", training | {"steps": steps})
+        same_records(found, whole.sel(step=slice(0, steps)))
+        assert found["step"].max() == max(step for step in whole["step"].to_numpy() if step <= steps)
+        kept = (work_in_progress(tmp_path / "again") / "state.npz").read_bytes()
+        if steps <= farthest:
+            assert kept == state, "what was trained stays what it is"
+        farthest, state = max(farthest, steps), kept
+
+
+def test_fewer_steps_are_cut_from_a_store_whose_end_is_damaged(dataset, tmp_path, uninterrupted):
+    """Its last shard is lost, and with it the state; what is wanted lies before."""
+    train(dataset, tmp_path / "again")
+    store = zarr.open_group(work_in_progress(tmp_path / "again") / runs.STORE, mode="r+")
+    for _, array in store.arrays():
+        if "step" in array.metadata.dimension_names:
+            array.resize((array.shape[0] - 1, *array.shape[1:]))
+    few = train(dataset, tmp_path / "again", TRAINING | {"steps": 100})
+    same_records(few, uninterrupted.sel(step=slice(0, 100)))
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+
+
+def test_updates_are_never_counted_backwards(dataset):
+    with xr.open_dataset(dataset, engine="h5netcdf") as data:
+        arrays = {name: data[name].to_numpy() for name in ("x_train", "y_train")}
+    algorithm = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
+    with trainer.build(MODEL, arrays, [1], algorithm) as ensemble, pytest.raises(AssertionError, match="from 5 to 4"):
+        ensemble.advance(5, 4)
 
 
 def test_other_code_or_another_recipe_never_continues(dataset, tmp_path, fast_clock, capsys):

@@ -45,6 +45,7 @@ class Ensemble(ABC):
         Args:
             evaluate: on the way to a `record`, which then has little left to do.
         """
+        assert start <= stop, f"updates from {start} to {stop}"
         then = list(self.parts.values()) if evaluate and self.basis is None else []
         evaluated = self.update(start, stop, then)
         self.evaluated = evaluated if then else None

@@ -53,9 +53,10 @@ def train(
 ) -> str:
     """Train `members` networks for `steps` updates and record their predictions on the way.
 
-    Same seeds, machine, device and threads give the same bits, also when the training was interrupted and resumed from
-    `checkpoint_path`, and whatever the number of steps still to come. A member's trajectory does not depend on which
-    members train beside it.
+    Same seeds, machine and device give the same bits, whatever the number of threads, also when the training was
+    interrupted and resumed from `checkpoint_path`, and whatever the number of steps still to come. A member's trajectory
+    does not depend on which members train beside it. A training that is found beyond `steps` is left as it is: its first
+    records are those of `steps`, and the sink keeps all of them.
 
     Args:
         model: a config `model` entry.
@@ -73,12 +74,21 @@ def train(
     Returns:
         The device that was used, and whether by compiled code, in words.
     """
+    state = _last_state(checkpoint_path, sink)
+    if state and state["step"] >= steps:
+        print(f"already trained, to step {state['step']}", flush=True)
+        return state["device"]
     device = resolve_device(device)
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     seeds = range(seed_offset, seed_offset + members)
     schedule = record_steps(steps, per_decade)
     with build(model, data, seeds, algorithm, loss, batch_size, device, threads, basis) as ensemble:
-        step = _resume(checkpoint_path, ensemble, sink)
+        if state:
+            print(f"continuing from step {state['step']}", flush=True)
+            ensemble.load(state["members"])
+        step, records = (state["step"], state["records"]) if state else (0, 0)
+        sink.truncate(records)
+        used = f"{device}, compiled" if isinstance(ensemble, compiled.CompiledEnsemble) else device
         last_save, save_cost = time.monotonic(), 0.0
         while True:
             if sink.records < len(schedule) and step == schedule[sink.records]:
@@ -89,7 +99,7 @@ def train(
             if checkpoint_path and (due or step == steps):
                 began = time.monotonic()
                 sink.flush()
-                state = {"step": step, "records": sink.records, "members": ensemble.state()}
+                state = {"step": step, "records": sink.records, "device": used, "members": ensemble.state()}
                 checkpoint.save(checkpoint_path, state)
                 last_save = time.monotonic()
                 save_cost = last_save - began
@@ -99,7 +109,7 @@ def train(
             ensemble.advance(step, stop, evaluate=stop in schedule)
             step = stop
     sink.flush()
-    return f"{device}, compiled" if isinstance(ensemble, compiled.CompiledEnsemble) else device
+    return used
 
 
 def build(
@@ -156,14 +166,10 @@ def _gpu_driver() -> bool:
     return True
 
 
-def _resume(path: Path | None, ensemble: Ensemble, sink) -> int:
-    """Bring ensemble and sink to the last checkpoint whose records the sink has; the step to go on from."""
+def _last_state(path: Path | None, sink) -> dict | None:
+    """The last checkpoint of which the sink has all records."""
     for state in checkpoint.load(path) if path else ():
         if state["records"] <= sink.records:
-            sink.truncate(state["records"])
-            ensemble.load(state["members"])
-            print(f"continuing from step {state['step']}", flush=True)
-            return state["step"]
+            return state
         print(f"a checkpoint of {state['records']} records, of which {sink.records} are in the store", flush=True)
-    sink.truncate(0)
-    return 0
+    return None
