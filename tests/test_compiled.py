@@ -1,6 +1,7 @@
 """Updates in compiled code against autograd, whatever the shapes; and life without a compiler."""
 
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,15 +80,68 @@ def test_threads_that_share_an_update_give_the_same_gradient(monkeypatch, thread
     assert_step_of_length_one_is_the_gradient((40, 17), count, 3, 2, "tanh", "mse", threads)
 
 
+@pytest.mark.parametrize(("members", "threads"), [(1, 2), (1, 3), (2, 5), (4, 8), (8, 16)])
 @pytest.mark.parametrize("batch_size", [None, 7, 1])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_member_alone_trained_by_threads_that_share_its_updates_differs_by_rounding_only(
-    monkeypatch, optimizer, batch_size
-):
+def test_threads_that_share_an_update_change_no_bit(monkeypatch, optimizer, batch_size, members, threads):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
-    recipe = {"members": 1, "optimizer": optimizer, "batch_size": batch_size}
-    one, shared = (trained(image_data(), threads=threads, **recipe) for threads in (1, 3))
-    np.testing.assert_allclose(one.predictions, shared.predictions, rtol=1e-4, atol=1e-5)
+    recipe = {"members": members, "optimizer": optimizer, "batch_size": batch_size, "steps": 20}
+    one, shared = (trained(image_data(), threads=count, **recipe) for count in (1, threads))
+    assert np.array_equal(one.predictions, shared.predictions)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    count=st.integers(1, 1500),
+    features=st.integers(1, 40),
+    outputs=st.integers(1, 20),
+    activation=st.sampled_from(compiled.ACTIVATIONS),
+    members=st.integers(1, 3),
+    threads=st.integers(2, 9),
+)
+def test_threads_change_no_bit_whatever_the_shapes(widths, count, features, outputs, activation, members, threads):
+    _, initial = network(widths, features, outputs, activation, members)
+    x, y = samples(count, features, outputs)
+    order = np.random.default_rng(0).integers(count, size=(members, 3, min(count, 300)))
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "SHARED_NUMBERS", 0)
+        for number in (1, threads):
+            networks = compiled.Networks(initial, activation, "mse", SGD | {"learning_rate": 0.1}, number)
+            networks.update(x, y, None, 0, 2)
+            networks.update(x, y, order, 2, 3)
+            found.append(networks.flat)
+    assert np.array_equal(*found, equal_nan=True)
+
+
+FEW_THREADS = """
+import resource
+import numpy as np
+from fpkit.training import compiled
+compiled.SHARED_NUMBERS = 0
+rng = np.random.default_rng(0)
+initial = [rng.standard_normal(shape, np.float32) for shape in ((8, 3, 40), (8, 40), (8, 40, 2), (8, 2))]
+x, y = rng.standard_normal((64, 3), np.float32), rng.standard_normal((64, 2), np.float32)
+how = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
+found = []
+for threads in (1, 64):
+    networks = compiled.Networks(initial, "tanh", "mse", how, threads)
+    if threads > 1:  # so many stacks do not fit: some of them start, or none
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
+    networks.update(x, y, None, 0, 5)
+    found.append(networks.flat)
+assert np.array_equal(*found)
+"""
+
+
+def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
+    """An exception of a thread library ends Python at once, where nobody catches it."""
+    command = [sys.executable, "-c", FEW_THREADS]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"the system starts \d+ threads only, of 64: slower, the same results\n", done.stdout)
 
 
 @pytest.mark.parametrize("loss", compiled.LOSSES)

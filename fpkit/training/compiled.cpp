@@ -4,8 +4,8 @@
 // All three products of a layer (forward; backward to the inputs; to the weights) are C (rows, columns) += A B with rows
 // of B and C that are whole vectors: every row of a matrix is padded with zeros to a multiple of PAD numbers. Samples are
 // taken some at a time, so that their activations stay in the cache. Members share nothing, so a member's bits depend on
-// no other member, and not on the thread that computes it. (Threads that share one member's updates add up its gradient in
-// another order: its last bits depend on how many they are.)
+// no other member. They depend on no thread either: every number is one sum, over samples or units in their order, whoever
+// computes it and however many samples are taken at a time.
 
 #include <algorithm>
 #include <atomic>
@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <exception>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -85,11 +87,17 @@ static Tile tile_of(int64_t rows) {
     return tile<ROWS, VECTORS>;
 }
 
-// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i).
+// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i). And a part
+// cut into so many.
 struct Parts {
-    int64_t whole, count;
+    int64_t whole, count, first = 0;
     Parts(int64_t whole, int64_t largest) : whole(whole), count((whole + largest - 1) / largest) {}
-    int64_t begin(int64_t i) const { return whole * i / count; }
+    int64_t begin(int64_t i) const { return first + whole * i / count; }
+    Parts part(int64_t i, int64_t count) const {
+        Parts parts = *this;
+        parts.first = begin(i), parts.whole = begin(i + 1) - begin(i), parts.count = count;
+        return parts;
+    }
 };
 
 template <int VECTORS>
@@ -322,29 +330,35 @@ struct Network {
         for (int64_t l = 1; l < layers; ++l) width = std::max(width, padded(units[l]));
         return width;
     }
-    int64_t hidden() const {
+    // Numbers of a sample in the hidden layers before the one that goes into layer l.
+    int64_t before(int64_t l) const {
         int64_t width = 0;
-        for (int64_t l = 1; l < layers; ++l) width += padded(units[l]);
+        for (int64_t i = 1; i < l; ++i) width += padded(units[i]);
         return width;
     }
+    int64_t hidden() const { return before(layers); }
     int64_t transposed() const {
         int64_t numbers = 0;
         for (int64_t l = 1; l + 1 < layers; ++l) numbers += units[l + 1] * padded(units[l]);
         return numbers;
     }
+    // Numbers of a sample's gradients by hidden layers: of all where threads share an update, as each needs those of the
+    // others; else of two in turn, as a layer's is used up by the one below.
+    int64_t errors() const { return std::max(hidden(), 2 * widest()); }
     // Samples whose activations and gradients fit into the cache.
-    int64_t together() const { return std::max<int64_t>(128, CACHE_NUMBERS / (hidden() + 2 * widest())); }
+    int64_t together() const { return std::max<int64_t>(128, CACHE_NUMBERS / (hidden() + errors())); }
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
         const int64_t kept = keeps_derivative(activation) ? 2 : 1;
-        return parameters() + transposed() + some * (kept * hidden() + 2 * widest()) +
-               padded(some * outputs()) + padded(some * outputs()) + padded(some * features());
+        return parameters() + transposed() + some * (kept * hidden() + errors()) + padded(some * outputs()) +
+               padded(some * outputs()) + padded(some * features());
     }
 };
 
-// The memory of one member's step.
+// The memory of one thread's part of an update. Of threads that share one, `gradient` and `transposed` of the first are all
+// theirs.
 struct Workspace {
-    float *gradient, *transposed, *hidden, *derivative, *error[2], *output, *target, *input;
+    float *gradient, *transposed, *hidden, *derivative, *error, *output, *target, *input;
     Workspace(const Network &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
@@ -352,11 +366,37 @@ struct Workspace {
         transposed = take(net.transposed());
         hidden = take(some * net.hidden());
         derivative = keeps_derivative(net.activation) ? take(some * net.hidden()) : nullptr;
-        for (auto &buffer : error) buffer = take(some * net.widest());
+        error = take(some * net.errors());
         output = take(padded(some * net.outputs()));
         target = take(padded(some * net.outputs()));
         input = take(padded(some * net.features()));
     }
+};
+
+// Numbers (sample, unit) of some samples.
+struct Values {
+    float *numbers;
+    int64_t row;
+};
+
+// Some samples on their way through a network, in the memory of one thread.
+struct Pass {
+    const Network &net;
+    const Workspace &w;
+    const float *x;
+    int64_t samples;
+    bool shared;  // with other threads
+
+    // Of a layer, what goes into it, and the gradient by what comes out of its weights.
+    Values input(int64_t l) const {
+        if (l == 0) return {const_cast<float *>(x), net.features()};
+        return {w.hidden + samples * net.before(l), padded(net.units[l])};
+    }
+    Values error(int64_t l) const {
+        if (l + 1 == net.layers) return {w.output, net.outputs()};
+        return {w.error + samples * (shared ? net.before(l + 1) : l % 2 * net.widest()), padded(net.units[l + 1])};
+    }
+    float *derivative(int64_t l) const { return w.derivative ? w.derivative + samples * net.before(l) : nullptr; }
 };
 
 // Output (sample, output) for x (sample, feature); hidden values, and derivatives if asked for, layer after layer.
@@ -386,50 +426,66 @@ static void forward(const Network &net, const float *parameters, const float *x,
         }
 }
 
-// The gradient of some samples' share of the loss, added to what is there if `accumulate`. `transposed` holds the weights
-// between hidden layers.
-static void backward(const Network &net, const float *parameters, const float *transposed, const float *x,
-                     const Workspace &w, int64_t samples, bool accumulate) {
-    const int64_t activation = net.activation, last = net.layers - 1, outputs = net.outputs();
-    float *bias = w.gradient + net.bias(last);
-    for (int64_t o = 0; o < outputs; ++o) {
-        float sum = accumulate ? bias[o] : 0;
-        for (int64_t s = 0; s < samples; ++s) sum += w.output[s * outputs + o];
-        bias[o] = sum;
+// Those numbers of C (rows, columns) = A B that are its numbers `low` to `high`: part of a row, whole rows, part of a row.
+static void multiply_between(const Product &p, int64_t rows, int64_t inner, int64_t low, int64_t high) {
+    low = std::max<int64_t>(low, 0), high = std::min(high, rows * p.c_row);
+    while (low < high) {
+        const int64_t row = low / p.c_row, column = low % p.c_row, width = std::min(p.c_row - column, high - low);
+        const int64_t count = width == p.c_row ? (high - low) / width : 1;
+        Product part = p;
+        part.a += row * p.a_row, part.b += column, part.c += low;
+        multiply(part, count, inner, width);
+        low += count * width;
     }
-    const float *hidden = w.hidden + samples * net.hidden();
+}
+
+// The gradient of some samples' share of the loss by the parameters of a layer, as far as they are those from `low` to
+// `high`, multiples of PAD; added to what is there if `accumulate`.
+static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t low, int64_t high, bool accumulate) {
+    const Network &net = pass.net;
+    const Values input = pass.input(l), error = pass.error(l);
+    const bool last = l + 1 == net.layers;
+    const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l);
+    const Values left = last ? error : input, right = last ? input : error;
+    multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
+                     pass.samples, low - begin, high - begin);
+    if (last) {
+        // Not every activation is zero at zero, but what pads the weights stays so.
+        for (int64_t o = 0; o < rows; ++o)
+            for (int64_t i = std::max(low, begin + o * row + net.units[l]); i < std::min(high, begin + (o + 1) * row); ++i)
+                gradient[i] = 0;
+        for (int64_t i = std::max(low, bias); i < std::min(high, bias + net.outputs()); ++i) {
+            float sum = accumulate ? gradient[i] : 0;
+            for (int64_t s = 0; s < pass.samples; ++s) sum += error.numbers[s * error.row + i - bias];
+            gradient[i] = sum;
+        }
+        return;
+    }
+    for (int64_t i = std::max(low, bias); i < std::min(high, bias + row); i += LANES) {
+        vec sum = accumulate ? at(gradient + i) : vec{};
+        for (int64_t s = 0; s < pass.samples; ++s) sum += at(error.numbers + s * error.row + i - bias);
+        at(gradient + i) = sum;
+    }
+}
+
+// From the gradient by the outputs those by the hidden layers; and, if asked for, by all parameters, layer by layer while
+// what it is made of is in the cache. `transposed` holds the weights between hidden layers.
+static void backward(const Pass &pass, const float *parameters, const float *transposed, float *gradient, bool accumulate) {
+    const Network &net = pass.net;
+    const int64_t activation = net.activation, last = net.layers - 1;
+    const float *right = parameters + net.weight(last);
     transposed += net.transposed();
-    const float *derivative = w.derivative ? w.derivative + samples * net.hidden() : nullptr;
-    const float *error = w.output, *right = parameters + net.weight(last);
-    int64_t error_row = outputs, inner = outputs;
-    for (int64_t l = last; l > 0; --l) {
-        const int64_t row = padded(net.units[l]);  // of the layer below, whose values and gradients are (sample, unit)
-        hidden -= samples * row;
-        if (derivative) derivative -= samples * row;
-        float *gradient = w.gradient + net.weight(l);
-        if (l == last) {
-            multiply({error, 1, error_row, hidden, row, gradient, row, nullptr, accumulate}, outputs, samples, row);
-            // Not every activation is zero at zero, but what pads the weights stays so.
-            for (int64_t o = 0; o < outputs; ++o) std::fill(gradient + o * row + net.units[l], gradient + (o + 1) * row, 0.f);
-        } else
-            multiply({hidden, 1, row, error, error_row, gradient, error_row, nullptr, accumulate}, net.units[l], samples,
-                     error_row);
-        float *upstream = w.error[l % 2];
-        if (l < last) right = transposed -= net.units[l + 1] * row;
-        multiply({error, error_row, 1, right, row, upstream, row, nullptr, false}, samples, inner, row);
-#define CALL(A) differentiate_all<A>(upstream, hidden, derivative, samples *row)
+    for (int64_t l = last;; --l) {
+        if (gradient) layer_gradient(pass, l, gradient, 0, net.parameters(), accumulate);
+        if (l == 0) return;
+        const Values input = pass.input(l), error = pass.error(l), upstream = pass.error(l - 1);
+        if (l < last) right = transposed -= net.units[l + 1] * input.row;
+        multiply({error.numbers, error.row, 1, right, input.row, upstream.numbers, upstream.row, nullptr, false}, pass.samples,
+                 net.units[l + 1], input.row);
+#define CALL(A) differentiate_all<A>(upstream.numbers, input.numbers, pass.derivative(l), pass.samples *input.row)
         FOR_ACTIVATION(CALL)
 #undef CALL
-        error = upstream, error_row = row, inner = net.units[l];
-        float *bias = w.gradient + net.bias(l - 1);
-        for (int64_t k = 0; k < row; k += LANES) {
-            vec sum = accumulate ? at(bias + k) : vec{};
-            for (int64_t s = 0; s < samples; ++s) sum += at(error + s * row + k);
-            at(bias + k) = sum;
-        }
     }
-    multiply({x, 1, net.features(), error, error_row, w.gradient, error_row, nullptr, accumulate}, net.features(), samples,
-             error_row);
 }
 
 // --- algorithms -----------------------------------------------------------------------------------------------------------
@@ -472,7 +528,7 @@ static void update(const Update &u, int64_t step, int64_t numbers, float *parame
 
 // Threads that wait for each other: for microseconds, so that they do not sleep.
 struct Team {
-    const int64_t count;
+    int64_t count;
     std::atomic<int64_t> arrived{0}, round{0};
     explicit Team(int64_t count) : count(count) {}
     void wait() {
@@ -524,18 +580,20 @@ struct Task {
     int64_t order_row, batch, step, steps;
 };
 
-// One thread's part of the updates of some members: some of the samples of each, and then some of the parameters; at last
-// some of the pieces, of which every member has `pieces.size() / members`.
+// One thread's part of the updates of some members: of each, some of the samples forwards and backwards, then some of the
+// parameters, whose gradient it takes of all samples; at last some of the pieces, of which every member has
+// `pieces.size() / members`.
 static void work(const Task &task, int64_t first_member, int64_t last_member, const Workspace *memory, int64_t self,
                  Team &team, std::vector<Piece> &pieces) {
     const Network &net = task.net;
     const Workspace &w = memory[self];
+    const bool shared = team.count > 1;
     const int64_t numbers = net.parameters(), features = net.features(), outputs = net.outputs();
     const int64_t taken = task.order ? task.batch : task.samples;
-    const int64_t from = taken * self / team.count, to = taken * (self + 1) / team.count;
     const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
-    const Parts parts(to - from, net.together());
-    std::fill(w.gradient, w.gradient + numbers, 0.f);  // what pads the rows stays zero
+    const Parts rounds(taken, team.count * net.together());
+    float *gradient = memory[0].gradient;
+    std::fill(gradient + low, gradient + high, 0.f);  // what pads the rows stays zero
     const int64_t of_member = int64_t(pieces.size()) / task.members;
     for (int64_t m = first_member; m < last_member; ++m) {
         float *parameter = task.parameter + m * numbers;
@@ -550,25 +608,31 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
                 transposed += columns * row;
             }
             team.wait();
-            for (int64_t i = 0; i < parts.count; ++i) {
-                const int64_t begin = from + parts.begin(i), some = from + parts.begin(i + 1) - begin;
-                const float *inputs = task.x + begin * features, *targets = task.y + begin * outputs;
+            for (int64_t r = 0; r < rounds.count; ++r) {
+                const Parts parts = rounds.part(r, team.count);
+                const auto pass_of = [&](int64_t i) {
+                    const float *x = task.order ? memory[i].input : task.x + parts.begin(i) * features;
+                    return Pass{net, memory[i], x, parts.begin(i + 1) - parts.begin(i), shared};
+                };
+                const Pass pass = pass_of(self);
+                const float *targets = task.y + parts.begin(self) * outputs;
                 if (task.order) {
-                    const int64_t *chosen = task.order + m * task.order_row + t * task.batch + begin;
-                    for (int64_t s = 0; s < some; ++s) {
+                    const int64_t *chosen = task.order + m * task.order_row + t * task.batch + parts.begin(self);
+                    for (int64_t s = 0; s < pass.samples; ++s) {
                         std::copy_n(task.x + chosen[s] * features, features, w.input + s * features);
                         std::copy_n(task.y + chosen[s] * outputs, outputs, w.target + s * outputs);
                     }
-                    inputs = w.input, targets = w.target;
+                    targets = w.target;
                 }
-                forward(net, parameter, inputs, some, w.hidden, w.derivative, w.output);
-                loss_gradient(net.loss, targets, w.output, some, outputs, taken);
-                backward(net, parameter, memory[0].transposed, inputs, w, some, i > 0);
+                forward(net, parameter, pass.x, pass.samples, w.hidden, w.derivative, w.output);
+                loss_gradient(net.loss, targets, w.output, pass.samples, outputs, taken);
+                backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r > 0);
+                if (!shared) continue;
+                team.wait();
+                for (int64_t i = 0; i < team.count; ++i)
+                    for (int64_t l = 0; l < net.layers; ++l) layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
+                if (r + 1 < rounds.count) team.wait();
             }
-            team.wait();
-            float *gradient = memory[0].gradient;
-            for (int64_t other = 1; other < team.count; ++other)
-                for (int64_t i = low; i < high; i += LANES) at(gradient + i) += at(memory[other].gradient + i);
             update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low, first ? first + low : nullptr,
                    second ? second + low : nullptr);
             team.wait();
@@ -589,12 +653,14 @@ int64_t workspace(const Network *net, int64_t samples) { return net->workspace(s
 // other. Of x (sample, feature) and y (sample, output) each takes all samples, or, step after step, the next `batch` of
 // those listed in its `order` (member, order_row). Then evaluate them. The members are dealt out to `teams` of `share`
 // threads each, which share every update. `memory` has for each thread a workspace for the most samples of all.
-void advance(const Network *net, const Update *how, int64_t members, float *parameter, float *first, float *second,
-             const float *x, const float *y, int64_t samples, const int64_t *order, int64_t order_row, int64_t batch,
-             int64_t step, int64_t steps, const Evaluation *evaluations, int64_t count, int64_t teams, int64_t share,
-             int64_t most, float *memory) {
+//
+// Returns how many threads worked: fewer than were asked for where the system starts no more. None: out of memory, and
+// nothing was done.
+int64_t advance(const Network *net, const Update *how, int64_t members, float *parameter, float *first, float *second,
+                const float *x, const float *y, int64_t samples, const int64_t *order, int64_t order_row, int64_t batch,
+                int64_t step, int64_t steps, const Evaluation *evaluations, int64_t count, int64_t teams, int64_t share,
+                int64_t most, float *memory) try {
     const Task task{*net, *how, members, parameter, first, second, x, y, samples, order, order_row, batch, step, steps};
-    share = std::min(share, order ? batch : samples);  // a thread without a sample would keep its old gradient
     std::vector<Piece> pieces;
     for (int64_t m = 0; m < members; ++m)
         for (int64_t e = 0; e < count; ++e) {
@@ -602,16 +668,32 @@ void advance(const Network *net, const Update *how, int64_t members, float *para
             for (int64_t i = 0; i < parts.count; ++i)
                 pieces.push_back({evaluations[e], m, parts.begin(i), parts.begin(i + 1) - parts.begin(i)});
         }
+    share = std::min(share, order ? batch : samples);  // of each thread at least a sample
     std::vector<Workspace> workspaces;
     for (int64_t i = 0; i < teams * share; ++i) workspaces.emplace_back(*net, most, memory + i * net->workspace(most));
     std::deque<Team> all;
     for (int64_t i = 0; i < teams; ++i) all.emplace_back(share);
     const auto thread = [&](int64_t i) {
+        if (i >= teams * share) return;
         const int64_t team = i / share, begin = members * team / teams, end = members * (team + 1) / teams;
         work(task, begin, end, &workspaces[team * share], i % share, all[team], pieces);
     };
+    // Threads of a team wait for each other: how many there are is known before any begins.
+    std::atomic<bool> counted{false};
     std::vector<std::thread> others;
-    for (int64_t i = 1; i < teams * share; ++i) others.emplace_back(thread, i);
+    others.reserve(teams * share);
+    try {
+        for (int64_t i = 1; i < teams * share; ++i)
+            others.emplace_back([&, i] {
+                while (!counted.load()) std::this_thread::yield();
+                thread(i);
+            });
+    } catch (const std::exception &) {  // the system starts no more, or has no memory for another
+        const int64_t there = int64_t(others.size()) + 1;
+        teams = std::min(teams, there), share = std::max<int64_t>(1, std::min(share, there / teams));
+        for (auto &team : all) team.count = share;
+    }
+    counted.store(true);
     thread(0);
     for (auto &other : others) other.join();
 
@@ -624,5 +706,8 @@ void advance(const Network *net, const Update *how, int64_t members, float *para
         if (of.y) of.accuracy[piece.member] = float(right / double(of.samples));
         loss = right = 0;
     }
+    return teams * share;
+} catch (const std::bad_alloc &) {
+    return 0;
 }
 }

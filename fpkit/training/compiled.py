@@ -59,7 +59,7 @@ def library() -> ctypes.CDLL | None:
     network, update, pointer, number = (*map(ctypes.POINTER, (_Network, _Update)), ctypes.c_void_p, ctypes.c_int64)
     loaded.parameters.restype = loaded.workspace.restype = number
     loaded.parameters.argtypes, loaded.workspace.argtypes = [network], [network, number]
-    loaded.advance.restype = None
+    loaded.advance.restype = number
     loaded.advance.argtypes = [
         network, update, number, *[pointer] * 5, number, pointer, *[number] * 4, ctypes.POINTER(_Evaluation),
         *[number] * 4, pointer,
@@ -218,6 +218,7 @@ class Networks:
         weights, biases = parted(initial)
         self.shapes = [part.shape for part in (*weights, *biases)]
         self.members, self.threads, self.steps = len(weights[0]), threads, 0
+        self.all_start = True  # the threads that are asked for
         units = [weight.shape[1] for weight in weights[:-1]] + [*reversed(weights[-1].shape[1:])]
         self.outputs = units[-1]
         self.network = _Network(
@@ -289,12 +290,17 @@ class Networks:
             for (x, y), result in zip(then, results, strict=True)
         ]
         first, second = (*self.buffers.values(), None, None)[:2]
-        self.library.advance(
+        worked = self.library.advance(
             self.network, self.how, self.members, *map(_address, (self.flat, first, second, x, y)),
             len(x), _address(order), order_row, batch, step, steps,
             (_Evaluation * len(then))(*evaluations), len(then), teams, share,
             most, _address(self._workspace(most, teams * share)),
         )  # fmt: skip
+        if worked == 0:
+            raise MemoryError(f"for {self.members} networks on {most} samples")
+        if worked < teams * min(share, samples) and self.all_start:
+            self.all_start = False
+            print(f"the system starts {worked} threads only, of {self.threads}: slower, the same results", flush=True)
         self.steps += steps
         return results
 

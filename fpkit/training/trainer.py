@@ -54,9 +54,9 @@ def train(
     """Train `members` networks for `steps` updates and record their predictions on the way.
 
     Same seeds, machine and device give the same bits, whatever the number of threads, also when the training was
-    interrupted and resumed from `checkpoint_path`, and whatever the number of steps still to come. A member's trajectory
-    does not depend on which members train beside it. A training that is found beyond `steps` is left as it is: its first
-    records are those of `steps`, and the sink keeps all of them.
+    interrupted and resumed from `checkpoint_path`, and whatever the number of steps still to come. A member's
+    trajectory does not depend on which members train beside it. A training that is found beyond `steps` is left as it
+    is: its first records are those of `steps`, and the sink keeps all of them.
 
     Args:
         model: a config `model` entry.
