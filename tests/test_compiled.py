@@ -14,6 +14,7 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_gradients import assert_exact_near_zero
 from test_training import MLP, Records, image_data, line_data, trained
 
 from fpkit import config, models
@@ -190,6 +191,16 @@ def test_functions_of_the_activations_are_within_rounding_errors():
         expected = models.ACTIVATIONS[activation](torch.from_numpy(z).double()).numpy()
         error = np.abs(networks.predict(z[:, np.newaxis])[0, :, 0] - expected) / np.abs(expected).clip(min=1)
         assert error.max() < 3e-7, activation
+
+
+@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+def test_activations_are_exact_near_zero_too(activation):
+    """Where small weights keep a network: relative to what the activation adds to its value at zero."""
+    sizes = np.logspace(-30, 0, 3001)
+    z = np.concatenate([-sizes, sizes]).astype(np.float32)
+    unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
+    networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
+    assert_exact_near_zero(activation, z, networks.predict(z[:, np.newaxis])[0, :, 0])
 
 
 @pytest.mark.parametrize("activation", compiled.ACTIVATIONS)

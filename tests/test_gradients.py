@@ -90,6 +90,34 @@ def test_tanh_is_within_a_rounding_error_of_torch():
     assert (h - torch.tanh(z.double())).abs().max() < 2e-7
 
 
+def assert_exact_near_zero(activation: str, z: np.ndarray, found: np.ndarray) -> None:
+    """The relative error of an activation's values is that of rounding, down to 1e-30."""
+    exactly = models.ACTIVATIONS[activation]
+    if activation == "elu":  # of torch's, e^x - 1 may be rounded in between
+        exactly = lambda x: torch.where(x < 0, torch.expm1(x), x)  # noqa: E731
+    expected = exactly(torch.from_numpy(z).double()).numpy()
+    error = np.abs(found[expected != 0] / expected[expected != 0] - 1)
+    assert error.max() < 1e-6, (activation, z[expected != 0][error.argmax()])
+    assert not found[expected == 0].any()
+
+
+@pytest.mark.parametrize("by", ["hand", "autograd"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_are_exact_near_zero_too(activation, by):
+    """Where small weights keep a network."""
+    sizes = np.logspace(-30, 0, 3001)
+    z = np.concatenate([-sizes, sizes]).astype(np.float32)
+    if activation == "ricker":  # which is zero at one
+        z = z[np.abs(z) < 0.5]
+    by_hand, by_autograd = both(activation, widths=(1,), features=(1,), outputs=1, members=1)
+    network = by_hand if by == "hand" else by_autograd
+    for stack, value in zip(
+        network.stacks(network.flat.detach()), (1, 1, 0, 0) if by == "hand" else (1, 0, 1, 0), strict=False
+    ):
+        stack.fill_(value)
+    assert_exact_near_zero(activation, z, network.predict(torch.from_numpy(z)[:, None])[0, :, 0].numpy())
+
+
 def test_own_activation_and_own_loss_go_by_autograd():
     network = models.build(features=(3,), outputs=2, **MLP)
     for model, loss in ((MLP, "test_training:quartic"), (MLP | {"activation": "torch:tanh"}, "mse"), (CNN, "mse")):

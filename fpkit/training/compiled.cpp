@@ -171,19 +171,37 @@ static void transpose(const float *from, int64_t rows, int64_t first, int64_t la
 
 // --- activations: value in place of the input, derivative beside it where the value does not give it --------------------
 
+// 2^x = 2^whole (1 + fraction), the fraction within 2e-7 of its size, also near zero.
+struct Power {
+    vec fraction;
+    ivec whole;  // where a float has its exponent
+
+    explicit Power(vec x) {
+        x = x < -126.f ? all(-126.f) : x;  // NaN stays
+        x = x > 126.f ? all(126.f) : x;
+        const vec shift = all(12582912.f), shifted = x + shift;  // 1.5 * 2^23: the last bits hold the nearest integer
+        const vec f = x - (shifted - shift);
+        vec p = all(1.5403512e-4f);  // of (2^f - 1) / f, the largest relative error as small as can be
+        p = p * f + 1.3390735e-3f;
+        p = p * f + 9.6182375e-3f;
+        p = p * f + 5.5503574e-2f;
+        p = p * f + 2.4022650e-1f;
+        p = p * f + 6.9314719e-1f;
+        fraction = p * f;
+        whole = (ivec)shifted << 23;
+    }
+};
+
 static inline vec exp2_of(vec x) {
-    x = x < -126.f ? all(-126.f) : x;  // NaN stays
-    x = x > 126.f ? all(126.f) : x;
-    const vec shift = all(12582912.f), shifted = x + shift;  // 1.5 * 2^23: the last bits hold the nearest integer
-    const vec f = x - (shifted - shift);
-    vec p = all(1.5403530e-4f);
-    p = p * f + 1.3333558e-3f;
-    p = p * f + 9.6181291e-3f;
-    p = p * f + 5.5504109e-2f;
-    p = p * f + 2.4022651e-1f;
-    p = p * f + 6.9314718e-1f;
-    p = p * f + 1.f;
-    return (vec)((ivec)p + ((ivec)shifted << 23));
+    const Power power(x);
+    return (vec)((ivec)(1.f + power.fraction) + power.whole);
+}
+
+// 2^x - 1, near zero within a few units of its last place.
+static inline vec exp2_less_1_of(vec x) {
+    const Power power(x);
+    const vec whole = (vec)(power.whole + (127 << 23));
+    return whole * power.fraction + (whole - 1.f);
 }
 
 static inline vec exp_of(vec x) { return exp2_of(x * 1.44269504f); }
@@ -195,10 +213,13 @@ static bool keeps_derivative(int activation) { return activation >= SILU; }
 template <int ACTIVATION>
 static inline void activate(vec &h, vec *derivative) {
     const vec z = h;
-    if constexpr (ACTIVATION == TANH) h = 1.f - 2.f / (1.f + exp2_of(z * 2.88539008f));
+    if constexpr (ACTIVATION == TANH) {
+        const vec e = exp2_less_1_of(z * 2.88539008f);
+        h = e / (e + 2.f);
+    }
     if constexpr (ACTIVATION == RELU) h = z < 0.f ? vec{} : z;
     if constexpr (ACTIVATION == SIGMOID) h = 1.f / (1.f + exp_of(-z));
-    if constexpr (ACTIVATION == ELU) h = z < 0.f ? exp_of(z) - 1.f : z;
+    if constexpr (ACTIVATION == ELU) h = z < 0.f ? exp2_less_1_of(z * 1.44269504f) : z;
     if constexpr (ACTIVATION == SILU) {
         const vec s = 1.f / (1.f + exp_of(-z));
         h = z * s;

@@ -200,16 +200,14 @@ class Activation:
     scale: float = 1.0
 
 
-ONE = torch.ones(())
-
-
 def _tanh(z: Tensor, h: Tensor) -> Calls:
-    # tanh x = 1 - 2 / (1 + 2^(2 x / ln 2)), three times as fast as torch.tanh and within 2e-7 of it.
+    # tanh x = e / (e + 2), e = exp(2 x) - 1: as exact as torch.tanh, near zero too, in less time.
+    denominator = torch.empty_like(h)
     return [
-        partial(torch.exp2, z, out=h),
-        partial(h.add_, 1),
-        h.reciprocal_,
-        partial(torch.add, ONE, h, alpha=-2, out=h),
+        partial(torch.clamp_max, z, 80, out=h),  # where it is 1, and e still a number
+        h.expm1_,
+        partial(torch.add, h, 2, out=denominator),
+        partial(h.div_, denominator),
     ]
 
 
@@ -245,7 +243,7 @@ def _by_input(operation: Callable, *options) -> Callable[[Tensor, Tensor, Tensor
 
 
 ACTIVATIONS = {
-    "tanh": Activation(_tanh, _by_value(aten.tanh_backward.grad_input), scale=2 / math.log(2)),
+    "tanh": Activation(_tanh, _by_value(aten.tanh_backward.grad_input), scale=2.0),
     "relu": Activation(_of(torch.clamp_min, 0), _by_value(aten.threshold_backward.grad_input, ..., 0)),
     "sigmoid": Activation(_of(torch.sigmoid), _by_value(aten.sigmoid_backward.grad_input)),
     "softplus": Activation(_of(aten.softplus.out), _by_input(aten.softplus_backward.grad_input, 1, 20), True),
