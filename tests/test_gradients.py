@@ -141,9 +141,39 @@ def test_threads_and_blocks_change_no_bit_of_a_fully_connected_network(monkeypat
     assert np.array_equal(one.predictions, apart.predictions)
 
 
-def test_threads_change_a_convolutional_network_by_rounding_only():
-    one, two = (trained(image_data(), CNN, members=4, threads=threads) for threads in (1, 2))
-    np.testing.assert_allclose(one.predictions, two.predictions, rtol=1e-3, atol=1e-5)
+OTHERS = {
+    "cnn": (CNN, {}),
+    "residual cnn": (config.plain(config.ResidualCnn(kind="residual_cnn", channels=2, blocks=1)), {}),
+    "residual mlp": (config.plain(config.ResidualMlp(kind="residual_mlp", width=33, blocks=2)), {}),
+    "own loss": (MLP, {"loss": "test_training:quartic"}),
+    "own activation": (MLP | {"activation": "torch:tanh"}, {}),
+    "own model": ({"kind": "test_gradients:two_layers", "options": {}}, {}),
+}
+
+
+def two_layers(features, outputs):
+    """A model of one's own, of 33 units."""
+    inputs = torch.Size(features).numel()
+    layers = torch.nn.Linear(inputs, 33), torch.nn.Tanh(), torch.nn.Linear(33, outputs)
+    return torch.nn.Sequential(torch.nn.Flatten(-len(features)), *layers)
+
+
+@pytest.mark.parametrize("members", [1, 5])
+@pytest.mark.parametrize("operations", [stacked.BLOCK_OPERATIONS, 1e6])
+@pytest.mark.parametrize("kind", OTHERS)
+def test_threads_change_no_bit_of_any_network(monkeypatch, kind, operations, members):
+    """Threads of torch's own add up in another order."""
+    monkeypatch.setattr(stacked, "BLOCK_OPERATIONS", operations)
+    model, recipe = OTHERS[kind]
+    data = {name: np.tile(array, (20, *[1] * (array.ndim - 1))) for name, array in image_data().items()}
+    one, *more = (trained(data, model, members=members, threads=threads, **recipe) for threads in (1, 2, 3))
+    for many in more:
+        assert np.array_equal(one.predictions, many.predictions)
+
+
+def test_neighbours_change_no_bit_of_a_convolutional_network():
+    alone, among = (trained(image_data(), CNN, members=members) for members in (1, 4))
+    assert np.array_equal(alone.predictions[:, 0], among.predictions[:, 0])
 
 
 @pytest.mark.usefixtures("path")
@@ -160,10 +190,7 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
 
 
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
-def test_partition_takes_every_member_once_and_leaves_no_thread_idle(members, threads):
+def test_blocks_by_hand_leave_no_thread_idle(members, threads):
     for width in (2, 300):
-        parts = stacked._partition([torch.zeros(members, width, width)], 500, "adam", threads)
-        assert [seed for part in parts for seed in range(members)[part]] == list(range(members))
-        assert len(parts) >= min(members, threads)
-        sizes = [part.stop - part.start for part in parts]
-        assert max(sizes) - min(sizes) <= 1
+        count = stacked._blocks(MLP, "mse", "adam", [torch.zeros(members, width, width)], 500, threads)
+        assert min(members, threads) <= count <= members

@@ -146,7 +146,7 @@ class CompiledEnsemble(Ensemble):
         if basis is not None:
             import torch  # which sums the coefficients up
 
-            torch.set_num_threads(threads)
+            torch.set_num_threads(1)  # more would change the last bits
             basis = torch.as_tensor(basis)
         super().__init__({name: np.ascontiguousarray(array, np.float32) for name, array in data.items()}, loss, basis)
         x, y = self.parts["train"]

@@ -286,13 +286,18 @@ def _cross_entropy(output: Tensor, target: Tensor, out: Tensor) -> Calls:
 LOSS_GRADIENTS = {"mse": _mse, "mae": _mae, "huber": _huber, "cross_entropy": _cross_entropy}
 
 
+def by_hand(model: dict, loss: str) -> bool:
+    """Whether the gradient is taken by hand, else by autograd. Then no bit of a member depends on its neighbours."""
+    return model["kind"] == "mlp" and model["activation"] in ACTIVATIONS and loss in LOSS_GRADIENTS
+
+
 def build(
     model: dict, features: int, network: models.Network, initial: Sequence[Tensor], loss: str
 ) -> Autograd | Backpropagation:
     """The gradient of a config `model` entry from its initial parameters, under a config `training.loss`.
 
-    By hand where it can be, else by autograd. `features` counts the dimensions of one input.
+    `features` counts the dimensions of one input.
     """
-    if model["kind"] == "mlp" and model["activation"] in ACTIVATIONS and loss in LOSS_GRADIENTS:
+    if by_hand(model, loss):
         return Backpropagation(initial, features, model["activation"], loss)
     return Autograd(network, initial, losses.build(loss))

@@ -20,6 +20,7 @@ from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
+CONVOLUTIONAL = ("cnn", "residual_cnn")
 
 
 class StackedEnsemble(Ensemble):
@@ -48,18 +49,22 @@ class StackedEnsemble(Ensemble):
         }
         super().__init__(data, loss, None if basis is None else torch.as_tensor(basis).to(device))
         x, y = self.parts["train"]
-        network = models.build(features=x.shape[1:], outputs=y.shape[-1], **model)
-        initial = [parameter.to(device) for parameter in network.initialize(seeds)]
-        parts = _partition(initial, min(len(x), batch_size or len(x)), algorithm["name"], threads)
+        build = partial(models.build, features=x.shape[1:], outputs=y.shape[-1], **model)
+        initial = [parameter.to(device) for parameter in build().initialize(seeds)]
+        count = _blocks(model, loss, algorithm["name"], initial, min(len(x), batch_size or len(x)), threads)
+        borders = [len(seeds) * block // count for block in range(count + 1)]
+        parts = [slice(*pair) for pair in pairwise(borders)]
         self.blocks = []
         for part in parts:
-            gradient = gradients.build(model, x.dim() - 1, network, [parameter[part] for parameter in initial], loss)
+            # A network of its own: one's own module takes the parameters of whoever calls it.
+            gradient = gradients.build(model, x.dim() - 1, build(), [parameter[part] for parameter in initial], loss)
             update = algorithms.build(flat=gradient.flat, **algorithm)
             self.blocks.append(Block(x, y, Batches(len(x), batch_size, seeds[part]), gradient, update, loss))
-        side_by_side = min(threads, len(parts))
-        # Of one block alone, all threads share every operation.
-        torch.set_num_threads(threads if side_by_side == 1 else 1)
-        self.pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+        # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.
+        single = partial(torch.set_num_threads, 1)
+        single()
+        side_by_side = min(threads, count)
+        self.pool = ThreadPoolExecutor(side_by_side, initializer=single) if side_by_side > 1 else None
 
     def __exit__(self, *exception) -> None:
         super().__exit__(*exception)
@@ -112,23 +117,25 @@ def _together(blocks: list[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor, ...]
     return [tuple(torch.cat(stack) for stack in zip(*results, strict=True)) for results in zip(*blocks, strict=True)]
 
 
-def _partition(initial: Sequence[Tensor], samples: int, algorithm: str, threads: int) -> list[slice]:
-    """Members that make a block each.
+def _blocks(model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], samples: int, threads: int) -> int:
+    """How many blocks the members make.
 
-    As many blocks as threads or more, if there are enough members; each as small as the cache likes it, but not so
-    small that calls cost more than what they do. On a GPU all are together.
+    Blocks are as small as the cache likes them, but not so small that calls cost more than what they do; on a GPU all
+    members are together. Where the last bits of a member depend on how many are in its block, their number does not
+    depend on the threads.
     """
     members = len(initial[0])
     if algorithm in algorithms.ONE_BY_ONE:
-        count = members
-    elif initial[0].device.type != "cpu":
-        count = 1
-    else:
-        operations = 6 * samples * sum(parameter.numel() for parameter in initial)
-        count = max(threads, round(operations / BLOCK_OPERATIONS))
-        count = min(members, -(-count // threads) * threads)  # as many for each thread
-    borders = [members * block // count for block in range(count + 1)]
-    return [slice(*pair) for pair in pairwise(borders)]
+        return members
+    if initial[0].device.type != "cpu":
+        return 1
+    if model["kind"] in CONVOLUTIONAL:  # the libraries choose by the number of channels how they convolve
+        return members
+    operations = 6 * samples * sum(parameter.numel() for parameter in initial)
+    count = max(1, round(operations / BLOCK_OPERATIONS))
+    if gradients.by_hand(model, loss):
+        count = -(-max(threads, count) // threads) * threads  # as many for each thread
+    return min(members, count)
 
 
 class Block:
