@@ -362,7 +362,7 @@ class Training(Entry):
     """Seed of the first member; the next ones count up. Keep off the data sets' seeds: equal ones share a stream."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Integer = Field(1, gt=0, le=1024)
-    """CPU threads of the job: another number may change the last bits."""
+    """CPU threads of the job, which share its members, or the work on each. No result depends on their number."""
 
     @model_validator(mode="after")
     def _momentum_needs_sgd(self):

@@ -18,6 +18,8 @@ from fpkit.errors import UserError
 
 # Objects that may lead to each other, as many as a garbage collection waits for.
 COLLECTED_AT = 10_000
+# Where threads are bound to cores, by the runtimes of OpenMP.
+BINDINGS = ("OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_HW_SUBSET")
 # What a disk may refuse, and the remedy.
 DISK_ERRORS = {
     errno.ENOSPC: "free some space",
@@ -40,6 +42,10 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
     gc.set_threshold(COLLECTED_AT)
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
+    # Bound to "the first cores", as clusters like to set it, all jobs side by side would share them.
+    for variable in BINDINGS:
+        os.environ.pop(variable, None)
+    os.environ["OMP_PROC_BIND"] = "false"
     try:
         with open(log, "w", buffering=1, encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
             try:

@@ -54,8 +54,8 @@ def run(
         dataset: netCDF file of the dataset contract.
         output: folder of the finished run; replaced as a whole, at the very end.
         checkpoints: folder for this variant's work in progress.
-        model, training, record: config entries as plain dictionaries; `record.frequencies`, if there, is how many
-            coefficients are recorded in place of predictions.
+        model, training, record: config entries as plain dictionaries; `training.threads` is how many there are to be
+            used, `record.frequencies`, if there, how many coefficients are recorded in place of predictions.
         code: hashes of the code in use; other code never continues a checkpoint.
         progress: see `fpkit.training.trainer.train`.
 
@@ -64,7 +64,9 @@ def run(
     """
     output, checkpoints = Path(output), Path(checkpoints)
     data = _load(dataset, record["split"])
-    recipe = {"model": model, "training": training, "record": record}
+    # Threads change no result: they are as many as there happen to be.
+    lasting = {key: value for key, value in training.items() if key != "threads"}
+    recipe = {"model": model, "training": lasting, "record": record}
     work = checkpoints / _key(recipe, code, data)
     checkpoints.mkdir(parents=True, exist_ok=True)
     # Of the variant, not of the recipe: a training after an older one would replace the results of a newer one.
@@ -131,7 +133,7 @@ def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
 
 
 def _key(recipe: dict, code: Sequence[str], data: dict[str, np.ndarray]) -> str:
-    lasting = {key: value for key, value in recipe["training"].items() if key not in ("steps", "threads")}
+    lasting = {key: value for key, value in recipe["training"].items() if key != "steps"}
     digest = hashlib.sha256(json.dumps([recipe | {"training": lasting}, list(code)], sort_keys=True).encode())
     for name in sorted(data):
         digest.update(np.ascontiguousarray(data[name]).data)

@@ -67,6 +67,11 @@ def own_parts(variant):
     return [name for name in names if name and is_own(name)]
 
 
+def training_recipe(variant):
+    """`training`, less the number of threads, which changes no result."""
+    return {key: value for key, value in variant.training.items() if key != "threads"}
+
+
 def training_code(variant):
     """Hashes of the code that a variant's training runs; principal components only where it records their spectrum."""
     spectrum = ["fpkit.principal"] if "frequencies" in variant.record else []
@@ -107,7 +112,7 @@ def run_recipe(variant):
     return digest(
         dataset_recipe(variant.dataset),
         variant.model,
-        variant.training,
+        training_recipe(variant),
         variant.record,
         training_code(variant),
     )

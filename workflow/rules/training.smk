@@ -18,7 +18,7 @@ rule train:
         gpu=lambda w: int(variant_of(w).training["device"] == "cuda"),
     params:
         model=lambda w: variant_of(w).model,
-        training=lambda w: variant_of(w).training,
+        training=lambda w: training_recipe(variant_of(w)),
         record=lambda w: variant_of(w).record,
         dataset=lambda w: dataset_recipe(variant_of(w).dataset),
         code=lambda w: training_code(variant_of(w)),

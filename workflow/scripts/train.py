@@ -14,7 +14,7 @@ with job(snakemake.log[0], f"train {name}", snakemake.threads):
             snakemake.output.run,
             f"results/checkpoints/{name}",
             model=params.model,
-            training=params.training,
+            training=params.training | {"threads": snakemake.threads},
             record=params.record,
             code=params.code,
             progress=progress,
