@@ -185,8 +185,8 @@ def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) ->
 
 
 def assert_equals_plain_loops(data, model, algorithm, loss, batch_size) -> None:
-    # Every line search magnifies rounding errors: after a dozen of them, one seed in twenty comes to a kink of relu, where
-    # the last bit decides.
+    # Every line search magnifies rounding errors: after a dozen of them, one seed in twenty comes to a kink of relu,
+    # where the last bit decides.
     recipe = {"loss": loss, "steps": 7 if algorithm == "lbfgs" else 15, "batch_size": batch_size}
     ensemble = trained(data, model, seed_offset=6, **recipe, **RECIPES[algorithm])
     for member in range(3):
