@@ -19,13 +19,16 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import zarr
+from zarr.storage import LocalStore
 
 from fpkit.errors import UserError
 
@@ -41,6 +44,8 @@ SHARD_STEPS = 64
 # A chunk takes Zarr a fifth of a millisecond to write or to read, however small it is.
 SMALL_STEP_BYTES = 2**18
 
+DESCRIPTION = "zarr.json"  # of a store, and of each array
+# The arrays that a store may have.
 DESCRIPTIONS = {
     "step": ("optimizer updates", "1"),
     "member": ("seed of the ensemble member", "1"),
@@ -61,6 +66,24 @@ DESCRIPTIONS = {
 }
 
 
+class Folder(LocalStore):
+    """A folder as a store: on disks without links too, and blind to all in it that is no part of one.
+
+    Desktops, notebooks and file systems leave folders and files of their own behind (`.ipynb_checkpoints`, `.nfs...`).
+    """
+
+    async def set_if_not_exists(self, key: str, value: zarr.core.buffer.Buffer) -> None:
+        """Zarr's own way needs a hard link. Nobody else writes here: a training holds a lock on its folder."""
+        if not await self.exists(key):
+            await self.set(key, value)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Names in a folder of the store."""
+        async for name in super().list_dir(prefix):
+            if prefix or name == DESCRIPTION or name in DESCRIPTIONS:
+                yield name
+
+
 class Writer:
     """Appends recorded steps to a store.
 
@@ -77,7 +100,8 @@ class Writer:
         scores: Sequence[str],
         frequencies: int | None = None,
     ):
-        """Open the store at `path` to append to it, or create it if none can be read there.
+        """Open the store at `path` to append to it, or create it. One that holds records and cannot be appended to is
+        kept beside it, under another name.
 
         Args:
             members: seeds. samples, outputs: extents of a prediction. scores: names of the (member,) arrays.
@@ -96,19 +120,29 @@ class Writer:
         self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(self.shape)), 1, SHARD_STEPS))
         self._pending: list[tuple] = []
         try:
-            self._group = zarr.open_group(self.path, mode="r+")
+            self._group = zarr.open_group(Folder(self.path), mode="r+")
             arrays = _arrays(self.path)
             self.records = arrays["step"].shape[0]
             if not self.records or not arrays.keys() >= {*self.scores}:
-                raise KeyError("nothing to append to")
+                raise ValueError("nothing to append to")
             if arrays[self.content].shape[1:] != self.shape:
-                raise KeyError(f"{self.content} of another shape")
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
-            self._create()
-            self.records = 0
+                raise ValueError(f"{self.content} of another shape")
+        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+            self._begin(str(error))
 
-    def _create(self) -> None:
-        self._group = zarr.open_group(self.path, mode="w", zarr_format=3)
+    def _begin(self, why: str) -> None:
+        """Create the store without records; what is there cannot be appended to."""
+        self._pending, self.records = [], 0
+        contents = (self.path / name / "c" for name in ("prediction", "coefficient"))
+        if any(file.is_file() for folder in contents for file in folder.rglob("*")):
+            names = (f"{self.path.name}.kept-{number}" for number in itertools.count(1))
+            kept = next(place for name in names if not (place := self.path.with_name(name)).exists())
+            self.path.rename(kept)
+            print(f"{self.path}: cannot be appended to ({why}); begun anew, what it held is in {kept}", flush=True)
+        for name in DESCRIPTIONS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        (self.path / DESCRIPTION).unlink(missing_ok=True)
+        self._group = zarr.open_group(Folder(self.path), mode="a", zarr_format=3)
         for name, values in self.coords.items():
             self._array(name, (name,), data=values.astype(np.int64))
         many, members = 4096, self.shape[0]  # steps per chunk of the small arrays
@@ -173,8 +207,7 @@ class Writer:
             return
         print(f"{file}: damaged; what it held is made again", flush=True)
         if whole == 0:  # a coordinate, perhaps, which no record brings back
-            self._create()
-            self._pending, self.records = [], 0
+            self._begin("damaged from the first record on")
         else:
             self.truncate(whole)
 
@@ -205,7 +238,8 @@ def open_predictions(path: str | Path) -> xr.Dataset:
                 if not file.exists() or file.stat().st_size == 0:
                     raise _damage(path, f"{file.relative_to(path)} is missing or empty")
         # In full: workers elsewhere have another working directory.
-        predictions = xr.open_zarr(Path(path).resolve(), consolidated=False, chunks=None)
+        store = Folder(Path(path).resolve(), read_only=True)
+        predictions = xr.open_zarr(store, consolidated=False, chunks=None)
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise _damage(path, str(error)) from error
     checksum = predictions.attrs.pop("checksum", None)
@@ -244,8 +278,26 @@ def _damage(path: str | Path, what: str) -> UserError:
 
 def _arrays(path: str | Path) -> dict[str, zarr.Array]:
     """All arrays of a store. Raises KeyError for a folder that is none: its description is missing."""
-    group = zarr.open_group(path, mode="r")
-    return {folder.name: group[folder.name] for folder in sorted(Path(path).iterdir()) if folder.is_dir()}
+    group = zarr.open_group(Folder(path), mode="r")
+    return {name: group[name] for name in sorted(DESCRIPTIONS) if (Path(path) / name).is_dir()}
+
+
+def copy(path: str | Path, target: str | Path) -> None:
+    """Copy the store at `path` to the folder `target`, sharing its files by hard links where the disk has them.
+
+    Zarr replaces files, never writes into them, so that linked stores cannot disturb each other.
+    """
+    path, target = Path(path), Path(target)
+    files = [path / DESCRIPTION]
+    for name, array in _arrays(path).items():
+        files += [path / name / DESCRIPTION, *(file for _, file in _files(path, array))]
+    for file in files:
+        place = target / file.relative_to(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(file, place)
+        except OSError:
+            shutil.copyfile(file, place)  # its content alone: not every disk takes modes and times
 
 
 def _files(path: str | Path, array: zarr.Array) -> Iterator[tuple[tuple[slice, ...], Path]]:

@@ -27,7 +27,7 @@ import zarr
 import fpkit
 from fpkit import locks, netcdf
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, exploded
+from fpkit.predictions import Writer, copy, exploded
 from fpkit.training.ensemble import PARTS
 from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
@@ -144,18 +144,10 @@ def _publish(store: Path, output: Path, records: int, attributes: dict, open_sto
     """Make `output` hold the first `records` records of `store`, in one move."""
     unfinished = output.with_name(output.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(store, unfinished / STORE, copy_function=_link)
+    copy(store, unfinished / STORE)
     writer = open_store(unfinished / STORE)
     if writer.records > records:
         writer.truncate(records)
     writer.describe(**attributes)
     shutil.rmtree(output, ignore_errors=True)
     os.replace(unfinished, output)
-
-
-def _link(source: str, target: str) -> None:
-    # Zarr replaces files, never writes into them, so that linked stores cannot disturb each other.
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

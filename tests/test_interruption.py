@@ -145,6 +145,21 @@ def test_a_half_written_store_starts_the_training_again(
     assert continued_from(capsys.readouterr().out) == []
 
 
+def test_foreign_folders_beside_the_arrays_do_not_begin_the_training_again(
+    dataset, tmp_path, uninterrupted, fast_clock, capsys
+):
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "again", progress=interrupt_at(200))
+    left = work_in_progress(tmp_path / "again") / runs.STORE / ".ipynb_checkpoints"
+    left.mkdir()
+    (left / "zarr-checkpoint.json").write_text("{}")
+    same_records(train(dataset, tmp_path / "again"), uninterrupted)
+    (start,) = continued_from(capsys.readouterr().out)
+    assert start > 100
+    assert left.is_dir()
+    assert not (tmp_path / "again/run" / runs.STORE / left.name).exists()
+
+
 @pytest.mark.parametrize("how", ["empty", "half", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     how, dataset, tmp_path, uninterrupted, fast_clock, monkeypatch, capsys

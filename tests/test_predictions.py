@@ -1,6 +1,8 @@
 """The prediction store, read back with xarray and compared with plain lists."""
 
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -198,8 +200,9 @@ def test_writer_begins_anew_where_the_store_is_broken(tmp_path, file, text):
     fill(tmp_path / "a.zarr", range(3))
     (tmp_path / "a.zarr" / file).write_text(text)
     writer = Writer(tmp_path / "a.zarr", MEMBERS, 3, 2, SCORES)
-    # Either nothing is left of it, or all of it; never a store that fails later.
+    # Either nothing is taken from it, or all of it; never a store that fails later.
     kept = list(range(writer.records))
+    assert_kept(tmp_path / "a.zarr", beside=not kept)
     prediction, scores = record(7)
     writer.append(7, prediction, **scores)
     writer.flush()
@@ -209,6 +212,86 @@ def test_writer_begins_anew_where_the_store_is_broken(tmp_path, file, text):
 def test_writer_begins_anew_where_the_store_has_another_shape(tmp_path):
     fill(tmp_path / "a.zarr", range(3), members=[1, 2, 3])
     assert Writer(tmp_path / "a.zarr", MEMBERS, 3, 2, SCORES).records == 0
+    assert_kept(tmp_path / "a.zarr", beside=True)
+
+
+def assert_kept(path, beside: bool) -> None:
+    """The three records that were there are so still, under another name."""
+    folder = path.with_name(f"{path.name}.kept-1") if beside else path
+    shards = [file for file in (folder / "prediction/c").rglob("*") if file.is_file()]
+    assert shards
+    assert all(file.stat().st_size > 3 * 3 * 2 * 4 for file in shards)
+
+
+def test_what_was_kept_is_kept_when_it_happens_again(tmp_path, capsys):
+    path = tmp_path / "a.zarr"
+    for count in (1, 2, 3):
+        fill(path, range(count))
+        (path / "zarr.json").write_text("")
+        assert Writer(path, MEMBERS, 3, 2, SCORES).records == 0
+        assert f"begun anew, what it held is in {path}.kept-{count}\n" in capsys.readouterr().out
+    for count in (1, 2, 3):
+        kept = path.with_name(f"a.zarr.kept-{count}")
+        (kept / "zarr.json").write_bytes((path / "zarr.json").read_bytes())
+        assert_holds(kept, list(range(count)))
+
+
+FOREIGN = (".ipynb_checkpoints", "lost+found", "prediction/.ipynb_checkpoints", "step/c/@eaDir")
+FOREIGN_FILES = (".DS_Store", ".nfs000000000012", ".ipynb_checkpoints/zarr-checkpoint.json", "prediction/._zarr.json")
+
+
+def leave_foreign(path) -> None:
+    """What desktops, notebooks and file systems leave in folders."""
+    for name in FOREIGN:
+        (path / name).mkdir()
+    for name in FOREIGN_FILES:
+        (path / name).write_text("{}")
+
+
+def foreign(path) -> set[str]:
+    return {name for name in (*FOREIGN, *FOREIGN_FILES) if (path / name).exists()}
+
+
+def test_foreign_files_and_folders_in_a_store_are_passed_over(tmp_path):
+    path = tmp_path / "a.zarr"
+    fill(path, range(3))
+    leave_foreign(path)
+    assert fill(path, [3]).records == 4, "appended to"
+    found = open_predictions(path)
+    assert {"step", "member", "sample", "output", "prediction", *SCORES} == set(found.variables)
+    assert found["step"].to_numpy().tolist() == [0, 1, 2, 3]
+    with store.reading(path):
+        assert np.array_equal(found["prediction"][3], record(3)[0])
+    store.copy(path, tmp_path / "copy.zarr")
+    assert_holds(tmp_path / "copy.zarr", [0, 1, 2, 3])
+    assert foreign(tmp_path / "copy.zarr") == set()
+    writer = Writer(path, MEMBERS, 3, 2, SCORES)
+    writer.drop_damaged()
+    writer.truncate(2)
+    assert open_predictions(path)["step"].to_numpy().tolist() == [0, 1]
+    assert foreign(path) == {*FOREIGN, *FOREIGN_FILES}, "and nobody deletes them"
+
+
+def test_foreign_files_outlive_a_store_that_is_begun(tmp_path):
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / ".DS_Store").write_text("{}")
+    fill(path, range(3))
+    assert open_predictions(path).sizes["step"] == 3
+    assert (path / ".DS_Store").exists()
+
+
+def test_a_copy_without_links_and_modes_is_plain(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    fill(tmp_path / "a.zarr", range(3))
+    for name in ("link", "chmod", "utime"):
+        monkeypatch.setattr(os, name, refuse)
+    store.copy(tmp_path / "a.zarr", tmp_path / "copy.zarr")
+    fill(tmp_path / "copy.zarr", [3])
+    assert_holds(tmp_path / "copy.zarr", [0, 1, 2, 3])
+    assert_holds(tmp_path / "a.zarr", [0, 1, 2])
 
 
 def test_flipped_bit_in_a_shard_is_noticed(tmp_path):
