@@ -9,7 +9,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(workflow.basedir), os.getcwd(), os.environ.get("PYTHONPATH")])
 )
 
+from fpkit import notices
 from fpkit.config import ConfigError, read_yaml
+
+# What jobs say once in a run is noted here.
+os.environ[notices.FOLDER] = os.path.abspath("results/.progress")
 
 # Snakemake's own reader, below, does not say which line is broken, and takes a key given twice.
 try:
@@ -60,3 +64,12 @@ onstart:
     # Otherwise Snakemake ends in a traceback.
     if READ_ONLY:
         sys.exit(1)
+    notices.begin(os.environ[notices.FOLDER])
+
+
+onsuccess:
+    notices.end(os.environ[notices.FOLDER])
+
+
+onerror:
+    notices.end(os.environ[notices.FOLDER])

@@ -46,6 +46,8 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
     for variable in BINDINGS:
         os.environ.pop(variable, None)
     os.environ["OMP_PROC_BIND"] = "false"
+    # Jobs lock what they write themselves; HDF5's own locks would end those on a disk that has none.
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     try:
         with open(log, "w", buffering=1, encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
             try:

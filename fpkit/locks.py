@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+
+from fpkit import notices
+
+# What disks without `flock` answer: Lustre, NFS, SMB and FUSE, as they are mounted.
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+BEAT_SECONDS = 10.0
+# So long without a beat, and whoever held a lock on another machine is gone.
+GONE_SECONDS = 60.0
+LOOK_SECONDS = 0.2
 
 
 @contextmanager
@@ -16,20 +29,138 @@ def alone(lock: str | Path, work: str) -> Iterator[None]:
     """Hold the file `lock` against other processes; while one of them holds it, say so once and wait.
 
     What Snakemake started goes on when Snakemake itself is killed, on a cluster even more so; and the next workflow
-    begins the same work, perhaps after another recipe. The kernel gives the lock back however its holder ends.
+    begins the same work, perhaps after another recipe. The kernel gives the lock back however its holder ends. Where
+    the disk has no such locks, a file that its holder makes, keeps changing and deletes stands for one.
 
     Args:
         work: what is done under the lock, for the one who waits: `training long/base`.
     """
     with open(lock, "a+", encoding="utf-8") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            said = f"another process ({stream.read()}) is {work}; waiting for it to end"
-            for out in dict.fromkeys((sys.stdout, sys.stderr)):  # a job's log, and the terminal
-                print(said, file=out, flush=True)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
-        print(f"{os.getpid()} on {platform.node()}", end="", file=stream, flush=True)
+            _lock(stream, work)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            reason = error.strerror
+        else:
+            stream.truncate(0)
+            print(_owner(), end="", file=stream, flush=True)
+            yield
+            return
+    notices.once(
+        f"{_disk(lock)}: this disk has no file locks ({reason}); files called *.held take their place, and one that a"
+        f" job killed on another machine left behind holds up the next for {GONE_SECONDS:.0f} s"
+    )
+    with _held(Path(f"{lock}.held"), work):
         yield
+
+
+def _lock(stream: TextIO, work: str) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        _say(stream.read(), work)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+
+
+def _say(owner: str, work: str, remedy: str = "") -> None:
+    said = f"another process ({owner}) is {work}; waiting for it to end{remedy}"
+    for out in dict.fromkeys((sys.stdout, sys.stderr)):  # a job's log, and the terminal
+        print(said, file=out, flush=True)
+
+
+def _owner() -> str:
+    return f"{os.getpid()} on {platform.node()}"
+
+
+def _disk(path: str | Path) -> Path:
+    """The folder where the file system of `path` is mounted."""
+    place = Path(path).resolve()
+    return next(folder for folder in (place, *place.parents) if os.path.ismount(folder))
+
+
+# --- a file for a lock ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _held(file: Path, work: str) -> Iterator[None]:
+    _take(file, work)
+    ended = threading.Event()
+    beating = threading.Thread(target=_beat, args=(file, ended), daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join()
+        if _is_mine(file):
+            file.unlink()
+
+
+def _take(file: Path, work: str) -> None:
+    """Make the file, once nobody has it."""
+    seen, since, said = "", time.monotonic(), False
+    while True:
+        try:
+            with open(file, "x", encoding="utf-8") as stream:
+                stream.write(f"{_owner()}\n")
+            return
+        except FileExistsError:
+            content = _read(file)
+        if content != seen:
+            seen, since = content, time.monotonic()
+        owner = content.partition("\n")[0]
+        pid, _, machine = owner.partition(" on ")
+        # A process of this machine may be stopped for long, and go on.
+        here = machine == platform.node() and pid.isdigit()
+        if not _lives(int(pid)) if here else time.monotonic() - since > GONE_SECONDS:
+            _take_away(file, content)
+            continue
+        if not said and owner:
+            _say(owner, work, f"; if there is none, delete {file}")
+            said = True
+        time.sleep(LOOK_SECONDS)
+
+
+def _take_away(file: Path, content: str) -> None:
+    """Delete the file of a process that is gone, unless somebody else just did and made it his own."""
+    aside = file.with_name(f"{file.name}.{_owner()}")
+    try:
+        file.rename(aside)
+    except FileNotFoundError:
+        return
+    if aside.read_text(encoding="utf-8") == content:
+        aside.unlink()
+    else:
+        aside.rename(file)
+
+
+def _beat(file: Path, ended: threading.Event) -> None:
+    """Change the file now and then, for others to see that its holder lives."""
+    beats = 0
+    while not ended.wait(BEAT_SECONDS):
+        beats += 1
+        if _is_mine(file):
+            file.write_text(f"{_owner()}\n{beats}", encoding="utf-8")
+
+
+def _is_mine(file: Path) -> bool:
+    return _read(file).partition("\n")[0] == _owner()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
