@@ -1,4 +1,4 @@
-"""Updates in compiled code against autograd, whatever the shapes; and life without a compiler."""
+"""Updates in compiled code against autograd, whatever the shapes."""
 
 import itertools
 import re
@@ -253,54 +253,3 @@ def test_a_training_by_compiled_code_does_without_torch(tmp_path, changes):
     found = zarr.open_array(tmp_path / "run/predictions.zarr/prediction", mode="r")[:]
     expected = trained(image_data(), MLP, per_decade=5, split="all", **training)
     assert np.array_equal(found, expected.predictions)
-
-
-# --- without a compiler -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def fresh(monkeypatch, tmp_path):
-    """Nothing compiled before, nothing remembered."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiled.library.cache_clear()
-    yield tmp_path
-    compiled.library.cache_clear()
-
-
-def test_compiled_once_and_kept(fresh):
-    assert compiled.library() is not None
-    (kept,) = (fresh / "fpkit").iterdir()
-    written = kept.stat().st_mtime_ns
-    compiled.library.cache_clear()
-    assert compiled.library() is not None
-    assert [file.stat().st_mtime_ns for file in (fresh / "fpkit").iterdir()] == [written]
-
-
-@pytest.mark.usefixtures("fresh")
-@pytest.mark.parametrize("compiler", ["", "/nowhere/c++"])
-def test_without_a_compiler_torch_trains(monkeypatch, compiler):
-    expected = trained(line_data())
-    compiled.library.cache_clear()
-    monkeypatch.setenv("CXX", compiler)
-    assert compiled.library() is None
-    np.testing.assert_allclose(trained(line_data()).predictions, expected.predictions, rtol=1e-4, atol=1e-5)
-
-
-def test_compiler_that_fails_is_told_in_one_line(fresh, monkeypatch, capsys):
-    monkeypatch.setenv("CXX", "false")
-    assert compiled.library() is None
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1
-    assert "torch trains instead" in said
-    assert not any((fresh / "fpkit").iterdir())
-
-
-def test_damaged_library_is_told_and_not_used(fresh, monkeypatch, capsys):
-    name = Path(compiled.library()._name).name
-    compiled.library.cache_clear()
-    kept = fresh / "other" / "fpkit" / name
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"no library")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh / "other"))
-    assert compiled.library() is None
-    assert str(kept) in capsys.readouterr().out

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fpkit.cache import folder as cache_folder
 from fpkit.errors import UserError
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
@@ -117,16 +118,6 @@ def in_folder(kind: str, folder: str | Path) -> dict[str, Path]:
         if len(found) == len(layout):
             return found
     return {}
-
-
-def cache_folder(kind: str) -> Path:
-    """Where downloads of `kind` are kept: in $FPKIT_CACHE or, without it, in the user's cache."""
-    base = os.environ.get("FPKIT_CACHE")
-    if not base:
-        import pooch
-
-        base = pooch.os_cache("fpkit")
-    return Path(base).expanduser() / kind
 
 
 def fetch(sha256: Mapping[str, str], mirrors: Sequence[str], cache: str | Path) -> dict[str, Path]:

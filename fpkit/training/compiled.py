@@ -2,20 +2,14 @@
 
 A network of 16 units is trained in the time of one call of torch, and a large one without the passes over its
 activations that separate calls need. The code is compiled on first use by the machine's own C++ compiler, for its own
-processor, and kept in the user's cache. Where there is no compiler, torch does the same (fpkit.training.stacked), to
-float tolerance. But for records along a basis, nothing here needs torch, whose import takes
-longer than many a training.
+processor, and kept in the user's cache (fpkit.training.compiler). Where there is no compiler, torch does the same
+(fpkit.training.stacked), to float tolerance. But for records along a basis, nothing here needs torch, whose import
+takes longer than many a training.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -23,13 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from fpkit import initialization
+from fpkit.training import compiler
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import ADAMW_WEIGHT_DECAY, Ensemble, parted
 
 SOURCE = Path(__file__).with_name("compiled.cpp")
-# The second and third are for compilers that call it otherwise, or cannot tell.
-TUNING = (["-march=native"], ["-mcpu=native"], [])
-OPTIONS = ["-O3", "-std=c++17", "-fPIC", "-shared", "-pthread", "-fno-math-errno"]
 PAD = 16  # numbers; rows of matrices are multiples of it
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "elu", "silu", "gaussian", "ricker")  # in the order of compiled.cpp
 LOSSES = ("mse", "mae", "huber", "cross_entropy")
@@ -41,21 +33,13 @@ SHARED_NUMBERS = 1 << 19  # parameters times samples, from which on threads shar
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled code, or None where it cannot be compiled. An empty environment variable CXX forbids it."""
-    names = [os.environ["CXX"]] if "CXX" in os.environ else ["c++", "g++", "clang++"]
-    compiler = next(filter(None, map(shutil.which, names)), None)
-    if compiler is None:
-        return None
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    name = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), version, _processor().encode()])).hexdigest()[:16]
-    file = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fpkit" / f"compiled-{name}.so"
-    try:
-        if not file.exists():
-            _compile(compiler, file)
-        loaded = ctypes.CDLL(str(file))
-    except OSError as error:
-        print(f"{SOURCE.name} could not be compiled to {file} ({error}): torch trains instead, slower", flush=True)
-        return None
+    """The compiled code, or None where it cannot be had. An empty environment variable CXX forbids it."""
+    loaded = compiler.library(SOURCE, "fpkit.training.trial")
+    return loaded and with_prototypes(loaded)
+
+
+def with_prototypes(loaded: ctypes.CDLL) -> ctypes.CDLL:
+    """The compiled code as it is called from here."""
     network, update, pointer, number = (*map(ctypes.POINTER, (_Network, _Update)), ctypes.c_void_p, ctypes.c_int64)
     loaded.parameters.restype = loaded.workspace.restype = number
     loaded.parameters.argtypes, loaded.workspace.argtypes = [network], [network, number]
@@ -65,28 +49,6 @@ def library() -> ctypes.CDLL | None:
         *[number] * 4, pointer,
     ]  # fmt: skip
     return loaded
-
-
-def _compile(compiler: str, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        partial = Path(folder) / file.name
-        for tuning in TUNING:
-            command = [compiler, *OPTIONS, *tuning, str(SOURCE), "-o", str(partial)]
-            done = subprocess.run(command, capture_output=True, check=False, text=True)
-            if done.returncode == 0:
-                os.replace(partial, file)  # jobs may compile side by side
-                return
-        raise OSError(done.stderr.strip().partition("\n")[0] or f"{compiler} ended with {done.returncode}")
-
-
-def _processor() -> str:
-    """What code for this very processor depends on: a home folder may be shared by unlike machines."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
-    return "\n".join(
-        [platform.machine(), platform.processor(), *sorted({x for x in lines if x[:5] in ("model", "flags")})]
-    )
 
 
 class _Network(ctypes.Structure):
