@@ -69,6 +69,8 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
     """Of each kind of job: when it ended and how many seconds it took, as Snakemake wrote them down."""
     times: dict[str, list[tuple[float, float]]] = {}
     for file in Path("results/benchmarks").rglob("*.tsv"):
+        if ".ipynb_checkpoints" in file.parts:
+            continue
         with open(file, encoding="utf-8") as stream:
             seconds = float(next(csv.DictReader(stream, delimiter="\t"))["s"])
         kind = file.relative_to("results/benchmarks").parts[0].removesuffix(".tsv")

@@ -64,9 +64,10 @@ class Progress:
         for file in sorted(self.file.parent.glob("*.json")):
             try:
                 if time.time() - file.stat().st_mtime < STALE_SECONDS:
-                    states.append(json.loads(file.read_text()))
-            except (OSError, ValueError):
-                continue  # its job ended, or is just writing
+                    name, part = json.loads(file.read_text())
+                    states.append((name, float(part)))
+            except (OSError, ValueError, TypeError):
+                continue  # its job ended, or is just writing; or it is no job's
         bars = (f"{name} {'━' * int(12 * part):╌<12} {part:4.0%}" for name, part in states)
         width = shutil.get_terminal_size().columns
         print("\x1b[2K" + "   ".join(bars)[: width - 1], end="\r", file=self.terminal, flush=True)

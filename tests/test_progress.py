@@ -1,5 +1,6 @@
 """Progress: lines in the log, bars on a real pseudo-terminal, and no files left behind."""
 
+import io
 import json
 import os
 import pty
@@ -66,6 +67,15 @@ def test_without_a_terminal_nothing_is_drawn_and_no_file_is_left(tmp_path, capsy
         report(10, np.array([1.0]))
     assert capsys.readouterr().err == ""
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_foreign_files_beside_the_states_are_passed_over(tmp_path):
+    for name, text in {"a.json": "{}", "b.json": "[1]", "c.json": '["d", null]', "e.json": "7"}.items():
+        (tmp_path / name).write_text(text)
+    with Progress("a/base", 10, tmp_path) as report:
+        report.terminal = io.StringIO()
+        report(5, np.array([1.0]))
+        assert report.terminal.getvalue().strip().removeprefix("\x1b[2K") == "a/base ━━━━━━╌╌╌╌╌╌  50%"
 
 
 # --- on a terminal ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from conftest import Project
 
+from benchmarks import pipeline
 from fpkit import claims, netcdf
 from fpkit.datasets import sines
 from fpkit.errors import UserError
@@ -166,6 +167,15 @@ def test_claims_cut_anywhere_are_never_read(made, tmp_path):
         with pytest.raises(UserError, match="2 rows") as error:
             claims.read_claims(path, rows=2)
         assert one_line(error, path) == "it"
+
+
+def test_a_notebooks_copies_of_job_times_are_no_jobs(tmp_path, monkeypatch):
+    folder = tmp_path / "results/benchmarks/datasets"
+    for file in (folder / "sines.tsv", folder / ".ipynb_checkpoints/sines-checkpoint.tsv"):
+        file.parent.mkdir(parents=True)
+        file.write_text("s\th:m:s\n1.5\t0:00:01\n")
+    monkeypatch.chdir(tmp_path)
+    assert [seconds for _, seconds in pipeline.job_times()["datasets"]] == [1.5]
 
 
 # --- the workflow ---------------------------------------------------------------------------------------------------
