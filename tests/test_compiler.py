@@ -197,21 +197,29 @@ def test_a_damaged_library_is_never_loaded_and_made_again(how, kept, monkeypatch
 # --- whose it is ------------------------------------------------------------------------------------------------------
 
 
-@needs_compiler
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("what", ["folder", "library"])
-def test_what_belongs_to_another_user_is_refused(what, kept, monkeypatch, capsys):
-    monkeypatch.setenv("PATH", "/nowhere")
-    if what == "folder":
-        os.chown(kept.parent, 12345, -1)
-        expected = f"{kept.parent}: belongs to another user: set FPKIT_CACHE to a folder of your own"
-        assert refused(capsys) == expected
+def give_away(path: Path) -> None:
+    """Let `path` be somebody else's: root gives it away, others have in its place what is root's."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
     else:
-        os.chown(kept, 12345, -1)
-        assert again() is None
-        said = capsys.readouterr().out.splitlines()
-        assert said[0] == f"{kept}: belongs to another user, and is not used; delete it"
-        assert "install a C++ compiler" in said[1]
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        path.symlink_to("/bin/sh" if path.suffix else "/usr")
+
+
+@needs_compiler
+def test_a_folder_of_another_user_is_refused(kept, capsys):
+    give_away(kept.parent)
+    assert refused(capsys) == f"{kept.parent}: belongs to another user: set FPKIT_CACHE to a folder of your own"
+
+
+@needs_compiler
+def test_a_library_of_another_user_is_refused(kept, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "/nowhere")
+    give_away(kept)
+    assert again() is None
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{kept}: belongs to another user, and is not used; delete it"
+    assert "install a C++ compiler" in said[1]
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_line(fresh, capsys):
