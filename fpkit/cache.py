@@ -24,6 +24,8 @@ def own_folder(name: str) -> Path:
         UserError: it cannot be made, or is not this user's alone.
     """
     place = folder(name)
+    if str(place).startswith("~"):
+        raise UserError(f"{place}: there is no such home folder")
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if place.stat().st_mode & 0o077:

@@ -85,11 +85,11 @@ def _disk(path: str | Path) -> Path:
 
 @contextmanager
 def _held(file: Path, work: str) -> Iterator[None]:
-    _take(file, work)
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(file, ended), daemon=True)
     beating.start()
     try:
+        _take(file, work)
         yield
     finally:
         ended.set()

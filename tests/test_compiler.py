@@ -227,6 +227,16 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(fresh, capsys):
     assert refused(capsys) == f"{fresh}: cannot be made (Not a directory): set FPKIT_CACHE to a folder of your own"
 
 
+def test_a_home_that_is_none_is_told_and_no_folder_called_so_is_made(fresh, monkeypatch, tmp_path, capsys):
+    """Users without a home are usual in containers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FPKIT_CACHE", "~nobody-of-this-name/cache")
+    assert refused(capsys).startswith(
+        "~nobody-of-this-name/cache/compiled: there is no such home folder: set FPKIT_CACHE"
+    )
+    assert not any(tmp_path.iterdir())
+
+
 # --- CXX --------------------------------------------------------------------------------------------------------------
 
 
