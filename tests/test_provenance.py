@@ -1,8 +1,11 @@
 """Which edits change which hashes, in copies of the package; and that the package keeps to its layers."""
 
+import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -13,14 +16,29 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow/scripts"
 
 
-def hashes(root: Path, script: Path, *modules: str) -> dict[str, str]:
-    """path -> hash, as a new process finds them for the package under `root`."""
+def lines(root: Path, script: Path, *modules: str, path=(), python=sys.executable) -> list[str]:
+    """What a new process, with `path` before all else on its path, finds for the package under `root`."""
     program = "import sys; from fpkit.provenance import code_hashes; print(*code_hashes(*sys.argv[1:]), sep='\\n')"
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, (*path, root))), "PATH": ""}
     result = subprocess.run(
-        [sys.executable, "-c", program, script, *modules],
-        cwd=root, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True, check=True,
+        [python, "-W", "error", "-c", program, script, *modules],
+        cwd=root, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return dict(line.split("@") for line in result.stdout.splitlines())
+    return result.stdout.splitlines()
+
+
+def hashes(root: Path, script: Path, *modules: str, **changes) -> dict[str, str]:
+    """path -> hash."""
+    return dict(line.split("@") for line in lines(root, script, *modules, **changes) if "@" in line)
+
+
+def versions(root: Path, script: Path, *modules: str, **changes) -> dict[str, str]:
+    """library -> version."""
+    return dict(line.split("==") for line in lines(root, script, *modules, **changes) if "==" in line)
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
 def modules_of(script: str, *modules: str) -> set[str]:
@@ -134,6 +152,179 @@ def test_new_import_brings_its_module_in(copy):
     file = copy / f"{STYLE}.py"
     file.write_text(file.read_text() + "\nfrom fpkit import convergence\n")
     assert set(hashes(copy, copy / "script.py")) == before | {"fpkit/convergence"}
+
+
+# --- one's own code ---------------------------------------------------------------------------------------------------
+
+# The part is own.part:model; all files but the last are imported by it, or by one that it imports, each in another way.
+OWN_FILES = {
+    "own/__init__.py": "",
+    "own/part.py": "import plain, deep.er.module as m\nfrom . import beside\nfrom .sub.low import thing\n\n\n"
+    "def model():\n    from late import number\n    return number\n",
+    "plain.py": "import beyond\nimport own.part\n",  # in a circle
+    "beyond.py": "X = 1\n",
+    "late.py": "number = 1\n",
+    "own/beside.py": "from .starred import *\n",
+    "own/starred.py": "Y = 1\n",
+    "own/sub/__init__.py": "Z = 1\n",
+    "own/sub/low.py": "from ..cousin import thing\n",
+    "own/cousin.py": "from folder import in_folder\nthing = 1\n",
+    "folder/in_folder.py": "W = 1\n",  # in a package without __init__.py
+    "deep/__init__.py": "",
+    "deep/er/__init__.py": "",
+    "deep/er/module.py": "from fpkit import convergence\n",
+    "never.py": "V = 1\n",
+}
+PART = "own.part:model"
+
+
+@pytest.fixture
+def own(copy):
+    """Beside the script and the package, a part of one's own and all that it imports."""
+    for path, text in OWN_FILES.items():
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / path).write_text(text)
+    return copy
+
+
+@pytest.mark.parametrize("path", sorted(OWN_FILES))
+def test_own_code_is_followed_through_its_imports(own, path):
+    before = hashes(own, own / "script.py", PART)
+    (own / path).write_text(f"{(own / path).read_text()}\nEDITED = True\n")
+    name = path.removesuffix(".py").removesuffix("/__init__")
+    assert changed(before, hashes(own, own / "script.py", PART)) == ({name} if name != "never" else set())
+
+
+def test_own_code_brings_in_what_it_imports_of_the_package(own):
+    plain, with_own = hashes(own, own / "script.py"), hashes(own, own / "script.py", PART)
+    assert plain.items() <= with_own.items()
+    assert "fpkit/convergence" in with_own.keys() - plain.keys()
+
+
+@pytest.mark.parametrize("ending", [EXTENSION_SUFFIXES[0], ".so", ".cpp"])
+def test_compiled_code_of_ones_own_counts_by_its_bytes(own, ending):
+    """An extension takes the place of a module; C++ source stands beside one."""
+    (own / f"plain{ending}").write_bytes(b"\x7fELF one")
+    before = hashes(own, own / "script.py", PART)
+    (own / f"plain{ending}").write_bytes(b"\x7fELF two")
+    assert changed(before, hashes(own, own / "script.py", PART)) == {"plain"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"def broken(:\n", b"x = '\x00'\n", b"x = '\\d'\n", b"x = '\xff'\n"],
+    ids=["syntax", "null", "escape", "bytes"],
+)
+def test_code_that_is_broken_or_odd_is_hashed_all_the_same(own, text):
+    """It is told when it is imported, if it is."""
+    (own / "plain.py").write_bytes(text)
+    before = hashes(own, own / "script.py", PART)
+    (own / "plain.py").write_bytes(text + b"y = 1\n")
+    assert {"plain"} <= changed(before, hashes(own, own / "script.py", PART)) <= {"plain", "beyond"}
+
+
+def installed(folder: Path, name: str, version: str, module: str = "") -> Path:
+    """A folder of installed packages: what pip writes down of one, and its module if there is to be one."""
+    site = folder / "site-packages"
+    about = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if module:
+        (site / f"{module}.py").write_text("def wave(x):\n    return x\n")
+        (about / "RECORD").write_text(f"{module}.py,,\n")
+    return site
+
+
+@pytest.mark.parametrize("distribution", ["waves", "python-waves"])
+def test_installed_packages_count_by_their_version(own, tmp_path, distribution):
+    (own / "late.py").write_text("import waves\nnumber = waves.wave(1)\n")
+    one, two = (installed(tmp_path / version, distribution, version, "waves") for version in ("1.0", "1.1"))
+    (two / "waves.py").write_text("def wave(x):\n    return 2 * x\n")
+    assert versions(own, own / "script.py", PART, path=[one])[distribution] == "1.0"
+    assert versions(own, own / "script.py", PART, path=[two])[distribution] == "1.1"
+    same = hashes(own, own / "script.py", PART, path=[one])
+    assert hashes(own, own / "script.py", PART, path=[two]) == same
+
+
+def test_an_installed_module_of_which_no_version_is_known_counts_by_its_bytes(own, tmp_path):
+    site = installed(tmp_path, "other", "1.0", "waves")
+    shutil.rmtree(site / "other-1.0.dist-info")
+    (own / "late.py").write_text("import waves\nnumber = waves.wave(1)\n")
+    before = hashes(own, own / "script.py", PART, path=[site])
+    (site / "waves.py").write_text("def wave(x):\n    return 2 * x\n")
+    assert changed(before, hashes(own, own / "script.py", PART, path=[site])) == {"waves"}
+
+
+def test_a_part_in_an_installed_package_counts_by_version_and_file(own, tmp_path):
+    site = installed(tmp_path, "waves", "1.0", "waves")
+    before = lines(own, own / "script.py", "waves:wave", path=[site])
+    assert "waves==1.0" in before
+    (site / "waves.py").write_text("def wave(x):\n    return 2 * x\n")
+    edited = set(before) ^ set(lines(own, own / "script.py", "waves:wave", path=[site]))
+    assert {line.split("@")[0] for line in edited} == {"waves"}
+
+
+# --- libraries and Pythons --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "modules", "libraries"),
+    [
+        ("train.py", [], {"numpy", "torch"}),
+        ("make_dataset.py", ["fpkit.datasets.sines"], {"numpy"}),
+        ("make_dataset.py", ["fpkit.datasets.digits"], {"numpy", "scikit-learn"}),
+        ("decompose.py", ["fpkit.spectra.fft"], {"numpy", "scipy"}),
+        ("decompose.py", ["fpkit.spectra.projection"], {"numpy", "scipy", "finufft"}),
+    ],
+)
+def test_libraries_that_a_job_computes_with_are_compared(script, modules, libraries, tmp_path):
+    here = versions(ROOT, SCRIPTS / script, *modules)
+    assert set(here) >= libraries
+    assert here == {library: metadata.version(library) for library in here}
+    for library in libraries:  # another version of each, as pip would have written it down
+        site = installed(tmp_path / library, library, "99.9")
+        assert versions(ROOT, SCRIPTS / script, *modules, path=[site]) == here | {library: "99.9"}
+
+
+# What Pythons parse or print differently, or may.
+TRICKY = r'''
+from math import *
+typed: int = 3
+def f(x, /, *rest: int, key=None, **more): return x
+class C(metaclass=type):
+    async def g(self):
+        """Said."""
+        global a, b
+        return [await y async for y in self if not y], {**self}, lambda: (yield), u"old", b"\xff", 1e400, -1j, ...
+def h(x, width=3, sign="é\U0001fae8"):
+    match x:
+        case {"a": [1, *_], **others} | C(b=2, c=others):
+            return f"{x!r:>{width}}{{}}" "and" f" {sign=} \N{EM DASH}{x:}" f'{x:%Y-{width}}', "a" "b", f"" "c" f"d"
+'''
+
+
+def other_pythons() -> list[Path]:
+    """Interpreters of other versions that this machine has, one of each."""
+    found = [shutil.which(f"python3.{minor}") for minor in range(11, 20)]
+    found += sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    tried = {f"(3, {sys.version_info[1]})": None}
+    for python in filter(None, found):
+        told = subprocess.run([python, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True)
+        tried.setdefault(told.stdout.strip(), Path(python))
+    return [tried[version] for minor in range(11, 20) if tried.get(version := f"(3, {minor})")]
+
+
+def test_every_python_hashes_alike(own):
+    pythons = other_pythons()
+    if not pythons:
+        pytest.skip("no other Python from 3.11 on is on this machine")
+    (own / "plain.py").write_text(TRICKY, encoding="utf-8")
+    sources = sorted(path.relative_to(own) for path in (own / "fpkit").rglob("*.py"))
+    modules = [".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in sources]
+    here = hashes(own, own / "script.py", PART, *modules)
+    assert {"plain", "fpkit/config", "fpkit/training/compiled"} <= set(here)
+    for python in pythons:
+        assert hashes(own, own / "script.py", PART, *modules, python=python) == here, python
 
 
 # --- what each job of the workflow depends on -------------------------------------------------------------------------
