@@ -3,11 +3,15 @@
 import os
 import sys
 
-# The package beside this file, and the user's own parts in the working directory: in the workflow and in its jobs.
-sys.path[:0] = [str(workflow.basedir), os.getcwd()]
+# In the workflow and in its jobs: before all else the package beside this file, behind all else the user's own parts,
+# beside this file and in the working directory. One that is called like a module must not take its place.
+FIRST, LAST = f"{workflow.basedir}/workflow/path", [str(workflow.basedir), os.getcwd()]
+sys.path[:] = [FIRST, *(path for path in sys.path if path not in ("", *LAST)), *LAST]
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(workflow.basedir), os.getcwd(), os.environ.get("PYTHONPATH")])
+    filter(None, [FIRST, os.environ.get("PYTHONPATH")])
 )
+os.environ["PYTHONSAFEPATH"] = "1"
+os.environ["FPKIT_PARTS"] = os.pathsep.join(LAST)
 
 from fpkit import notices
 from fpkit.config import ConfigError, read_yaml

@@ -40,6 +40,8 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
     # A job imports some hundred thousand objects that live to its end: collected over and over, and once more when it
     # ends, they would make up to half of its start.
     gc.set_threshold(COLLECTED_AT)
+    # Where the user's own parts are: behind all else, since one may be called like any module.
+    sys.path += filter(None, os.environ.get("FPKIT_PARTS", "").split(os.pathsep))
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)
     # Bound to "the first cores", as clusters like to set it, all jobs side by side would share them.

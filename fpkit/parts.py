@@ -9,6 +9,7 @@ import ast
 import importlib
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def source_file(path: str) -> Path:
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{file} is no Python: {error}") from error
     if missing:
-        raise UserError(f"{file} defines no {name!r}")
+        raise UserError(f"{file} defines no {name!r}{_hidden(module, file)}")
     return file
 
 
@@ -57,6 +58,13 @@ def load(path: str) -> Any:
     except (Exception, SystemExit) as error:  # the user's module may fail in any way
         why = " ".join(f"{type(error).__name__}: {error}".split())  # in one line
         raise UserError(f"cannot import {path!r}: {why}") from error
+
+
+def _hidden(module: str, found: Path) -> str:
+    """What to do where a file of the user's stands behind an installed module of its name."""
+    places = [Path(folder, *module.split(".")).with_suffix(".py") for folder in sys.path]
+    others = [place for place in places if place.is_file() and place != found]
+    return f"; rename {others[-1]}, which is called like it and comes last" if others else ""
 
 
 def _names(file: Path) -> set[str]:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from fpkit import config, parts
@@ -371,3 +373,66 @@ def test_overlays_that_snakemake_cannot_read_start_nothing_and_the_documented_co
         assert check.returncode == 1
         assert line.startswith("overlay.yaml")
         assert what in line
+
+
+# --- files of the user's that are called like modules -----------------------------------------------------------------
+
+# Imported by Python itself, by Snakemake, by the package, or by its scripts.
+TAKEN = (
+    "random",
+    "types",
+    "platform",
+    "yaml",
+    "numpy",
+    "torch",
+    "xarray",
+    "zarr",
+    "snakemake",
+    "pickle",
+    "job",
+    "fpkit",
+)
+WAVES = """
+from mine import phase
+import numpy as np
+import xarray as xr
+
+
+def waves():
+    x = np.linspace(-1, 1, 16, dtype=np.float32)[:, None]
+    parts = {"train": x, "test": x[:0]}
+    variables = {f"x_{part}": ((f"sample_{part}", "feature"), x) for part, x in parts.items()}
+    variables |= {f"y_{part}": ((f"sample_{part}", "output"), np.sin(3 * x + phase)) for part, x in parts.items()}
+    return xr.Dataset(variables, coords={"position_train": ("sample_train", np.arange(16) / 16)})
+"""
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["beside the Snakefile", "in the working directory"])
+def test_a_file_of_the_users_called_like_a_module_takes_the_place_of_none(small, tmp_path, elsewhere):
+    """...and files beside it, which the user's own parts import, are found all the same."""
+    folder = tmp_path / "work" if elsewhere else small.folder
+    folder.mkdir(exist_ok=True)
+    for name in TAKEN:
+        (folder / f"{name}.py").write_text("raise ImportError('a file of the user was imported')\n")
+    (folder / "mine.py").write_text("phase = 0.5\n")
+    (folder / "parts_of_mine.py").write_text(WAVES)
+    configuration = (small / "config.yaml").read_text()
+    sines = "{kind: sines, frequencies: [1, 2, 3], samples: 32, test_samples: 16}"
+    assert sines in configuration
+    (folder / "config.yaml").write_text(configuration.replace(sines, "{kind: 'parts_of_mine:waves'}"))
+    where = ("--directory", str(folder)) if elsewhere else ()
+    small.make("results/spectra/short/base/fft.nc" if elsewhere else "figures", *where, overlays=())
+    with xr.open_dataset(folder / "results/datasets/sines.nc") as dataset:
+        np.testing.assert_allclose(dataset.y_train, np.sin(3 * dataset.x_train + 0.5), rtol=1e-6)
+
+
+def test_a_part_that_stands_behind_a_module_is_told_in_one_line(small):
+    (small / "random.py").write_text("def waves():\n    pass\n")
+    (small / "mine.yaml").write_text("datasets: {sines: null, more: {kind: 'random:waves'}}")
+    done = small.snakemake("--dry-run", "figures", overlays=["mine.yaml"])
+    assert done.returncode == 1
+    line = (
+        rf"^datasets\.more\.kind: .*random\.py defines no 'waves'; rename {small / 'random.py'}, which is called like"
+    )
+    assert re.search(line, done.stderr, re.MULTILINE), done.stderr
+    assert "Traceback" not in done.stderr
