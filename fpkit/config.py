@@ -66,6 +66,8 @@ Units = Annotated[int, Field(gt=0, le=10**5), NoBoolean]
 FilterWidth = Annotated[float, Field(ge=1e-6, le=1e6), NoBoolean]
 Seed = Annotated[int, Field(ge=0, lt=2**32), NoBoolean]
 
+FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
+
 Null = Literal["white_noise", "shuffled_labels"]
 
 
@@ -257,6 +259,9 @@ class OwnDataset(Entry):
     kind: OwnPart
     """`package.module:function`."""
     options: dict[str, Any] = {}
+    inputs: list[FilePath] = []
+    """The files that the function reads, by their path from the working directory: when one of them is exchanged, what
+    was made of it is made again."""
 
 
 def _tagged(own: type, *entries: type):

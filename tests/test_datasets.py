@@ -133,7 +133,7 @@ def test_datasets_are_labelled_float32_and_survive_netcdf(kind, tmp_path):
     dataset = built(kind, tmp_path / "files")
     assert dataset.attrs["kind"] == kind
     assert dataset.attrs["source"]
-    assert dataset.attrs["license"]
+    assert ("license" in dataset.attrs) == (kind not in files.LAYOUTS)  # of files written here, nobody knows
     for name, variable in dataset.variables.items():
         assert variable.attrs["units"], name
         assert variable.attrs["long_name"], name
@@ -638,6 +638,60 @@ def test_broken_cifar10_files_are_one_line(case, tmp_path):
     with pytest.raises(UserError, match=reason) as error:
         cifar10.build(path=str(folder))
     assert name in one_line(error)
+
+
+# --- where files come from --------------------------------------------------------------------------------------------
+
+
+def plain(contents: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.removesuffix(".gz"): content for name, content in contents.items()}
+
+
+@pytest.mark.parametrize("build", [mnist.build, fashion_mnist.build])
+@pytest.mark.parametrize("packing", [gzipped, plain, dict], ids=["packed", "plain", "plain under the packed name"])
+def test_other_data_under_the_names_of_the_originals_are_of_unknown_origin(build, packing, tmp_path):
+    contents = packing(MNIST_FILES)
+    attrs = build(path=str(write(tmp_path, contents))).attrs
+    assert attrs["source"] == "local files of unknown origin"
+    assert "license" not in attrs
+    assert json.loads(attrs["sha256"]) == sha256_of(contents)
+    if packing is gzipped:
+        assert json.loads(attrs["sha256_unpacked"]) == sha256_of(MNIST_FILES)
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_the_originals_are_known_however_they_are_packed(tmp_path):
+    """Debian packs them anew: the content tells."""
+    debian = {name: (DEBIAN / name).read_bytes() for name in IDX_NAMES}
+    assert all(sha256_of(debian)[name] != files.SHA256["fashion_mnist"][name] for name in debian)
+    unpacked = {name: gzip.decompress(content) for name, content in debian.items()}
+    assert sha256_of(unpacked) == files.UNPACKED_SHA256["fashion_mnist"]
+    folders = [DEBIAN, write(tmp_path / "plain", plain(unpacked)), write(tmp_path / "mixed", debian | unpacked)]
+    for folder in folders:
+        attrs = files.origin("fashion_mnist", files.in_folder("fashion_mnist", folder), "the authors", "MIT")
+        assert (attrs["source"], attrs["license"]) == ("the authors", "MIT")
+        assert "sha256_unpacked" in attrs or folder != DEBIAN
+    # One of the four is enough to make it another data set, and so is the right file under another name.
+    for name, content in {TEST_LABELS: bytes(8), TRAIN_LABELS: debian[TEST_LABELS]}.items():
+        paths = files.in_folder("fashion_mnist", write(tmp_path / name, debian | {name: content}))
+        assert files.origin("fashion_mnist", paths, "the authors", "MIT")["source"] == files.UNKNOWN
+    assert files.origin("mnist", files.in_folder("mnist", DEBIAN), "the authors", "MIT")["source"] == files.UNKNOWN
+
+
+def test_of_cifar10_the_archive_is_known_and_nothing_else(tmp_path, monkeypatch):
+    archive, packed_anew = (gzip.compress(tar_bytes(CIFAR_FILES), level) for level in (9, 1))
+    monkeypatch.setitem(files.SHA256["cifar10"], files.CIFAR10_ARCHIVE, hashlib.sha256(archive).hexdigest())
+    whole, packed_anew = (
+        write(tmp_path / "a", {files.CIFAR10_ARCHIVE: archive}),
+        gzip.compress(tar_bytes(CIFAR_FILES), 1),
+    )
+    attrs = cifar10.build(path=str(whole)).attrs
+    assert attrs["license"]
+    assert "Krizhevsky" in attrs["source"]
+    for contents in (CIFAR_FILES, {files.CIFAR10_ARCHIVE: packed_anew}):
+        attrs = cifar10.build(path=str(write(tmp_path / str(len(contents)), contents))).attrs
+        assert attrs["source"] == files.UNKNOWN
+        assert "license" not in attrs
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------

@@ -48,13 +48,13 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
-        attrs={
-            "kind": "cifar10",
-            "source": "Krizhevsky (2009): Learning multiple layers of features from tiny images,"
+        attrs=files.origin(
+            "cifar10",
+            paths,
+            source="Krizhevsky (2009): Learning multiple layers of features from tiny images,"
             " https://www.cs.toronto.edu/~kriz/cifar.html",
-            "license": "none stated; the authors ask to cite the report",
-            "sha256": files.hashes(paths),
-        },
+            license="none stated; the authors ask to cite the report",
+        ),
     )
 
 

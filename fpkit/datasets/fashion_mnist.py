@@ -39,10 +39,10 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
-        attrs={
-            "kind": "fashion_mnist",
-            "source": "Xiao, Rasul, Vollgraf (2017), arXiv:1708.07747, https://github.com/zalandoresearch/fashion-mnist",
-            "license": "MIT",
-            "sha256": files.hashes(paths),
-        },
+        attrs=files.origin(
+            "fashion_mnist",
+            paths,
+            source="Xiao, Rasul, Vollgraf (2017), arXiv:1708.07747, https://github.com/zalandoresearch/fashion-mnist",
+            license="MIT",
+        ),
     )

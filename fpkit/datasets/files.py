@@ -1,8 +1,9 @@
 """Where the files of the image data sets are: a local folder, a well-known folder, the cache, the mirrors.
 
-Downloads are checked by SHA-256. Files in local folders were often packed again by somebody else, with other hashes;
-their readers check the format instead (`idx`, `cifar10`). The workflow asks `is_present` each time it is parsed, so
-this module imports the standard library alone, and pooch only where it is needed.
+Downloads are checked by SHA-256. Files in local folders were often packed again by somebody else, with other hashes:
+they are the original ones where their content is, and of unknown origin otherwise; their readers check the format
+(`idx`, `cifar10`). The workflow asks `is_present` each time it is parsed, so this module imports the standard library
+alone, and pooch only where it is needed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,24 @@ SHA256 = {
         CIFAR10_ARCHIVE: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     },
 }
+
+# The same files unpacked. Of CIFAR-10 the archive alone is known, not what it holds.
+UNPACKED_SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte.gz": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+    "cifar10": {},
+}
+UNKNOWN = "local files of unknown origin"
 
 MIRRORS = {
     "mnist": (
@@ -185,9 +204,43 @@ def broken(path: Path, what: str) -> UserError:
     return UserError(f"{path}: {what}; put the original file in its place")
 
 
-def hashes(paths: Mapping[str, Path]) -> str:
-    """{file name: SHA-256} of the files as they are on this machine, as JSON, which fits a netCDF attribute."""
-    return json.dumps({path.name: _sha256(path) for path in paths.values()})
+def origin(kind: str, paths: Mapping[str, Path], source: str, license: str) -> dict[str, str]:
+    """What a data set says of its files, as netCDF attributes: `source`, `license`, and as JSON {file name: SHA-256}.
+
+    Arguments:
+        paths: {original file name: where the file is}.
+        source, license: of the original files. Of others, whatever their names, nothing is known.
+
+    Returns kind, source, license (of original files alone), `sha256` of the files as they are and, where one is packed,
+    `sha256_unpacked` of all.
+    """
+    packed = {path.name: digest(path) for path in paths.values()}
+    unpacked = {path.name: hashlib.sha256(read(path)).hexdigest() for path in paths.values()}
+    attrs = {"kind": kind, "source": source, "license": license}
+    if not all(identity(kind, name, path) == SHA256[kind].get(name) for name, path in paths.items()):
+        attrs = {"kind": kind, "source": UNKNOWN}
+    attrs |= {"sha256": json.dumps(packed)}
+    return attrs if packed == unpacked else attrs | {"sha256_unpacked": json.dumps(unpacked)}
+
+
+def identity(kind: str, name: str, path: Path) -> str:
+    """A SHA-256 that tells what is in a file of `kind`, however it is packed: that of the original file `name` where it
+    is the same, else that of the content, of a broken file as it is. Raises OSError when it cannot be read.
+    """
+    original, packed = SHA256[kind].get(name), digest(path)
+    if packed == original:
+        return packed
+    try:
+        unpacked = hashlib.sha256(read(path)).hexdigest()
+    except UserError:  # told by whoever reads it
+        return packed
+    return original if original and unpacked == UNPACKED_SHA256[kind].get(name) else unpacked
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file as it is. Raises OSError when it cannot be read."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _found(layout: Mapping[str, Sequence[str]], folder: str | Path) -> dict[str, Path]:
@@ -209,14 +262,9 @@ def _lacking(kind: str, folder: str | Path) -> str:
 
 def _is_cached(sha256: Mapping[str, str], cache: str | Path) -> bool:
     try:
-        return all(_sha256(Path(cache) / name) == known for name, known in sha256.items())
+        return all(digest(Path(cache) / name) == known for name, known in sha256.items())
     except OSError:  # not there, or not readable
         return False
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _reason(error: Exception) -> str:

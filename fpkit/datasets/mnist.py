@@ -39,10 +39,10 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
-        attrs={
-            "kind": "mnist",
-            "source": "LeCun, Cortes, Burges: The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist/",
-            "license": "CC BY-SA 3.0",
-            "sha256": files.hashes(paths),
-        },
+        attrs=files.origin(
+            "mnist",
+            paths,
+            source="LeCun, Cortes, Burges: The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist/",
+            license="CC BY-SA 3.0",
+        ),
     )

@@ -72,13 +72,13 @@ def test_yaml_is_read_by_a_safe_loader():
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)
 def test_shell_commands_hold_no_word_of_the_configuration(path):
-    """Of a rule's files, and of Python's path, quoted: names in the configuration cannot leave theirs."""
+    """Of a rule's files, and of Python's paths, quoted: names in the configuration cannot leave theirs."""
     text = path.read_text(encoding="utf-8")
     commands = re.findall(r"^    shell:\n((?:        .*\n)+)", text, re.MULTILINE)
     assert len(commands) == len(re.findall(r"\bshell\b(?!\.)", re.sub("#.*", "", text)))
     for command in commands:
         literal = ast.literal_eval(command.strip())  # a constant: nothing is put into it but by Snakemake
-        wanted = {"PYTHON:q", "wildcards.benchmark", "output.table", "output.picture", "input.table", "log"}
+        wanted = {"PYTHON:q", "HERE:q", "wildcards.benchmark", "output.table", "output.picture", "input.table", "log"}
         assert set(re.findall(r"\{(.*?)\}", literal)) <= wanted
 
 

@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 from fpkit import config as fpconfig
 from fpkit.datasets.files import is_present
+from fpkit.datasets.inputs import compared
+from fpkit.errors import UserError
 from fpkit.parts import is_own
 from fpkit.provenance import code_hashes
 
@@ -28,6 +30,15 @@ VARIANTS = {
     for v in fpconfig.variants(CONFIG)
     if v.dataset not in ABSENT
 }
+
+# Of each data set, the files that it reads, by content.
+try:
+    INPUTS = compared(
+        {name: CONFIG.datasets[name] for name in CONFIG.datasets if name not in ABSENT},
+        ".snakemake/inputs.json",
+    )
+except UserError as error:
+    sys.exit(str(error))
 
 
 wildcard_constraints:
@@ -104,6 +115,7 @@ def dataset_recipe(name):
     dataset = CONFIG.datasets[name]
     return digest(
         fpconfig.plain(dataset),
+        INPUTS[name],
         code_of_kind("make_dataset.py", "datasets", dataset.kind),
     )
 

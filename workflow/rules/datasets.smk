@@ -16,6 +16,7 @@ rule make_dataset:
         gpu=0,
     params:
         dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
+        inputs=lambda w: INPUTS[w.dataset],
         code=lambda w: code_of_kind(
             "make_dataset.py", "datasets", CONFIG.datasets[w.dataset].kind
         ),

@@ -8,7 +8,8 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
     from fpkit import netcdf, parts
     from fpkit.datasets import contract, own
 
-    options = {key: value for key, value in snakemake.params.dataset.items() if key not in ("kind", "optional")}
+    about = ("kind", "optional", "inputs")
+    options = {key: value for key, value in snakemake.params.dataset.items() if key not in about}
     kind = snakemake.params.dataset["kind"]
     if parts.is_own(kind):
         dataset = own.build(kind, **options)
