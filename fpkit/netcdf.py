@@ -14,6 +14,9 @@ from fpkit.errors import UserError
 if TYPE_CHECKING:  # imported where it is used: a training reads without it
     import xarray as xr
 
+# Attributes by which readers change the numbers they read, each in its own way or not at all.
+DECODED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "dtype")
+
 
 def begin(path: str | Path) -> Path:
     """Where the large parts of a file may be put while they are made, before `save` adds the rest: not there yet."""
@@ -25,10 +28,12 @@ def begin(path: str | Path) -> Path:
 def save(dataset: xr.Dataset, path: str | Path, begun: Path | None = None) -> None:
     """Write a dataset with a checksum; `path` appears, or is replaced, when all of it is on the disk.
 
+    What is written is what is in memory, whatever a file that it was read from had packed it into.
+
     Args:
         begun: a file of `begin`, to which the dataset is added if anything has been put there.
     """
-    partial = _partial(path)
+    partial, dataset = _partial(path), dataset.drop_encoding()
     try:
         if begun is not None and begun.exists():
             dataset.to_netcdf(begun, mode="a", engine="h5netcdf")
@@ -56,7 +61,8 @@ def open_dataset(path: str | Path) -> xr.Dataset:
     import xarray as xr
 
     with reading(path):
-        return xr.open_dataset(path, engine="h5netcdf")
+        # Units of time are units like others: decoded, numbers would be dates.
+        return xr.open_dataset(path, engine="h5netcdf", decode_times=False)
 
 
 def load_dataset(path: str | Path) -> xr.Dataset:

@@ -124,7 +124,13 @@ def run(
 
 def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
     with netcdf.reading(dataset), h5netcdf.File(dataset, "r") as file:
-        data = {name: file.variables[name][...] for name in file.variables if name.startswith(("x_", "y_"))}
+        names = [f"{axis}_{part}" for axis in "xy" for part in PARTS]
+        variables = {name: file.variables[name] for name in names if name in file.variables}
+        for name, variable in variables.items():
+            packed = [key for key in netcdf.DECODED if key in variable.attrs and key != "_FillValue"]
+            if variable.dtype != np.float32 or packed:
+                raise netcdf.damaged(dataset, f"{name} is packed: {', '.join([str(variable.dtype), *packed])}")
+        data = {name: variable[...] for name, variable in variables.items()}
     for part in ("train", "train" if split == "all" else split):
         if len(data.get(f"x_{part}", ())) == 0:
             name = Path(dataset).stem

@@ -5,33 +5,88 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from fpkit import netcdf
 from fpkit.errors import UserError
 
 PARTS = ("train", "test", "validation")
 
 
 def checked(dataset: Any) -> xr.Dataset:
-    """The data set, if it keeps to the contract.
+    """The data set as it is to be written, if it keeps to the contract.
 
     `x_train (sample_train, *feature)`, `y_train (sample_train, output)`, float32 and finite, at least one sample; the
-    same for test, which may be empty, and, where there is one, for validation.
+    same for test, which may be empty, and, where there is one, for validation. Whatever else is in it fits a netCDF
+    file. How a file that it was read from had packed it is forgotten, its order of bytes too.
 
     Raises UserError, one line that names the variable and the remedy, for anything else.
     """
     if not isinstance(dataset, xr.Dataset):
         raise UserError(f"is no xarray.Dataset but of type {type(dataset).__name__}; return one")
+    dataset = _native(dataset.drop_encoding())
     for part in PARTS:
         if part != "validation" or f"x_{part}" in dataset or f"y_{part}" in dataset:
             _check_part(dataset, part)
     if dataset.sizes["sample_train"] == 0:
         raise UserError("x_train holds no sample; give at least one")
-    for name, value in dataset.attrs.items():
-        if np.asarray(value).dtype.kind not in "iufU":
-            what = f"of type {type(value).__name__}, which a netCDF file has no place for"
-            raise UserError(f"the attribute {name} is {what}; give numbers or text")
+    _check_file(dataset)
     return dataset
+
+
+def _native(dataset: xr.Dataset) -> xr.Dataset:
+    """The same numbers in this machine's order of bytes: old netCDF files have another."""
+    foreign = {
+        name: variable.astype(variable.dtype.newbyteorder("="))
+        for name, variable in dataset.variables.items()
+        if isinstance(variable.dtype, np.dtype) and not variable.dtype.isnative
+    }
+    return dataset.assign_coords({name: foreign[name] for name in foreign if name in dataset.coords}).assign(
+        {name: foreign[name] for name in foreign if name not in dataset.coords}
+    )
+
+
+def _check_file(dataset: xr.Dataset) -> None:
+    """Refuse what netCDF has no place for, and what has readers change the numbers that they read."""
+    for name, variable in dataset.variables.items():
+        if found := [key for key in netcdf.DECODED if key in variable.attrs]:
+            raise UserError(
+                f"the attribute {found[0]} of {name} has readers change what they read; unpack the values if they are"
+                " packed (xarray does so by itself), and drop it"
+            )
+    large = [f"{axis}_{part}" for axis in "xy" for part in PARTS if f"{axis}_{part}" in dataset]
+    one_sample = dataset[large].isel({f"sample_{part}": slice(1) for part in PARTS}, missing_dims="ignore")
+    if _refusal(one_sample) is _refusal(dataset.drop_vars(large)) is None:
+        return
+    for of, attrs in {"": dataset.attrs, **{f" of {key}": dataset[key].attrs for key in dataset.variables}}.items():
+        for name, value in attrs.items():
+            if why := _refusal(xr.Dataset(attrs={name: value})):
+                what = f"of type {type(value).__name__}, which a netCDF file has no place for"
+                raise UserError(f"the attribute {_shown(name)}{of} is {what} ({why}); give numbers or text")
+    for name, variable in dataset.variables.items():
+        if isinstance(dataset.indexes.get(name), pd.MultiIndex):
+            raise UserError(f"the coordinate {_shown(name)} is of several levels; use reset_index({name!r})")
+        if name not in large and (why := _refusal(xr.Dataset({name: (variable.dims, variable.data)}))):
+            raise UserError(f"netCDF has no place for {_shown(name)} ({why}); give numbers or text, or leave it out")
+    raise UserError(f"netCDF has no place for it ({_refusal(dataset)}); give numbers and text alone")
+
+
+def _refusal(dataset: xr.Dataset) -> str | None:
+    """Why a data set cannot be written, in a few words; None if it can."""
+    for attrs in (dataset.attrs, *(variable.attrs for variable in dataset.variables.values())):
+        for value in attrs.values():
+            if isinstance(value, bool | complex | np.bool | np.complexfloating):  # written in HDF5's own way by some
+                return f"{type(value).__name__} is neither number nor text"
+    try:
+        dataset.to_netcdf(engine="h5netcdf")
+    except Exception as error:  # the user's values may fail in any way
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return None
+
+
+def _shown(name: object) -> str:
+    return str(name) if str(name).isprintable() and name != "" else ascii(name)
 
 
 def _check_part(dataset: xr.Dataset, part: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+import xarray as xr
+
 from fpkit import parts
 from fpkit.errors import UserError
 
@@ -16,7 +18,9 @@ def build(kind: str, options: dict) -> Any:
     """
     function, file = parts.load(kind), str(parts.source_file(kind))
     try:
-        return function(**options)
+        dataset = function(**options)
+        # What is read when it is asked for may fail, too.
+        return dataset.load() if isinstance(dataset, xr.Dataset) else dataset
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # the user's function may fail in any way

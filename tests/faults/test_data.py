@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from conftest import copy_sources
 
+from fpkit import netcdf, runs
 from fpkit.datasets import contract, digits, own, parity, photograph, sines
 from fpkit.errors import UserError
 
@@ -85,6 +86,146 @@ def test_what_is_no_data_set_at_all_is_one_line(returned):
 def test_an_attribute_that_no_file_takes_is_one_line(value):
     with pytest.raises(UserError, match=r"the attribute origin is of type .*; give numbers or text"):
         contract.checked(dataset().assign_attrs(origin=value))
+
+
+NO_ATTRIBUTES = {
+    "none": ({"origin": None}, "the attribute origin is of type NoneType"),
+    "a bool": ({"origin": np.True_}, "the attribute origin is of type bool"),
+    "objects": ({"origin": [object()]}, "the attribute origin is of type list"),
+    "mixed": ({"origin": [1, "a"]}, "the attribute origin is of type list"),
+    "ragged": ({"origin": [[1], [1, 2]]}, "the attribute origin is of type list"),
+    "a huge number": ({"origin": 2**70}, "the attribute origin is of type int"),
+    "text with a null": ({"origin": "a\0b"}, "the attribute origin is of type str"),
+    "text that is none": ({"origin": "\udcff"}, "the attribute origin is of type str"),
+    "a number for a name": ({1: 1}, "the attribute 1 is of type int"),
+    "no name": ({"": 1}, "the attribute '' is of type int"),
+    "a name with a line break": ({"a\nb": None}, r"the attribute 'a\\nb' is of type NoneType"),
+    "a name of netCDF's own": ({"_NCProperties": "x"}, "the attribute _NCProperties is of type str"),
+}
+
+
+@pytest.mark.parametrize("of", ["", "y_train", "position_train"])
+@pytest.mark.parametrize("case", NO_ATTRIBUTES)
+def test_attributes_that_netcdf_cannot_hold_are_one_line_wherever_they_are(case, of):
+    attrs, message = NO_ATTRIBUTES[case]
+    given = dataset()
+    (given[of] if of else given).attrs.update(attrs)
+    message = message.replace(" is of", f" of {of} is of") if of else message
+    with pytest.raises(UserError, match=f"^{message}") as error:
+        contract.checked(given)
+    assert str(error.value).isprintable()
+
+
+SAMPLE = ("sample_train",)
+NO_VARIABLES = {
+    "a slash": ({"a/b": (SAMPLE, np.ones(SAMPLES))}, "a/b"),
+    "a number for a name": ({5: (SAMPLE, np.ones(SAMPLES))}, "5"),
+    "a slash in a dimension": ({"more": (("a/b",), np.ones(3))}, "more"),
+    "a number for a dimension": ({"more": ((3,), np.ones(3))}, "more"),
+    "mixed values": ({"more": (SAMPLE, np.array([1, "a"] * 4, dtype=object))}, "more"),
+    "categories": ({"more": (SAMPLE, pd.Categorical(list("abcdefgh")))}, "more"),
+    "records": ({"more": (SAMPLE, np.zeros(SAMPLES, dtype=[("a", "f4")]))}, "more"),
+}
+
+
+@pytest.mark.parametrize("case", NO_VARIABLES)
+@pytest.mark.parametrize("coordinates", [False, True], ids=["variable", "coordinate"])
+def test_what_else_netcdf_cannot_hold_is_one_line(case, coordinates):
+    variables, name = NO_VARIABLES[case]
+    given = dataset().assign_coords(variables) if coordinates else dataset().assign(variables)
+    with pytest.raises(UserError, match=rf"^netCDF has no place for {name} \(.*\); give numbers or text") as error:
+        contract.checked(given)
+    assert str(error.value).isprintable()
+
+
+def test_a_coordinate_of_several_levels_is_one_line():
+    levels = pd.MultiIndex.from_product([[0, 1], range(SAMPLES // 2)], names=["a", "b"])
+    given = dataset().assign_coords(xr.Coordinates.from_pandas_multiindex(levels, "sample_train"))
+    with pytest.raises(UserError, match=r"^the coordinate sample_train is of several levels; use reset_index"):
+        contract.checked(given)
+
+
+@pytest.mark.parametrize("name", ["scale_factor", "add_offset", "missing_value", "_FillValue", "_Unsigned", "dtype"])
+@pytest.mark.parametrize("of", ["x_train", "position_train"])
+def test_attributes_that_have_readers_change_numbers_are_refused(name, of):
+    given = dataset()
+    given[of].attrs[name] = "bool" if name == "dtype" else np.float32(0.5)
+    with pytest.raises(UserError, match=rf"^the attribute {name} of {of} has readers change what they read; unpack"):
+        contract.checked(given)
+
+
+ENCODINGS = {
+    "packed": {"dtype": "int16", "scale_factor": 0.001, "add_offset": 2.0, "_FillValue": -999},
+    "rounded": {"dtype": "int8"},
+    "double precision": {"dtype": "float64"},
+    "a fill value that is a number": {"_FillValue": np.float32(np.sin(-3.0))},
+    "chunks of another shape": {"chunksizes": (1000, 1), "original_shape": (1000, 1), "zlib": True, "complevel": 9},
+    "big-endian": {"dtype": ">f4", "endian": "big"},
+    "unlimited": {"unlimited_dims": {"sample_train", "gone"}},
+}
+
+
+def read_both_ways(path) -> tuple[dict, xr.Dataset]:
+    """What a training reads, and what the spectra do."""
+    return runs._load(path, "train"), netcdf.load_dataset(path)
+
+
+@pytest.mark.parametrize("case", ENCODINGS)
+def test_a_data_set_that_carries_an_encoding_is_written_and_read_as_it_is(case, tmp_path):
+    given, plain = dataset(), dataset()
+    for name in ("x_train", "y_train", "position_train"):
+        given[name].encoding.update({} if "unlimited_dims" in ENCODINGS[case] else ENCODINGS[case])
+    given.encoding.update(ENCODINGS[case] if "unlimited_dims" in ENCODINGS[case] else {})
+    netcdf.save(contract.checked(given), tmp_path / "data.nc")
+    trained, decomposed = read_both_ways(tmp_path / "data.nc")
+    xr.testing.assert_identical(decomposed, plain)
+    for name, values in trained.items():
+        assert values.dtype == decomposed[name].dtype == np.float32
+        np.testing.assert_array_equal(values, plain[name], strict=True)
+
+
+def test_a_data_set_read_from_a_packed_file_is_what_it_was(tmp_path):
+    """...of whichever netCDF: the old one has another order of bytes."""
+    packing = {"y_train": ENCODINGS["packed"]}
+    for name, how in {"new.nc": {"engine": "h5netcdf", "encoding": packing}, "old.nc": {"engine": "scipy"}}.items():
+        dataset().to_netcdf(tmp_path / name, **how)
+        given = xr.open_dataset(tmp_path / name, engine=how["engine"]).astype(np.float32)
+        netcdf.save(contract.checked(given), tmp_path / "data.nc")
+        trained, decomposed = read_both_ways(tmp_path / "data.nc")
+        np.testing.assert_array_equal(trained["y_train"], given.y_train)
+        np.testing.assert_array_equal(decomposed.y_train, given.y_train)
+        np.testing.assert_allclose(trained["y_train"], dataset().y_train, atol=0.001)
+
+
+@pytest.mark.parametrize("units", ["seconds", "days since 2000-01-01", "days", "hours since the start"])
+def test_units_of_time_are_units_like_others(units, tmp_path):
+    given = dataset()
+    for name in ("x_train", "y_train", "position_train"):
+        given[name].attrs["units"] = units
+    netcdf.save(contract.checked(given), tmp_path / "data.nc")
+    trained, decomposed = read_both_ways(tmp_path / "data.nc")
+    xr.testing.assert_identical(decomposed, given)
+    np.testing.assert_array_equal(trained["x_train"], given.x_train, strict=True)
+
+
+def test_a_packed_file_is_not_trained_on(tmp_path):
+    given = dataset()
+    given.y_train.encoding.update(ENCODINGS["packed"])
+    given.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+    with pytest.raises(UserError, match=r"data\.nc: damaged \(y_train is packed: int16, scale_factor, add_offset\)"):
+        runs._load(tmp_path / "data.nc", "train")
+
+
+def test_data_that_are_read_late_and_are_gone_are_one_line(tmp_path, monkeypatch):
+    dataset().to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+    (tmp_path / "late.py").write_text(
+        "import os\nimport xarray as xr\n\n\ndef read(path):\n"
+        "    with xr.open_dataset(path, engine='h5netcdf') as dataset:\n        os.remove(path)\n    return dataset\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"^late:read failed: ") as error:
+        contract.checked(own.build("late:read", {"path": str(tmp_path / "data.nc")}))
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(
