@@ -64,6 +64,10 @@ rule report_inputs:
         "results/claims.csv",
 
 
+# After all rules: a mistyped target is told with the nearest name.
+include: "workflow/rules/targets.smk"
+
+
 onstart:
     # Otherwise Snakemake ends in a traceback.
     if READ_ONLY:

@@ -1,0 +1,54 @@
+# TAKES    what was asked for on the command line; VARIANTS, FIGURE_FILES, REPORT_FILES, ANIMATIONS, BENCHMARKS
+# MAKES    nothing; one line for each target that is none, with the nearest that is, before anything is planned
+# STEPS    list all that the rules make of this configuration, compare
+import difflib
+
+from snakemake.cli import get_argument_parser
+
+TARGETS = [
+    *expand("results/datasets/{dataset}.nc", dataset=CONFIG.datasets),
+    *(f"results/runs/{experiment}/{name}" for experiment, name in VARIANTS),
+    *(
+        f"results/spectra/{experiment}/{name}/{measure}.nc"
+        for (experiment, name), variant in VARIANTS.items()
+        for measure in variant.decomposition
+    ),
+    "results/claims.csv",
+    *FIGURE_FILES,
+    *REPORT_FILES,
+    *expand(
+        "results/benchmarks/{benchmark}.{ending}",
+        benchmark=BENCHMARKS,
+        ending=["csv", "svg"],
+    ),
+]
+
+
+def asked_for():
+    """All rules and files that the command line names. Snakemake keeps them to itself until the rules are read; what
+    its jobs are asked for, it has planned.
+    """
+    if "snakemake" not in sys.argv[0] or "--target-jobs" in sys.argv:
+        return []
+    asked = get_argument_parser().parse_args(sys.argv[1:])
+    several = asked.targets, asked.forcerun, asked.until, asked.omit_from
+    return sorted({name for names in several for name in names or ()})
+
+
+def no_target(name):
+    """In one line, if nothing of that name can be made."""
+    path = os.path.relpath(name)
+    if (
+        workflow.is_rule(name)
+        or "://" in name
+        or (path in TARGETS and not os.path.isabs(name))
+    ):
+        return []
+    names = [*TARGETS, *(rule.name for rule in workflow.rules)]
+    near = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return [f"{name}: is no target{hint} (`snakemake --summary` lists the files)"]
+
+
+if wrong := [line for name in asked_for() for line in no_target(name)]:
+    sys.exit("\n".join(wrong))
