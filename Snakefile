@@ -14,15 +14,20 @@ os.environ["PYTHONSAFEPATH"] = "1"
 os.environ["FPKIT_PARTS"] = os.pathsep.join(LAST)
 
 from fpkit import notices
-from fpkit.config import ConfigError, read_yaml
+from fpkit.config import ConfigError, merged, read_yaml
 
 # What jobs say once in a run is noted here.
 os.environ[notices.FOLDER] = os.path.abspath("results/.progress")
 
 # Snakemake's own reader, below, does not say which line is broken, and takes a key given twice.
 try:
-    for path in ("config.yaml", *map(os.path.relpath, workflow.overwrite_configfiles)):
+    LAYERS = [
         read_yaml(path)
+        for path in (
+            "config.yaml",
+            *map(os.path.relpath, workflow.overwrite_configfiles),
+        )
+    ]
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -36,6 +41,13 @@ if READ_ONLY:
 
 
 configfile: "config.yaml"
+
+
+# Snakemake's own merging leaves the keys of one kind to another.
+if workflow.config_settings.replace_workflow_config:
+    del LAYERS[0]
+config.clear()
+config.update(merged(*LAYERS, workflow.config_settings.config))
 
 
 include: "workflow/rules/common.smk"

@@ -46,25 +46,36 @@ MOST_VARIANTS = 10_000
 LARGEST, DEEPEST = 10**6, 100
 
 
-def _no_boolean(value: Any) -> Any:
+def _number(value: Any) -> Any:
+    """The number that was written, where YAML 1.1 read text (`1e4`, `5e-2`)."""
     if isinstance(value, bool):  # pydantic takes true for 1
         raise PydanticCustomError("boolean", "give a number")
+    if isinstance(value, str) and re.fullmatch(EXPONENT, value):
+        return float(value)
     return value
 
 
+def _size(value: Any) -> Any:
+    """The same of an integer out of a few, which pydantic takes by the letter."""
+    value = _number(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+EXPONENT = r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+"
 # Numbers, as large as single precision and patience allow.
-NoBoolean = BeforeValidator(_no_boolean)
-Integer = Annotated[int, NoBoolean]
-Real = Annotated[float, NoBoolean]
-Finite = Annotated[float, Field(ge=-1e30, le=1e30), NoBoolean]
-PositiveFloat = Annotated[float, Field(gt=0, le=1e30), NoBoolean]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=1e30), NoBoolean]
-Fraction = Annotated[float, Field(gt=0, le=1), NoBoolean]
-PositiveInt = Annotated[int, Field(gt=0, le=10**9), NoBoolean]
-NonNegativeInt = Annotated[int, Field(ge=0, le=10**9), NoBoolean]
-Units = Annotated[int, Field(gt=0, le=10**5), NoBoolean]
-FilterWidth = Annotated[float, Field(ge=1e-6, le=1e6), NoBoolean]
-Seed = Annotated[int, Field(ge=0, lt=2**32), NoBoolean]
+Number = BeforeValidator(_number)
+Integer = Annotated[int, Number]
+Real = Annotated[float, Number]
+Finite = Annotated[float, Field(ge=-1e30, le=1e30), Number]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e30), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=1e30), Number]
+Fraction = Annotated[float, Field(gt=0, le=1), Number]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9), Number]
+NonNegativeInt = Annotated[int, Field(ge=0, le=10**9), Number]
+Units = Annotated[int, Field(gt=0, le=10**5), Number]
+FilterWidth = Annotated[float, Field(ge=1e-6, le=1e6), Number]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Number]
+Kernel = Annotated[Literal[3, 5, 7], BeforeValidator(_size)]
 
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
 
@@ -309,7 +320,7 @@ class Cnn(Network):
     kind: Literal["cnn"]
     channels: list[Units] = Field([8, 16], min_length=1)
     """Channels of each convolution; each halves the image."""
-    kernel: Literal[3, 5, 7] = 3
+    kernel: Kernel = 3
     widths: list[Units] = [64]
     """Units of each fully connected hidden layer after the convolutions."""
 
@@ -328,7 +339,7 @@ class ResidualCnn(Network):
     kind: Literal["residual_cnn"]
     channels: Units = 8
     blocks: Integer = Field(2, gt=0, le=1000)
-    kernel: Literal[3, 5, 7] = 3
+    kernel: Kernel = 3
 
 
 class OwnModel(Entry):
@@ -655,17 +666,41 @@ def read_yaml(path: str | Path) -> dict:
     if "__use_yte__" in content:
         raise ConfigError([f"{path}: __use_yte__ runs code that stands in a configuration; leave it out"])
     _check_extent(content, str(path))
-    return content
+    return _with_numbers(content)
+
+
+def merged(*layers: dict) -> dict:
+    """Configurations laid over one another, the last on top: mappings merge, all else is replaced.
+
+    A data set or a model of another `kind` takes the place of the one below, so that it starts from its own defaults.
+    """
+    result: dict = {}
+    for layer in layers:
+        for table, entries in layer.items():
+            result[table] = _laid_over(result.get(table), entries, tagged=table in ("datasets", "experiments"))
+    return result
+
+
+def _laid_over(below: Any, above: Any, tagged: bool) -> Any:
+    if not isinstance(above, dict):
+        return copy.deepcopy(above)
+    kinds = [node.get("kind") if isinstance(node, dict) else None for node in (below, above)]
+    if not isinstance(below, dict) or (tagged and all(isinstance(kind, str) for kind in kinds) and len({*kinds}) > 1):
+        below = {}
+    changed = {key: _laid_over(below.get(key), value, tagged and key != "options") for key, value in above.items()}
+    return below | changed
 
 
 def load(raw: dict) -> Config:
-    """Check a parsed configuration as a whole. An entry set to null, by an overlay, is left out.
+    """Check a parsed configuration as a whole. What is set to null, by an overlay, is left out.
 
     Raises ConfigError with all problems found, one line each.
     """
     _check_extent(raw, "config")
     try:
-        raw = _without_nulls(json.loads(json.dumps(raw, default=str)))  # plain dicts, whatever the YAML reader made
+        raw = _without_null_entries(
+            json.loads(json.dumps(raw, default=str))
+        )  # plain dicts, whatever the YAML reader made
     except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError([f"config: {str(error).lower()}; write plain mappings, lists and values"]) from error
     problems, config = [], None
@@ -740,6 +775,24 @@ def _check_extent(content: Any, where: str) -> None:
         pending += [(child, depth + 1) for child in inner]
 
 
+class _Exponent(str):
+    """A number that YAML 1.1 takes for text: `1e4`. Not everybody who asks for text (a name) wants it as a number."""
+
+
+def _with_numbers(node: Any, options: bool = False) -> Any:
+    """The same with each `_Exponent` as plain text; within options of one's own, which nobody here knows, as a number,
+    an integer if it is one.
+    """
+    if isinstance(node, dict):
+        return {str(key): _with_numbers(value, options or key == "options") for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_numbers(item, options) for item in node]
+    if not isinstance(node, _Exponent):
+        return node
+    number = float(node)
+    return (int(number) if number.is_integer() else number) if options else str(node)
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML without silent overwriting: a key given twice in one mapping is an error."""
 
@@ -763,6 +816,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+_UniqueKeyLoader.add_implicit_resolver("tag:fpkit,exponent", re.compile(rf"^(?:{EXPONENT})$"), list("-+.0123456789"))
+_UniqueKeyLoader.add_constructor("tag:fpkit,exponent", lambda loader, node: _Exponent(loader.construct_scalar(node)))
 
 
 # --- sweeps ---------------------------------------------------------------------------------------------------------
@@ -821,9 +878,11 @@ def _slug(value: Any) -> str:
 
 
 def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
-    """The experiment with the point's values at their dotted keys; `model` comes before `model.widths`."""
+    """The experiment with the point's values at their dotted keys; `model` comes before `model.widths`, its `kind`
+    before both: another one starts from its own defaults.
+    """
     result = copy.deepcopy(experiment)
-    for key, value in sorted(point.items(), key=lambda item: item[0].count(".")):
+    for key, value in sorted(point.items(), key=lambda item: (item[0].count("."), not item[0].endswith(".kind"))):
         *parents, last = key.split(".")
         node = result
         for parent in parents:
@@ -833,10 +892,10 @@ def _lay_over(experiment: dict, point: dict[str, Any]) -> dict:
             if not isinstance(node, dict):  # which its validation tells
                 break
         else:
-            old = node.get(last)
-            merges = isinstance(value, dict) and isinstance(old, dict) and value.get("kind") in (None, old.get("kind"))
-            node[last] = {**old, **value} if merges else value
-    return result
+            if last == "kind" and value != node.get("kind"):
+                node.clear()
+            node[last] = _laid_over(node.get(last), value, tagged="options" not in parents)
+    return _without_nulls(result)
 
 
 # --- problems, each in one line -------------------------------------------------------------------------------------
@@ -965,18 +1024,30 @@ def _grid_problems(dataset: Sines, experiment: Experiment, where: str) -> list[s
     return problems
 
 
-def _without_nulls(raw: dict) -> dict:
-    """The configuration less the entries, sweep axes and sweep points that are null: how an overlay takes them out."""
+def _without_nulls(node: Any, levels: int = DEEPEST) -> Any:
+    """An entry without the keys that are null, so many levels deep: by them an overlay brings back defaults, and takes
+    out axes and points of a sweep. What a point lays over its experiment keeps its nulls until then, and what options
+    of one's own say is for their function.
+    """
+    if not isinstance(node, dict) or levels == 0:
+        return node
+    below = {"options": 0, "sweep": 2}
+    return {
+        key: _without_nulls(value, min(levels - 1, below.get(key, DEEPEST)))
+        for key, value in node.items()
+        if value is not None
+    }
 
-    def keep(table: Any) -> Any:
-        return {key: value for key, value in table.items() if value is not None} if isinstance(table, dict) else table
 
-    result = {name: keep(table) for name, table in raw.items()}
-    experiments = result.get("experiments")
-    for experiment in experiments.values() if isinstance(experiments, dict) else ():
-        if isinstance(experiment, dict) and isinstance(experiment.get("sweep"), dict):
-            experiment["sweep"] = {axis: keep(points) for axis, points in keep(experiment["sweep"]).items()}
-    return result
+def _without_null_entries(raw: dict) -> dict:
+    """The same of a whole configuration, whose tables and entries may be null, too."""
+    return {
+        table: {name: _without_nulls(entry) for name, entry in entries.items() if entry is not None}
+        if isinstance(entries, dict)
+        else entries
+        for table, entries in raw.items()
+        if entries is not None
+    }
 
 
 def _dangling_names(raw: dict) -> list[str]:

@@ -406,7 +406,7 @@ def test_null_elsewhere_is_a_value():
 
 
 def test_overlay_takes_out_with_null_what_the_file_below_has():
-    overlaid = config.load(_laid_over(REAL, config.read_yaml(ROOT / "presets/smoke.yaml")))
+    overlaid = config.load(config.merged(REAL, config.read_yaml(ROOT / "presets/smoke.yaml")))
     assert set(overlaid.experiments) == {"synthetic", "images"}
     assert {claim.experiment for claim in overlaid.claims.values()} == {"synthetic", "images"}
 
@@ -515,22 +515,15 @@ def test_schema_for_editors_is_current_and_named_in_the_first_line():
 
 @pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_over_the_config_loads(preset):
-    assert config.variants(config.load(_laid_over(REAL, config.read_yaml(ROOT / "presets" / preset))))
+    assert config.variants(config.load(config.merged(REAL, config.read_yaml(ROOT / "presets" / preset))))
 
 
 def test_config_and_smoke_preset_over_it_load():
     smoke = config.read_yaml(ROOT / "presets/smoke.yaml")
     assert config.variants(config.load(REAL))
-    overlaid = config.load(_laid_over(REAL, smoke))
+    overlaid = config.load(config.merged(REAL, smoke))
     assert overlaid.experiments["synthetic"].training.steps == smoke["experiments"]["synthetic"]["training"]["steps"]
     assert config.variants(overlaid)
-
-
-def _laid_over(below, above):
-    """As Snakemake lays --configfile over config.yaml: mappings merge, all else replaces."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        return below | {key: _laid_over(below.get(key), value) for key, value in above.items()}
-    return above
 
 
 def test_defaults_satisfy_their_own_constraints():

@@ -30,13 +30,6 @@ FUZZ = settings(
 # --- configurations to start from -------------------------------------------------------------------------------------
 
 
-def laid_over(below, above):
-    """As Snakemake lays --configfile over config.yaml: mappings merge, all else replaces."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        return below | {key: laid_over(below.get(key), value) for key, value in above.items()}
-    return above
-
-
 def with_one(raw: dict, name: str) -> dict:
     """The configuration cut down to one experiment, what it needs and what is about it."""
     sweep = raw["experiments"][name].get("sweep", {})
@@ -52,7 +45,7 @@ def with_one(raw: dict, name: str) -> dict:
 
 REAL = config.read_yaml(ROOT / "config.yaml")
 SOURCES = [with_one(REAL, name) for name in REAL["experiments"]]
-SOURCES += [laid_over(REAL, config.read_yaml(path)) for path in sorted((ROOT / "presets").glob("smoke.yaml"))]
+SOURCES += [config.merged(REAL, config.read_yaml(path)) for path in sorted((ROOT / "presets").glob("smoke.yaml"))]
 
 
 def paths_of(node, prefix=()) -> list[tuple]:
