@@ -7,18 +7,21 @@ verdict compares the interval, never the value alone, with a bound that was set 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from fpkit.config import STATISTIC_ARRAYS
 from fpkit.errors import UserError
 
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "control",
-    "bound", "verdict", "members", "censored", "why_not",
+    "bound", "verdict", "members", "censored", "why_not", "remark",
 )  # fmt: skip
 RESAMPLES = 9999
 # A filter width says something where both parts of the target carry at least this share of its energy.
@@ -116,26 +119,58 @@ STATISTICS: dict[str, Callable[[xr.Dataset], xr.DataArray]] = {
 }  # fmt: skip
 
 
-def on_null(spectra: xr.Dataset, null: str) -> xr.Dataset:
-    """The spectra with every quantity replaced by its control under `null`."""
+def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str]) -> xr.Dataset:
+    """The spectra with every quantity replaced by its control under `null`.
+
+    Args:
+        arrays: those that a statistic is about to be taken of.
+
+    Raises:
+        UserError: one of them has no such control: the statistic would be that of the spectra themselves.
+    """
+    there = "null" in spectra.coords and null in spectra["null"]
+    lacking = [name for name in arrays if not (there and f"control_{name}" in spectra)]
+    if lacking:
+        measure = spectra.attrs.get("measure", "the measure")
+        raise UserError(f"{null}: {measure} computes no control of {' and '.join(lacking)}; leave it out of the claim")
     controls = {str(name): spectra[name].sel(null=null) for name in spectra if str(name).startswith("control_")}
     return spectra.assign({name.removeprefix("control_"): values for name, values in controls.items()})
 
 
 def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict:
-    """One row of `claims.csv`: the claim on one variant.
+    """One row of `claims.csv`: the claim on one variant. Where there is no number or no interval, `remark` says why.
 
     Args:
         claim: the config entry as a plain dictionary. spectra: of the claim's measure; diverged members are left out.
+
+    Raises:
+        UserError: the claim names a control that was not computed.
     """
-    statistic = STATISTICS[claim["statistic"]]
+    name, null = claim["statistic"], claim["control"]
     kept = spectra.sel(member=~spectra["diverged"])
-    control = statistic(on_null(kept, claim["control"])).to_numpy() if claim["control"] else None
-    bare = statistic(kept).to_numpy()
-    values = bare if control is None else bare - control
+    nulled = on_null(kept, null, STATISTIC_ARRAYS[name]) if null else None
+    values, control, counted, remark = np.array([]), np.nan, "", ""
+    lacking = [array for array in STATISTIC_ARRAYS[name] if array not in kept]
+    if lacking:
+        remark = f"{name} needs {' and '.join(lacking)}, which the run does not have"
+    else:
+        try:
+            counted = censored(kept, name)
+            values = STATISTICS[name](kept).to_numpy()
+            if nulled is not None:
+                under = STATISTICS[name](nulled).to_numpy()
+                values, control = values - under, np.median(under) if len(under) else np.nan
+        except Exception as error:  # whatever one variant's spectra hold, the other claims are judged
+            traceback.print_exc(file=sys.stdout)
+            values, remark = np.array([]), " ".join(f"{name} failed: {type(error).__name__}: {error}".split())
     value, low, high = median_interval(values)
+    if kept.sizes["member"] == 0:
+        remark = "all members diverged"
+    elif not remark and not np.isfinite(value):
+        remark = f"{name} is undefined for every member"
+    elif not remark and not np.isfinite([low, high]).all():
+        remark = "one member alone has no interval"
     kind, bound = next((kind, bound) for kind, bound in claim["bound"].items() if bound is not None)
-    name = claim["statistic"]
     found = verdict(low, high, kind, bound)
     return {
         "claim": claim_id,
@@ -143,16 +178,17 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
         "source": claim["source"],
         "experiment": claim["experiment"],
         "variant": variant,
-        "statistic": name if control is None else f"{name} - {name} under {claim['control']}",
+        "statistic": f"{name} - {name} under {null}" if null else name,
         "value": value,
         "ci_low": low,
         "ci_high": high,
-        "control": np.nan if control is None else np.median(control),
+        "control": control,
         "bound": f"{'>=' if kind == 'at_least' else '<='} {bound:g}",
         "verdict": found,
         "members": f"{kept.sizes['member']} of {spectra.sizes['member']}",
-        "censored": censored(kept, claim["statistic"]),
+        "censored": counted,
         "why_not": (claim["why_not"] or "") if found == "does not hold" else "",
+        "remark": remark,
     }
 
 

@@ -534,10 +534,25 @@ STATISTIC_MEASURES = {
     "rate_slope": ("ntk",),
 }
 Statistic = Literal[tuple(STATISTIC_MEASURES)]
-# Statistics of early stopping, which need samples set aside to choose the best step.
-NEED_VALIDATION = ("signal_before_best", "noise_after_best", "overfitting")
-# Measures and statistics of which there is no control.
-UNCONTROLLED = ("fft", "walsh", "radial", "ntk", "overfitting", "test_accuracy")
+# The arrays of the spectra that a statistic is taken of.
+STATISTIC_ARRAYS = {
+    "first_order": ("first_passage",),
+    "hold_order": ("hold_passage",),
+    "area_order": ("area",),
+    "low_advantage": ("low_error", "high_error"),
+    "signal_before_best": ("first_passage", "clean_amplitude", "loss_validation"),
+    "noise_after_best": ("first_passage", "clean_amplitude", "loss_validation"),
+    "overfitting": ("loss_test", "loss_validation"),
+    "test_accuracy": ("accuracy_test",),
+    "rate_correlation": ("predicted_rate", "measured_rate"),
+    "rate_slope": ("predicted_rate", "measured_rate"),
+}
+# Those that a measure computes under the nulls, too. A control needs all that its statistic is taken of: else it would
+# be the difference of a number to itself.
+CONTROLLED = {
+    "projection": ("first_passage", "hold_passage", "area"),
+    "filtering": ("low_error", "high_error"),
+}
 
 
 class Bound(Entry):
@@ -991,6 +1006,8 @@ def _suitability_problems(config: Config, experiment: Experiment, where: str) ->
             problems.append(f"{where}.decomposition.{measure}: does not suit {experiment.dataset!r}; use {use}")
     if experiment.decomposition.walsh and experiment.record.split != "all":
         problems.append(f"{where}.record.split: walsh needs all, not {experiment.record.split}")
+    if experiment.decomposition.radial and experiment.record.split == "test":
+        problems.append(f"{where}.record.split: radial needs train, not test")
     if isinstance(dataset, Sines) and not problems:
         problems += _grid_problems(dataset, experiment, where)
     return problems
@@ -1014,8 +1031,24 @@ def _grid_problems(dataset: Sines, experiment: Experiment, where: str) -> list[s
             problems.append(
                 f"{where}.decomposition.fft.frequencies: {max(fft.frequencies):g} is beyond {limit}; lower it"
             )
-    if ntk and split != "train":
-        problems.append(f"{where}.record.split: ntk needs train, not {split}")
+    if ntk:
+        training = experiment.training
+        wants = {
+            "record.split": (split, "train"),
+            f"dataset ({experiment.dataset!r}).embedding": (dataset.embedding, "circle"),
+            "training.optimizer": (training.optimizer, "sgd"),
+            "training.momentum": (training.momentum, 0),
+            "training.loss": (training.loss, "mse"),
+            "training.batch_size": (
+                training.batch_size if (training.batch_size or math.inf) < dataset.samples else None,
+                None,
+            ),
+        }
+        problems += [
+            f"{where}.{key}: ntk needs {'none' if needed is None else needed}, not {given}"
+            for key, (given, needed) in wants.items()
+            if given != needed
+        ]
     if ntk and ntk.modes and max(ntk.modes) > (highest := (dataset.samples - 1) // 2):
         problems.append(
             f"{where}.decomposition.ntk.modes: {max(ntk.modes)} is beyond {highest}, what {dataset.samples} samples"
@@ -1077,23 +1110,22 @@ def _measure_problems(config: Config) -> list[str]:
             if not any(fnmatchcase(variant.name, pattern) for variant in variants):
                 known = [variant.name for variant in variants]
                 problems.append(f"claims.{name}.variants: {_unknown('variant', pattern, known)}")
-        if claim.statistic in NEED_VALIDATION:
-            chosen = {v.dataset for v in variants if any(fnmatchcase(v.name, pattern) for pattern in claim.variants)}
-            problems += [
-                f"claims.{name}.statistic: {claim.statistic} needs validation samples; give datasets.{dataset} some"
-                for dataset in sorted(chosen)
-                if not _has_validation(config.datasets[dataset])
-            ]
+        chosen = [v for v in variants if any(fnmatchcase(v.name, pattern) for pattern in claim.variants)]
+        needs = f"claims.{name}.statistic: {claim.statistic} needs"
+        problems += _lacking(config, chosen, STATISTIC_ARRAYS[claim.statistic], needs)
         measures = STATISTIC_MEASURES[claim.statistic]
         if claim.measure not in measures:
             problems.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(measures)}")
-        without = [part for part in (claim.measure, claim.statistic) if part in UNCONTROLLED]
-        if claim.control and without:
+        elif claim.control and not set(STATISTIC_ARRAYS[claim.statistic]) <= set(CONTROLLED.get(claim.measure, ())):
             problems.append(
-                f"claims.{name}.control: {without[0]} computes no control; use projection or filtering, or leave it out"
+                f"claims.{name}.control: {claim.measure} computes no control of {claim.statistic}; leave it out, or use"
+                f" a statistic of {' or '.join(CONTROLLED)}"
             )
     wants = [(f"claims.{name}", claim.experiment, (claim.measure,)) for name, claim in config.claims.items()]
     for name, figure in config.figures.items():
+        if figure.kind == "early_stopping":
+            shown = [variant for experiment in figure.experiments for variant in unfolded[experiment]]
+            problems += _lacking(config, shown, ("loss_validation",), f"figures.{name}.kind: {figure.kind} needs")
         wants += [(f"figures.{name}", experiment, FIGURE_MEASURES[figure.kind]) for experiment in figure.experiments]
     for where, experiment, measures in wants:
         lacking = any(not set(measures) & set(variant.decomposition) for variant in unfolded[experiment])
@@ -1103,11 +1135,34 @@ def _measure_problems(config: Config) -> list[str]:
     return problems
 
 
+def _lacking(config: Config, variants: list[Variant], arrays: Iterable[str], needs: str) -> list[str]:
+    """What these variants' data sets are known to lack for these arrays; of one's own nothing is known."""
+    problems = []
+    for variant in variants:
+        dataset = config.datasets[variant.dataset]
+        known = not isinstance(dataset, OwnDataset)
+        samples = {
+            "validation": _has_validation(dataset),
+            "test": not isinstance(dataset, Sines) or dataset.test_samples,
+        }
+        problems += [
+            f"{needs} {part} samples; give datasets.{variant.dataset} some"
+            for part, there in samples.items()
+            if known and f"loss_{part}" in arrays and not there
+        ]
+        if known and "clean_amplitude" in arrays and variant.record["split"] != "train":
+            problems.append(
+                f"{needs} the target without its noise, known on the train samples alone; set"
+                f" experiments.{variant.experiment}.record.split to train"
+            )
+    return sorted(set(problems))
+
+
 def _has_validation(dataset: Entry) -> bool:
-    """Whether samples are set aside; of one's own data sets it is taken for granted."""
+    """Whether samples are set aside."""
     if isinstance(dataset, Sines | Images):
         return bool(dataset.validation_samples if isinstance(dataset, Sines) else dataset.validation_limit)
-    return isinstance(dataset, OwnDataset)
+    return False
 
 
 def _line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:

@@ -46,6 +46,8 @@ def finding(statement: str, rows: list[dict[str, str]]) -> str:
             words += f" for {weakest['variant']}, the weakest, to {best['value']} for {best['variant']}"
     why_not = next((row["why_not"] for row in rows if row.get("why_not")), "")
     words += f". Where it does not hold: {why_not.rstrip('.')}" if why_not else ""
+    unknown = next((row for row in rows if row.get("remark")), None)
+    words += ". Undecided for {variant}: {remark}".format_map(unknown) if unknown else ""
     words = re.sub(r"([^0-9A-Za-z\s])", r"\\\1", words)  # no character is markup
     return " ".join(words.split()) + "."
 

@@ -347,7 +347,7 @@ def test_with_a_control_value_and_interval_are_of_the_difference():
 
 def test_control_replaces_every_quantity_and_keeps_the_rest():
     spectra = lines([UP] * 2, white_noise=[DOWN] * 2)
-    null = claims.on_null(spectra, "white_noise")
+    null = claims.on_null(spectra, "white_noise", ["area"])
     for name in ("first_passage", "hold_passage", "area"):
         assert np.array_equal(null[name], spectra[f"control_{name}"].sel(null="white_noise"))
     assert np.array_equal(null["followed"], spectra["followed"])

@@ -17,6 +17,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
 
     Args:
         spectra: results of `fft` (with a clean target) or `projection`, one for each variant, with validation losses.
+            What a data set of one's own does not have is not shown.
     """
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.34 * width * len(spectra)), squeeze=False)
@@ -24,8 +25,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         if style.all_diverged(row, variant):
             continue
         _losses(row[0], variant)
-        row[0].set_title(f"{style.variant_title(variant)}, {style.members_note(variant)}", loc="left")
-        if "clean_amplitude" in variant:
+        without = "" if "loss_validation" in variant else ", no validation samples"
+        row[0].set_title(f"{style.variant_title(variant)}, {style.members_note(variant)}{without}", loc="left")
+        if "clean_amplitude" in variant and not without:
             _spectra(row[1], variant)
             _passages(row[2], variant)
         else:
@@ -34,25 +36,32 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     return figure
 
 
-def _losses(axes: Axes, spectra: xr.Dataset) -> None:
+def _scores(axes: Axes, spectra: xr.Dataset, score: str) -> None:
+    """A loss or accuracy of each part that there is, and the best step if validation samples tell it."""
     shown = style.kept(spectra)
     for part, color in (("train", style.NULL), ("validation", style.HIGH), ("test", style.LOW)):
-        style.spread(axes, shown[f"loss_{part}"], color, part)
-    best = best_step(shown)
-    axes.axvspan(float(best.quantile(0.1)), float(best.quantile(0.9)), color="0.85", linewidth=0)
-    axes.axvline(float(best.median()), color=style.TARGET, linewidth=0.8, linestyle="--", label="best (validation)")
+        if f"{score}_{part}" in shown:
+            style.spread(axes, shown[f"{score}_{part}"], color, part)
+    if "loss_validation" in shown:
+        best = best_step(shown)
+        axes.axvspan(float(best.quantile(0.1)), float(best.quantile(0.9)), color="0.85", linewidth=0)
+        axes.axvline(float(best.median()), color=style.TARGET, linewidth=0.8, linestyle="--", label="best (validation)")
     style.log_steps(axes, shown["step"])
-    axes.set(yscale="log", ylabel="loss")
+    axes.set_ylabel(score)
+
+
+def _losses(axes: Axes, spectra: xr.Dataset) -> None:
+    _scores(axes, spectra, "loss")
+    axes.set_yscale("log")
     axes.legend(loc="lower left")
 
 
 def _accuracies(axes: Axes, spectra: xr.Dataset) -> None:
-    shown = style.kept(spectra)
-    for part, color in (("train", style.NULL), ("validation", style.HIGH), ("test", style.LOW)):
-        style.spread(axes, shown[f"accuracy_{part}"], color, part)
-    axes.axvline(float(best_step(shown).median()), color=style.TARGET, linewidth=0.8, linestyle="--")
-    style.log_steps(axes, shown["step"])
-    axes.set(ylim=(0, 1.02), ylabel="accuracy")
+    if "accuracy_train" not in spectra:  # a single output
+        axes.set_visible(False)
+        return
+    _scores(axes, spectra, "accuracy")
+    axes.set_ylim(0, 1.02)
     axes.legend(loc="upper left")
 
 

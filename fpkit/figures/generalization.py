@@ -19,7 +19,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """Test accuracy of parity over the training fraction and of images; spectra of targets and outputs on all points.
 
     Args:
-        spectra: results of `walsh` (parity) and of `projection` (images), recorded on all points.
+        spectra: results of `walsh` (parity) and of `projection` (images), recorded on all points. A data set of one's
+            own without test samples, or with one output, has no test accuracy to show.
     """
     parity = [variant for variant in spectra if variant.attrs["measure"] == "walsh"]
     images = [variant for variant in spectra if variant.attrs["measure"] == "projection"]
@@ -69,6 +70,7 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
 
 
 def _images(axes: Axes, images: list[xr.Dataset]) -> None:
+    images = [variant for variant in images if "accuracy_test" in variant]
     rows = np.arange(len(images))
     style.intervals(axes, rows, [test_accuracy(style.kept(v)) for v in images], fmt="o", color=style.LOW)
     axes.axvline(1 / CLASSES, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")

@@ -47,7 +47,8 @@ def claims_page(claims):
                 f"<td>{escape(row['variant'])}</td><td>{escape(row['statistic'])}</td>",
                 f'<td class="number">{row["value"]}</td>',
                 f'<td class="number">[{row["ci_low"]}, {row["ci_high"]}]</td><td class="number">{row["control"]}</td>',
-                f'<td class="number">{escape(row["bound"])}</td><td>{verdict(row["verdict"])}</td>',
+                f'<td class="number">{escape(row["bound"])}</td>',
+                f"<td>{verdict(row['verdict'])} <small>{escape(row['remark'])}</small></td>",
                 f"<td>{row['members']}</td><td>{row['censored']}</td>",
             ]
             parts.append(f"<tr>{''.join(cells)}</tr>")

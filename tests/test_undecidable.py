@@ -1,0 +1,330 @@
+"""Claims and figures that need what a run does not have: refused when planned, or told in their row."""
+
+import itertools
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from conftest import run
+
+from fpkit import claims, config, findings, netcdf
+from fpkit.config import ConfigError
+from fpkit.datasets import digits, parity, photograph, sines
+from fpkit.errors import UserError
+from fpkit.figures import claims as figure_of_claims
+from fpkit.figures import early_stopping, generalization
+from fpkit.spectra import fft, filtering, ntk, projection, radial, walsh
+
+DECOMPOSE = {
+    "fft": fft, "projection": projection, "filtering": filtering, "walsh": walsh, "radial": radial, "ntk": ntk,
+}  # fmt: skip
+BUILD = {"sines": sines, "digits": digits, "parity": parity, "photograph": photograph}
+# Data sets, each with and without what may be left out.
+DATASETS = {
+    "plain": {"kind": "sines", "frequencies": [1, 2], "samples": 16, "test_samples": 0},
+    "tested": {"kind": "sines", "frequencies": [1, 2], "samples": 16, "test_samples": 16},
+    "noisy": {"kind": "sines", "frequencies": [1], "samples": 9, "test_samples": 0, "validation_samples": 8},
+    "all_parts": {"kind": "sines", "frequencies": [1, 2], "samples": 16, "test_samples": 8, "validation_samples": 8},
+    "circle": {"kind": "sines", "frequencies": [1, 2], "samples": 16, "test_samples": 0, "embedding": "circle"},
+    "digits": {"kind": "digits", "limit": 40, "test_limit": 10, "pool": 2},
+    "digits_apart": {"kind": "digits", "limit": 40, "test_limit": 10, "pool": 2, "validation_limit": 10},
+    "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
+    "photograph": {"kind": "photograph", "size": 8},
+}  # fmt: skip
+MEASURES = {"projection": {"permutations": 20, "frequencies": [1, 2]}, "filtering": {"null_draws": 1, "widths": [0.3]}}
+
+
+def configuration(dataset: str, split: str, measure: str, statistic: str, control: str | None = None) -> dict:
+    """A claim about one variant, as it may be written."""
+    optimizer = "sgd" if measure == "ntk" else "adam"
+    return {
+        "datasets": {dataset: DATASETS[dataset]},
+        "experiments": {
+            "one": {
+                "dataset": dataset,
+                "model": {"kind": "mlp", "widths": [4]},
+                "training": {"steps": 3, "members": 2, "optimizer": optimizer},
+                "record": {"split": split, "per_decade": 3},
+                "decomposition": {measure: MEASURES.get(measure, {})},
+            }
+        },
+        "claims": {
+            "claim": {
+                "statement": "Low first.", "source": "Here", "experiment": "one", "measure": measure,
+                "statistic": statistic, "bound": {"at_least": 0.5}, "control": control,
+            }
+        },
+    }  # fmt: skip
+
+
+def accepted(raw: dict) -> bool:
+    try:
+        return bool(config.load(raw))
+    except ConfigError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """made(dataset, split, measure): the spectra of a real training of three steps."""
+    folder, kept = tmp_path_factory.mktemp("undecidable"), {}
+
+    def spectra(dataset: str, split: str, measure: str) -> xr.Dataset:
+        if (dataset, split, measure) not in kept:
+            loaded = config.load(configuration(dataset, split, measure, "first_order") | {"claims": {}})
+            (variant,) = config.variants(loaded)
+            path = folder / f"{dataset}.nc"
+            if not path.exists():
+                options = config.plain(loaded.datasets[dataset])
+                data = BUILD[options.pop("kind")].build(**options)
+                netcdf.save(data.assign_attrs(name=dataset), path)
+            place = f"{dataset}-{split}-{variant.training['optimizer']}"
+            recipe = {"model": variant.model, "training": variant.training, "record": variant.record}
+            predictions = run(path, folder / place, folder / f"work-{place}", **recipe)
+            with netcdf.open_dataset(path) as data:
+                found = DECOMPOSE[measure].decompose(predictions, data, split=split, **variant.decomposition[measure])
+            kept[dataset, split, measure] = found.assign_attrs(experiment="one", variant="base", dataset=dataset)
+        return kept[dataset, split, measure]
+
+    return spectra
+
+
+# --- what can be known is refused when planned ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dataset", "split"), list(itertools.product(DATASETS, ("train", "test", "all"))))
+def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split, made):
+    """Every statistic of every measure, with every control, of every kind of data set: refused, or a number per member.
+
+    What is refused for the data's sake is refused for the figure's, and nothing is refused that could be judged.
+    """
+    tried = 0
+    for measure, statistic, control in itertools.product(
+        config.MEASURES, claims.STATISTICS, (None, "white_noise", "shuffled_labels")
+    ):
+        raw = configuration(dataset, split, measure, statistic, control)
+        if not accepted(raw | {"claims": {}}):
+            continue  # the measure itself does not suit the data
+        spectra = made(dataset, split, measure)
+        named = measure in config.STATISTIC_MEASURES[statistic]
+        if accepted(raw):
+            row = claims.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+            assert row["verdict"] in ("holds", "undecided", "does not hold")
+            assert "needs" not in row["remark"], row["remark"]
+            assert "failed" not in row["remark"], row["remark"]
+            tried += 1
+        elif named and control is None:
+            with pytest.raises(KeyError):
+                claims.STATISTICS[statistic](spectra)
+        elif named:
+            with pytest.raises((UserError, KeyError)):
+                claims.STATISTICS[statistic](claims.on_null(spectra, control, config.STATISTIC_ARRAYS[statistic]))
+    if (dataset, split) in (("tested", "train"), ("digits", "train"), ("parity", "all"), ("photograph", "train")):
+        assert tried > 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "measure", "statistic", "line"),
+    [
+        ("noisy", "train", "fft", "overfitting",
+         "claims.claim.statistic: overfitting needs test samples; give datasets.noisy some"),
+        ("tested", "train", "fft", "overfitting",
+         "claims.claim.statistic: overfitting needs validation samples; give datasets.tested some"),
+        ("digits", "train", "projection", "overfitting",
+         "claims.claim.statistic: overfitting needs validation samples; give datasets.digits some"),
+        ("all_parts", "test", "fft", "signal_before_best",
+         "claims.claim.statistic: signal_before_best needs the target without its noise, known on the train samples"
+         " alone; set experiments.one.record.split to train"),
+    ],
+)  # fmt: skip
+def test_what_a_data_set_is_known_to_lack_is_one_line(dataset, split, measure, statistic, line):
+    with pytest.raises(ConfigError) as error:
+        config.load(configuration(dataset, split, measure, statistic))
+    assert error.value.problems == [line]
+
+
+def test_a_figure_of_early_stopping_without_validation_samples_is_refused_too():
+    raw = configuration("tested", "train", "fft", "first_order")
+    raw["figures"] = {"stop": {"kind": "early_stopping", "experiment": "one"}}
+    with pytest.raises(ConfigError) as error:
+        config.load(raw)
+    assert error.value.problems == [
+        "figures.stop.kind: early_stopping needs validation samples; give datasets.tested some"
+    ]
+
+
+def test_a_photograph_has_no_test_samples_to_record():
+    raw = configuration("photograph", "test", "radial", "first_order") | {"claims": {}}
+    with pytest.raises(ConfigError) as error:
+        config.load(raw)
+    assert error.value.problems == ["experiments.one.record.split: radial needs train, not test"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"training": {}}, "training.optimizer: ntk needs sgd, not adam"),
+        ({"training": {"optimizer": "sgd", "momentum": 0.9}}, "training.momentum: ntk needs 0, not 0.9"),
+        ({"training": {"optimizer": "sgd", "loss": "mae"}}, "training.loss: ntk needs mse, not mae"),
+        ({"training": {"optimizer": "sgd", "batch_size": 8}}, "training.batch_size: ntk needs none, not 8"),
+        (
+            {"training": {"optimizer": "sgd"}, "dataset": "plain"},
+            "dataset ('plain').embedding: ntk needs circle, not line",
+        ),
+    ],
+)  # fmt: skip
+def test_theory_of_another_training_or_another_grid_is_refused_before_it_is_trained(change, line):
+    raw = configuration("circle", "train", "ntk", "rate_slope")
+    raw["datasets"]["plain"] = DATASETS["plain"]
+    assert config.load(raw)
+    raw["experiments"]["one"] |= change
+    with pytest.raises(ConfigError) as error:
+        config.load(raw)
+    assert error.value.problems == [f"experiments.one.{line}"]
+
+
+# --- a control that is none -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("control", ["white_noise", "shuffled_labels"])
+@pytest.mark.parametrize(
+    ("statistic", "measure"), [(s, m) for s, measures in config.STATISTIC_MEASURES.items() for m in measures]
+)
+def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_and_nowhere_else(
+    statistic, measure, control, made
+):
+    of = {"fft": "all_parts", "ntk": "circle", "walsh": "parity", "radial": "photograph"}
+    dataset = of.get(measure, "digits_apart")
+    split = "all" if measure == "walsh" else "train"
+    spectra = made(dataset, split, measure)
+    arrays = config.STATISTIC_ARRAYS[statistic]
+    has = all(f"control_{array}" in spectra for array in arrays)
+    assert accepted(configuration(dataset, split, measure, statistic, control)) == has
+    if has:
+        null = claims.on_null(spectra, control, arrays)
+        for array in arrays:
+            np.testing.assert_array_equal(null[array], spectra[f"control_{array}"].sel(null=control))
+    else:
+        claim = config.plain(config.load(configuration(dataset, split, measure, statistic)).claims["claim"])
+        with pytest.raises(UserError, match=rf"{control}: {measure} computes no control of "):
+            claims.judge("claim", claim | {"control": control}, "base", spectra)
+
+
+def test_a_control_under_another_null_than_those_computed_is_an_error(made):
+    spectra = made("digits", "train", "projection")
+    with pytest.raises(UserError, match="pink_noise: projection computes no control"):
+        claims.on_null(spectra, "pink_noise", ("area",))
+
+
+# --- of the rest, the row says why ------------------------------------------------------------------------------------
+
+
+def judged(spectra: xr.Dataset, statistic: str, measure: str = "fft", control: str | None = None) -> dict:
+    raw = configuration("all_parts" if measure == "fft" else "digits_apart", "train", measure, statistic, control)
+    return claims.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "dropped", "remark"),
+    [
+        ("overfitting", ["loss_test"], "overfitting needs loss_test, which the run does not have"),
+        ("overfitting", ["loss_test", "loss_validation"],
+         "overfitting needs loss_test and loss_validation, which the run does not have"),
+        ("signal_before_best", ["clean_amplitude"],
+         "signal_before_best needs clean_amplitude, which the run does not have"),
+    ],
+)  # fmt: skip
+def test_an_array_that_is_not_there_is_a_remark(statistic, dropped, remark, made):
+    """As of a data set of one's own, of which nothing is known when it is planned."""
+    row = judged(made("all_parts", "train", "fft").drop_vars(dropped), statistic)
+    assert tuple(row) == claims.COLUMNS
+    assert (row["verdict"], row["remark"], row["members"]) == ("undecided", remark, "2 of 2")
+    assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
+
+
+def test_a_statistic_that_fails_is_a_remark_and_its_traceback_goes_to_the_log(made, capsys):
+    spectra = made("all_parts", "train", "fft")
+    broken = spectra.assign(first_passage=spectra["first_passage"].rename(frequency="another"))
+    row = judged(broken, "first_order")
+    assert row["verdict"] == "undecided"
+    assert re.match(r"first_order failed: \w+: ", row["remark"])
+    assert row["remark"].isprintable()
+    assert "Traceback" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("statistic", "measure", "control"),
+    [("overfitting", "fft", None), ("area_order", "projection", "white_noise"),
+     ("low_advantage", "filtering", "shuffled_labels"), ("low_advantage", "filtering", None)],
+)  # fmt: skip
+def test_an_ensemble_that_diverged_and_one_member_alone_are_told(statistic, measure, control, made):
+    spectra = made("all_parts" if measure == "fft" else "digits_apart", "train", measure)
+    row = judged(spectra.assign(diverged=~spectra["diverged"]), statistic, measure, control)
+    assert (row["verdict"], row["members"]) == ("undecided", "0 of 2")
+    assert row["remark"] == "all members diverged"
+    row = judged(spectra.isel(member=[0]), statistic, measure, control)
+    assert row["verdict"] == "undecided"
+    assert row["remark"] == "one member alone has no interval"
+
+
+def test_widths_that_tell_nothing_are_told(made):
+    spectra = made("digits_apart", "train", "filtering")
+    row = judged(spectra.assign(low_share=0 * spectra["low_share"]), "low_advantage", "filtering")
+    assert (row["verdict"], row["remark"]) == ("undecided", "low_advantage is undefined for every member")
+
+
+def test_a_claim_that_is_decided_has_no_remark(made):
+    spectra = made("all_parts", "train", "fft")
+    first = xr.zeros_like(spectra["first_passage"]) + spectra["frequency"]
+    row = judged(spectra.assign(first_passage=first), "first_order")
+    assert (row["verdict"], row["remark"]) == ("holds", "")
+
+
+def test_rows_with_remarks_are_read_drawn_and_said(made, tmp_path):
+    good = made("all_parts", "train", "fft")
+    rows = [judged(good.drop_vars("loss_test"), "overfitting"), judged(good, "overfitting")]
+    path = tmp_path / "claims.csv"
+    pd.DataFrame(rows, columns=claims.COLUMNS).to_csv(path, index=False, float_format="%.4g")
+    table = claims.read_claims(path, 2)
+    figure_of_claims.draw(table)
+    said = findings.finding("Low first", findings.judged_claims(path)["claim"]).replace("\\", "")
+    assert said.endswith("Undecided for base: overfitting needs loss_test, which the run does not have.")
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [["loss_test"], ["loss_validation"], ["loss_test", "loss_validation"], ["clean_amplitude"],
+     ["loss_test", "loss_validation", "clean_amplitude"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_early_stopping_is_drawn_of_what_there_is(dropped, made):
+    whole = made("all_parts", "train", "fft")
+    figure = early_stopping.draw([whole, whole.drop_vars(dropped)])
+    figure.canvas.draw()
+    losses = figure.axes[3]
+    names = {text.get_text() for text in losses.get_legend().get_texts()}
+    parts = {part for part in ("train", "validation", "test") if f"loss_{part}" not in dropped}
+    assert names == parts | ({"best (validation)"} if "validation" in parts else set())
+    if "loss_validation" in dropped:
+        assert "no validation samples" in losses.get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [["accuracy_test", "loss_test"], ["accuracy_validation", "loss_validation"],
+     [f"accuracy_{part}" for part in ("train", "validation", "test")]],
+    ids=" ".join,
+)  # fmt: skip
+def test_early_stopping_and_generalization_are_drawn_of_images_of_what_there_is(dropped, made):
+    whole = made("digits_apart", "train", "projection")
+    less = whole.drop_vars(dropped)
+    early_stopping.draw([whole, less]).canvas.draw()
+    figure = generalization.draw([whole, less])
+    figure.canvas.draw()
+    shown = 1 if "accuracy_test" in dropped else 2
+    assert len(figure.axes[1].get_yticks()) == shown
