@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -39,10 +39,12 @@ class Network:
             follow from its seed alone.
         forward: (parameters, x) -> outputs (member, sample, output). x is (sample, *feature), shared by all members, or
             (member, sample, *feature).
+        buffers: tensors that are no parameters, the same for all members, and should stay what they are.
     """
 
     initialize: Callable[[Sequence[int]], list[Tensor]]
     forward: Callable[[Sequence[Tensor], Tensor], Tensor]
+    buffers: dict[str, Tensor] = field(default_factory=dict)
 
 
 def build(kind: str, features: Sequence[int], outputs: int, **options) -> Network:
@@ -190,4 +192,4 @@ def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], output
         shared = x.dim() == len(features) + 1
         return torch.func.vmap(one, in_dims=(0, None if shared else 0))(list(parameters), x)
 
-    return Network(initialize_own, forward)
+    return Network(initialize_own, forward, buffers)

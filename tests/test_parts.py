@@ -103,6 +103,71 @@ def test_file_that_is_no_python_is_told_in_one_line(mine, text):
     assert "\n" not in str(error.value)
 
 
+NESTED = """
+import os.path as ways, sys
+from math import *
+try:
+    import nowhere_to_be_found
+except ImportError as error:
+    def fallback(x):
+        local = 1
+        return local
+else:
+    del sys
+if (walrus := 3) > 2:
+    def under_if(x): return x
+    async def later(x): return x
+elif True:
+    class UnderElif: inside = 1
+else:
+    under_else = lambda argument: argument
+for turn, (left, *right) in [(1, (2, 3))]:
+    looped = [item for item in "ab" if (kept := item)]
+while False:
+    whiled = 1
+with open(__file__) as stream, open(__file__) as (other):
+    withed: int = 1
+    declared: int
+match walrus:
+    case {"key": captured, **others}: pass
+    case [one, *rest] as everything: pass
+first, second = 1, 2
+gone = 1
+del gone
+"""
+BOUND = ["ways", "fallback", "walrus", "under_if", "later", "UnderElif", "under_else", "turn", "left", "right",
+         "looped", "kept", "whiled", "stream", "other", "withed", "captured", "others", "one", "rest", "everything",
+         "first", "second", "nowhere_to_be_found"]  # fmt: skip
+UNBOUND = ["os", "sys", "error", "local", "inside", "argument", "item", "declared", "gone", "x"]
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_a_name_bound_below_a_condition_or_a_loop_is_found_without_importing(mine, name):
+    (mine / "nested.py").write_text(NESTED.replace("from math import *\n", ""))
+    assert parts.source_file(f"mine_parts.nested:{name}") == mine / "nested.py"
+    assert "mine_parts.nested" not in sys.modules
+
+
+@pytest.mark.parametrize("name", UNBOUND)
+def test_a_name_that_does_not_last_or_is_of_an_inner_scope_is_not(mine, name):
+    (mine / "nested.py").write_text(NESTED.replace("from math import *\n", ""))
+    with pytest.raises(UserError, match=rf"nested\.py defines no '{name}'$"):
+        parts.source_file(f"mine_parts.nested:{name}")
+
+
+@pytest.mark.parametrize(
+    "text", ["from mine_parts.shapes import *\n", "def __getattr__(name): return name == 'function'\n"]
+)
+def test_what_only_running_a_module_can_tell_is_asked_of_it(mine, text):
+    (mine / "stars.py").write_text(text + "here = 1\n")
+    assert parts.source_file("mine_parts.stars:here") == mine / "stars.py"
+    assert "mine_parts.stars" not in sys.modules
+    assert parts.source_file("mine_parts.stars:function") == mine / "stars.py"
+    if "import" in text:
+        with pytest.raises(UserError, match=r"cannot import 'mine_parts\.stars:nothing': AttributeError"):
+            parts.source_file("mine_parts.stars:nothing")
+
+
 # --- loading ----------------------------------------------------------------------------------------------------------
 
 

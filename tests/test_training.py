@@ -359,6 +359,7 @@ class Counting(torch.optim.SGD):
 
     def step(self, closure):
         closure()
+        super().step(closure)
         self.state[self.param_groups[0]["params"][0]] = {"counts": {1: 2}}
 
 

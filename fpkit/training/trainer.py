@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fpkit import parts
 from fpkit.errors import UserError
 from fpkit.training import checkpoint, compiled
 from fpkit.training.ensemble import Ensemble
@@ -82,7 +83,8 @@ def train(
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     seeds = range(seed_offset, seed_offset + members)
     schedule = record_steps(steps, per_decade)
-    with build(model, data, seeds, algorithm, loss, batch_size, device, threads, basis) as ensemble:
+    own = parts.blamed(*parts.own_of(model, optimizer, loss))
+    with own, build(model, data, seeds, algorithm, loss, batch_size, device, threads, basis) as ensemble:
         if state:
             print(f"continuing from step {state['step']}", flush=True)
             ensemble.load(state["members"])
@@ -128,7 +130,14 @@ def build(
     Args:
         algorithm: arguments of `fpkit.training.algorithms.build` but `flat`. device: one that `resolve_device` returns.
             The others are those of `train`.
+
+    Raises:
+        UserError: a part of the user's own is not what it must be.
     """
+    if parts.own_of(model, algorithm["name"], loss):
+        from fpkit.training import own  # with torch
+
+        own.check(model, data, algorithm, loss, batch_size, device)
     if compiled.can(model, algorithm["name"], loss, device):
         return compiled.CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
     from fpkit.training.stacked import StackedEnsemble  # takes a second, as it imports torch
