@@ -82,6 +82,9 @@ class Net(nn.Module):
         return self.scale * self.last(self.extra(self.first(x)))
 
 def plain(features, outputs): return Net(features, outputs)
+def images(features, outputs):
+    convolution = [nn.Conv2d(features[0], 2, 3), nn.GroupNorm(1, 2), nn.ReLU(), nn.Flatten()]
+    return nn.Sequential(*convolution, nn.Linear(8, outputs))
 def batch_norm(features, outputs): return Net(features, outputs, nn.BatchNorm1d(4))
 def batch_norm_without_statistics(features, outputs):
     return Net(features, outputs, nn.BatchNorm1d(4, track_running_stats=False))
@@ -258,17 +261,24 @@ class Sink:
         del self.predictions[records:]
 
 
-def trained(model="mlp", activation="tanh", outputs=2, samples=8, features=1, checkpoint_path=None, **training) -> Sink:
+def trained(
+    model="mlp", activation="tanh", outputs=2, samples=8, features=(1,), checkpoint_path=None, **training
+) -> Sink:
     """A training of a few steps on random numbers."""
     rng = np.random.default_rng(0)
     data = {
-        "x_train": rng.standard_normal((samples, features)).astype(np.float32),
+        "x_train": rng.standard_normal((samples, *features)).astype(np.float32),
         "y_train": rng.standard_normal((samples, outputs)).astype(np.float32),
     }
-    if model == "mlp":
-        entry = config.plain(config.Mlp(kind="mlp", widths=[4, 4])) | {"activation": activation}
-    else:
-        entry = {"kind": model, "options": {}}
+    entry = {"kind": model, "options": {}}
+    if not parts.is_own(model):
+        kinds = {
+            "mlp": config.Mlp(kind="mlp", widths=[4, 4]),
+            "cnn": config.Cnn(kind="cnn", channels=[2, 2], widths=[4]),
+            "residual_mlp": config.ResidualMlp(kind="residual_mlp", width=4, blocks=2),
+            "residual_cnn": config.ResidualCnn(kind="residual_cnn", channels=2, blocks=1),
+        }
+        entry = config.plain(kinds[model]) | {"activation": activation}
     recipe = config.plain(config.Training(device="cpu", members=4, steps=6, learning_rate=0.01)) | training
     sink = Sink()
     train(entry, data, sink, **recipe, per_decade=9, split="train", checkpoint_path=checkpoint_path)
@@ -299,12 +309,20 @@ def told(**recipe) -> str:
         {"optimizer": "torch.optim:NAdam"}, {"optimizer": "torch.optim:ASGD"},
         {"model": "mine_own:Net", "loss": "mine_own:quartic", "optimizer": "mine_own:rprop", "batch_size": 2},
         {"model": "mine_own:plain", "samples": 1}, {"loss": "mine_own:quartic", "outputs": 1, "samples": 1},
-        {"activation": "mine_own:good", "outputs": 3, "features": 5},
+        {"activation": "mine_own:good", "outputs": 3, "features": (5,)},
+        {"activation": "mine_own:good", "model": "cnn", "features": (1, 6, 6)},
+        {"activation": "mine_own:good", "model": "residual_cnn", "features": (2, 5, 5), "batch_size": 3},
+        {"activation": "mine_own:good", "model": "residual_mlp"},
+        {"model": "mine_own:images", "features": (1, 4, 4), "loss": "cross_entropy"},
+        {"loss": "mine_own:quartic", "optimizer": "lbfgs"}, {"loss": "mine_own:quartic", "optimizer": "adadelta"},
+        {"optimizer": "mine_own:rprop", "learning_rate": 1e25},
     ],
     ids=lambda recipe: " ".join(f"{value}" for value in recipe.values()),
 )  # fmt: skip
 def test_a_part_that_is_what_it_must_be_is_trained(recipe, mine):
-    assert np.isfinite(trained(**recipe).predictions).all()
+    found = trained(**recipe)
+    assert np.isfinite(found.predictions[0]).all()
+    assert not np.array_equal(found.predictions[0], found.predictions[-1])
 
 
 @pytest.mark.usefixtures("mine")

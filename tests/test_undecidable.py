@@ -2,12 +2,14 @@
 
 import itertools
 import re
+import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import run
+from conftest import REPOSITORY, run
 
 from fpkit import claims, config, findings, netcdf
 from fpkit.config import ConfigError
@@ -20,6 +22,7 @@ from fpkit.spectra import fft, filtering, ntk, projection, radial, walsh
 DECOMPOSE = {
     "fft": fft, "projection": projection, "filtering": filtering, "walsh": walsh, "radial": radial, "ntk": ntk,
 }  # fmt: skip
+SCRIPTS = REPOSITORY / "workflow/scripts"
 BUILD = {"sines": sines, "digits": digits, "parity": parity, "photograph": photograph}
 # Data sets, each with and without what may be left out.
 DATASETS = {
@@ -291,6 +294,52 @@ def test_rows_with_remarks_are_read_drawn_and_said(made, tmp_path):
     figure_of_claims.draw(table)
     said = findings.finding("Low first", findings.judged_claims(path)["claim"]).replace("\\", "")
     assert said.endswith("Undecided for base: overfitting needs loss_test, which the run does not have.")
+
+
+def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path, monkeypatch):
+    """As Snakemake runs them."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")  # which the jobs set, too
+    whole = made("all_parts", "train", "fft")
+    paths = [tmp_path / "whole.nc", tmp_path / "less.nc"]
+    netcdf.save(whole, paths[0])
+    netcdf.save(whole.drop_vars("loss_test").assign_attrs(variant="less"), paths[1])
+    raw = configuration("all_parts", "train", "fft", "overfitting")
+    raw["claims"]["order"] = raw["claims"]["claim"] | {"statistic": "first_order"}
+    entries = config.plain(config.load(raw).claims)
+    told = {"threads": 1, "wildcards": SimpleNamespace(), "log": [str(tmp_path / "log")]}
+
+    def run_script(name: str, **more) -> None:
+        runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": SimpleNamespace(**told | more)})
+
+    run_script(
+        "judge_claims.py", input=[str(path) for path in paths], output=SimpleNamespace(claims=tmp_path / "claims.csv"),
+        params=SimpleNamespace(claims=entries, spectra={"claim": [0, 1], "order": [0, 1]}),
+    )  # fmt: skip
+    table = claims.read_claims(tmp_path / "claims.csv", 4).set_index(["claim", "variant"])
+    assert table["value"].notna().to_dict() == {
+        ("claim", "base"): True, ("claim", "less"): False, ("order", "base"): True, ("order", "less"): True,
+    }  # fmt: skip
+    pages = {name: tmp_path / f"{name}.html" for name in ("claims", "config")}
+    run_script(
+        "summarize.py", input=SimpleNamespace(claims=tmp_path / "claims.csv"), output=SimpleNamespace(**pages),
+        params=SimpleNamespace(rows=4, config={}, variants={}, absent=[]),
+    )  # fmt: skip
+    assert "overfitting needs loss_test, which the run does not have" in pages["claims"].read_text()
+
+
+def test_the_notebook_without_test_samples_is_refused_in_one_line():
+    """It ended all claims, after all trainings."""
+    with pytest.raises(ConfigError) as error:
+        config.load(
+            config.merged(
+                config.read_yaml(REPOSITORY / "config.yaml"), {"datasets": {"noisy_sines": {"test_samples": 0}}}
+            )
+        )
+    (line,) = error.value.problems
+    assert (
+        line == "claims.early_stopping_helps.statistic: overfitting needs test samples; give datasets.noisy_sines some"
+    )
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
