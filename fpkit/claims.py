@@ -164,12 +164,14 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
             traceback.print_exc(file=sys.stdout)
             values, remark = np.array([]), " ".join(f"{name} failed: {type(error).__name__}: {error}".split())
     value, low, high = median_interval(values)
+    known = int(np.isfinite(values).sum())
     if kept.sizes["member"] == 0:
         remark = "all members diverged"
-    elif not remark and not np.isfinite(value):
+    elif not remark and known == 0:
         remark = f"{name} is undefined for every member"
     elif not remark and not np.isfinite([low, high]).all():
-        remark = "one member alone has no interval"
+        few = "one member alone has no interval"
+        remark = few if known == 1 else f"{name} is undefined for {len(values) - known} of {len(values)} members"
     kind, bound = next((kind, bound) for kind, bound in claim["bound"].items() if bound is not None)
     found = verdict(low, high, kind, bound)
     return {
