@@ -1,17 +1,32 @@
 # Each target alone does all the set-up it needs; a second run skips what is done.
 PYTHON ?= python3
 BIN := .venv/bin
+# -P, as in the launcher `snakemake`: no file that lies here hides one of Python's modules.
+SNAKEMAKE := $(BIN)/python -P -m snakemake
 
-.PHONY: figures report test test-faults test-cluster lint clean
+# Overlays, parted by spaces: make figures CONFIG="presets/paper.yaml mine.yaml". Not what the environment calls so.
+ifeq ($(origin CONFIG),command line)
+export CONFIG
+OVERLAYS := --configfile $$CONFIG
+endif
+
+.PHONY: figures report old clear-old test test-faults test-cluster lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
-	$(BIN)/snakemake --cores all figures
+	$(SNAKEMAKE) --cores all figures $(OVERLAYS)
 
-# One self-contained page: figures with captions, claims, configuration, run times.
+# One self-contained page of what `make figures` made: figures with captions, claims, configuration, run times.
 report: .venv/installed
-	$(BIN)/snakemake --cores all report_inputs
-	$(BIN)/snakemake --report results/report.html --report-stylesheet workflow/report/style.css report_inputs
+	$(SNAKEMAKE) --cores all report_inputs --quiet rules progress host reason $(OVERLAYS)
+	$(SNAKEMAKE) --report results/report.html --report-stylesheet workflow/report/style.css report_inputs $(OVERLAYS)
+
+# Trainings of other recipes than those that results/runs shows: what is kept of them, and away with it.
+old: .venv/installed
+	$(BIN)/python -P -m fpkit.recipes
+
+clear-old: .venv/installed
+	$(BIN)/python -P -m fpkit.recipes --clear
 
 test: .venv/installed
 	$(BIN)/python -m pytest
@@ -34,7 +49,19 @@ lint: .venv/installed
 clean:
 	rm -rf results .snakemake
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+# The environment is made anew where it is half made, or its Python is gone or another; else brought up to date.
+WHOLE := $(shell $(BIN)/python -c 'import importlib.util as u; print(u.find_spec("snakemake") and "whole")' 2>/dev/null)
+ASKED := make $(firstword $(MAKECMDGOALS) $(.DEFAULT_GOAL)) PYTHON=python3.12
+SUITS := import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	"fpkit needs Python 3.11 or newer, $(PYTHON) is %d.%d: $(ASKED)" % (v[0], v[1]))
+
+.venv/installed: pyproject.toml constraints.txt $(if $(filter whole,$(WHOLE)),,again)
+	@if [ "$(WHOLE)" != whole ] || [ ! -e $@ ]; then \
+		command -v $(firstword $(PYTHON)) >/dev/null || \
+			{ echo 'fpkit needs Python 3.11 or newer, there is no $(PYTHON): $(ASKED)' >&2; exit 1; }; \
+		$(PYTHON) -c '$(SUITS)' && $(PYTHON) -m venv --clear .venv; \
+	fi
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+again:

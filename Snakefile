@@ -13,7 +13,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["PYTHONSAFEPATH"] = "1"
 os.environ["FPKIT_PARTS"] = os.pathsep.join(LAST)
 
-from fpkit import notices
+from fpkit import notices, recipes
 from fpkit.config import ConfigError, merged, read_yaml
 
 # What jobs say once in a run is noted here.
@@ -69,7 +69,7 @@ rule figures:
 
 
 rule report_inputs:
-    """All that the report shows: `snakemake --report results/report.html report_inputs`, then."""
+    """What the report shows beside the figures, once those are made: `make report`."""
     input:
         FIGURE_FILES,
         REPORT_FILES,
@@ -84,11 +84,15 @@ onstart:
     # Otherwise Snakemake ends in a traceback.
     if READ_ONLY:
         sys.exit(1)
+    if undone := undone_for_report(workflow.dag):
+        sys.exit(undone)
     notices.begin(os.environ[notices.FOLDER])
 
 
 onsuccess:
     notices.end(os.environ[notices.FOLDER])
+    if told := recipes.summary():
+        print(told, file=sys.stderr)
 
 
 onerror:

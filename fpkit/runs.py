@@ -2,8 +2,10 @@
 
 Work in progress lives in a folder of its own, named after everything that determines the result except the number of
 steps and threads: an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe
-does not.
-The finished store shares its files with that folder (hard links), so keeping both costs no disk.
+does not. The finished store shares its files with that folder (hard links), so keeping both costs no disk.
+
+Such folders are kept, finished or not, when a variant gets another recipe: a configuration that comes back takes its
+trainings up where they are. What they hold is told, and cleared, by `fpkit.recipes`.
 """
 
 from __future__ import annotations
@@ -72,6 +74,7 @@ def run(
     # Of the variant, not of the recipe: a training after an older one would replace the results of a newer one.
     with locks.alone(checkpoints / "lock", "training this variant"):
         work.mkdir(exist_ok=True)
+        os.utime(work)  # the one last taken up, whatever is written there
         recorded = ("train", "test") if record["split"] == "all" else (record["split"],)
         samples, outputs = sum(len(data[f"y_{part}"]) for part in recorded), data["y_train"].shape[1]
         seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
@@ -101,6 +104,7 @@ def run(
         )
         attributes = {
             "recipe": recipe,
+            "checkpoint": work.name,
             "dataset": Path(dataset).stem,
             "device": device,
             "threads": training["threads"],
@@ -114,9 +118,6 @@ def run(
         }
         records = len(record_steps(training["steps"], record["per_decade"]))
         _publish(work / STORE, output, records, attributes, open_store)
-        for other in checkpoints.iterdir():
-            if other.name != work.name and other.is_dir():
-                shutil.rmtree(other, ignore_errors=True)
         loss = zarr.open_array(output / STORE / "loss_train", mode="r")[:]
         for seed in np.asarray(seeds)[exploded(loss)]:
             print(f"member with seed {seed} diverged; it is left out of the spectra", flush=True)

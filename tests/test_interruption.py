@@ -301,7 +301,20 @@ def test_other_code_or_another_recipe_never_continues(dataset, tmp_path, fast_cl
     train(dataset, folder, code=["trainer@2"])
     train(dataset, folder, TRAINING | {"learning_rate": 0.004}, code=["trainer@2"])
     assert continued_from(capsys.readouterr().out) == []
-    assert work_in_progress(folder), "what nobody will continue is deleted"
+
+
+def test_a_recipe_that_comes_back_finds_its_training_finished_or_not(
+    dataset, tmp_path, uninterrupted, fast_clock, capsys
+):
+    folder, faster = tmp_path / "again", TRAINING | {"learning_rate": 0.004}
+    with pytest.raises(Interruption):
+        train(dataset, folder, progress=interrupt_at(200))
+    other = train(dataset, folder, faster)
+    capsys.readouterr()
+    same_records(train(dataset, folder), uninterrupted)
+    assert continued_from(capsys.readouterr().out) != [], "what was half done went on"
+    for training, wanted in ((faster, other), (TRAINING, uninterrupted)):
+        same_records(train(dataset, folder, training, progress=interrupt_at(0)), wanted)  # no step was trained
 
 
 # --- a member that diverges -------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def reported(tmp_path_factory) -> tuple[Project, tuple]:
     """A project with its report, and its overlays."""
     project = copy_sources(tmp_path_factory.mktemp("report") / "project")
     overlays = project.overlay(SMALL)
+    project.make("figures", overlays=overlays)
     project.make("report_inputs", overlays=overlays)
     report = ("--report", "results/report.html", "--report-stylesheet", "workflow/report/style.css")
     project.make(*report, "report_inputs", overlays=overlays)

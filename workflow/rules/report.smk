@@ -1,6 +1,8 @@
 # TAKES    all figures, results/claims.csv, the configuration; workflow/report/captions.yaml
 # MAKES    results/report/: claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all in one file
 # STEPS    findings in words for the captions, claims as a table, configuration resolved, animations on pages
+from collections import Counter
+
 from fpkit.findings import counts, finding, judged_claims
 
 
@@ -41,6 +43,25 @@ REPORT_FILES = [
     "results/report/config.html",
     *expand("results/report/animations/{figure}.html", figure=ANIMATIONS),
 ]
+
+
+def undone_for_report(dag):
+    """Where the report alone is asked for: what is to be done before it, in one line. It shows what is there, and a day's
+    results of another configuration are not made anew for it."""
+    asked = {job.rule.name for job in dag.jobs}
+    if "report_inputs" not in asked or "figures" in asked:
+        return None
+    undone = Counter(job.rule.name for job in dag.needrun_jobs())
+    for name in ("report_inputs", "summarize", "embed_animation"):
+        undone.pop(name, None)
+    if not undone:
+        return None
+    order = ["make_dataset", "train", "decompose", "judge_claims", "plot", "animate"]
+    counts = ", ".join(f"{name} {undone[name]}" for name in order if name in undone)
+    return (
+        f"report: {undone.total()} jobs of this configuration are still to be done ({counts}); run `make figures` with it"
+        " first, or report on the configuration of what is there (`make report CONFIG=...`)"
+    )
 
 
 report: "../report/workflow.rst"
