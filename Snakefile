@@ -1,7 +1,18 @@
 # fpkit: in which order does a neural network learn the frequencies of its target?
 # config.yaml -> datasets -> training -> spectra -> claims and figures. Everything else is in workflow/rules.
 import os
+import shlex
 import sys
+
+# Snakemake writes it into the shell commands of its jobs as it is, whatever folder the environment lies in.
+if os.path.exists(sys.executable):  # not quoted already
+    sys.executable = shlex.quote(sys.executable)
+
+for folder in (str(workflow.basedir), os.getcwd()):
+    if os.pathsep in folder:
+        sys.exit(
+            f"{folder}: Python parts paths at '{os.pathsep}'; rename the folder, or work in another"
+        )
 
 # In the workflow and in its jobs: before all else the package beside this file, behind all else the user's own parts,
 # beside this file and in the working directory. One that is called like a module must not take its place.

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,15 @@ def copy_sources(folder: Path, source: Path = REPOSITORY) -> Project:
         else:
             shutil.copyfile(source / name, folder / name)
     return Project(folder)
+
+
+def environment_in(folder: Path) -> Path:
+    """A virtual environment where `make` puts it, which takes its packages from the one that runs the tests."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    (packages,) = (folder / ".venv/lib").glob("python*/site-packages")
+    (packages / "theirs.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (folder / ".venv/installed").touch()
+    return folder / ".venv"
 
 
 @pytest.fixture(autouse=True)

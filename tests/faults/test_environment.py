@@ -5,12 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, environment_in
 
 pytestmark = pytest.mark.workflow
 
@@ -32,15 +31,6 @@ def make(folder: Path, *arguments: str, python: str = sys.executable) -> subproc
         ["make", *arguments, f"PYTHON={python}"], cwd=folder, env=environment | {"PIP_NO_INDEX": "1"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-
-
-def environment_of(folder: Path) -> Path:
-    """A whole environment, which takes its packages from the one that runs the tests."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
-    (packages,) = (folder / ".venv/lib").glob("python*/site-packages")
-    (packages / "theirs.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    (folder / INSTALLED).touch()
-    return folder / ".venv"
 
 
 def remade(folder: Path) -> bool:
@@ -90,7 +80,7 @@ def test_an_installation_that_was_cut_short_begins_anew(folder):
 
 @pytest.mark.parametrize("lost", ["its Python", "its packages"])
 def test_an_environment_whose_python_is_gone_or_another_begins_anew(folder, lost):
-    environment = environment_of(folder)
+    environment = environment_in(folder)
     said = make(folder, "--dry-run", "figures").stdout.splitlines()
     assert said == [".venv/bin/python -P -m snakemake --cores all figures "]
     if lost == "its Python":
@@ -104,7 +94,7 @@ def test_an_environment_whose_python_is_gone_or_another_begins_anew(folder, lost
 
 def test_an_environment_that_works_is_brought_up_to_date_and_never_emptied(folder):
     """A failed update, without a network perhaps, leaves what was there."""
-    environment_of(folder)
+    environment_in(folder)
     later = time.time() + 1
     os.utime(folder / "pyproject.toml", (later, later))
     assert not remade(folder)
@@ -112,7 +102,7 @@ def test_an_environment_that_works_is_brought_up_to_date_and_never_emptied(folde
 
 
 def test_overlays_reach_snakemake_as_they_are_named(folder):
-    environment_of(folder)
+    environment_in(folder)
     for name in ("Snakefile", "workflow", "fpkit", "config.yaml"):
         (folder / name).symlink_to(REPOSITORY / name)
     for name in ("one's.yaml", "two&more.yaml"):

@@ -2,7 +2,7 @@
 # MAKES    results/benchmarks/{training,spectra,pipeline}.csv and .svg
 # STEPS    fpkit and its peers in turn, medians, ratios, goals; a picture of each table
 BENCHMARKS = ["training", "spectra", "pipeline"]
-PYTHON, HERE = sys.executable, workflow.basedir
+PYTHON, HERE = sys.executable, workflow.basedir  # PYTHON quoted, in the Snakefile
 
 
 rule benchmarks:
@@ -29,7 +29,7 @@ rule measure_speed:
         runtime=60,
         gpu=0,
     shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.{wildcards.benchmark} --output {output.table} > {log} 2>&1"
+        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON} -m benchmarks.{wildcards.benchmark} --output {output.table} > {log} 2>&1"
 
 
 rule draw_speed:
@@ -48,4 +48,4 @@ rule draw_speed:
         runtime=5,
         gpu=0,
     shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.draw {input.table} {output.picture} > {log} 2>&1"
+        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON} -m benchmarks.draw {input.table} {output.picture} > {log} 2>&1"
