@@ -4,9 +4,10 @@ import os
 import shlex
 import sys
 
-# Snakemake writes it into the shell commands of its jobs as it is, whatever folder the environment lies in.
-if os.path.exists(sys.executable):  # not quoted already
-    sys.executable = shlex.quote(sys.executable)
+# Snakemake writes it into the shell commands of its jobs as it is. From here, where they run, the way to the environment
+# that `make` puts here is plain, whatever this folder is called.
+if os.path.exists(sys.executable) and shlex.quote(sys.executable) != sys.executable:
+    sys.executable = shlex.quote(os.path.relpath(sys.executable))
 
 for folder in (str(workflow.basedir), os.getcwd()):
     if os.pathsep in folder:
@@ -95,6 +96,11 @@ onstart:
     # Otherwise Snakemake ends in a traceback.
     if READ_ONLY:
         sys.exit(1)
+    # The commands that jobs are sent with pass through two shells.
+    if not workflow.local_exec and (taken := set('$`"\\') & set(os.getcwd())):
+        sys.exit(
+            f"{os.getcwd()}: '{min(taken)}' does not reach jobs elsewhere; rename the folder, or run without this profile"
+        )
     if undone := undone_for_report(workflow.dag):
         sys.exit(undone)
     notices.begin(os.environ[notices.FOLDER])

@@ -1,12 +1,13 @@
 """`snakemake --profile profiles/slurm` on a real Slurm: jobs on several nodes, and every way in which it loses one."""
 
 import re
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import JOB_SECONDS, SMOKE, Project, copy_sources, same_records
+from conftest import JOB_SECONDS, SMOKE, Project, copy_sources, environment, environment_in, same_records
 
 from .slurm import GPU_NODE, NODES, Slurm
 
@@ -145,3 +146,27 @@ def test_a_training_whose_node_goes_down_goes_on_elsewhere(slurm, tmp_path, undi
     finally:
         slurm.start_node(node)
         slurm.wait_until(lambda: slurm.state(node) == "IDLE", "the node to come back")
+
+
+def test_a_folder_whose_name_a_shell_would_take_apart(slurm, tmp_path):
+    project = ClusterProject(copy_sources(tmp_path / "My Projects/user's work & co (é)").folder)
+    (project / "config.yaml").write_text(CONFIGURATION)
+    python = environment_in(project.folder) / "bin/python"
+    (project / "more.yaml").write_text("datasets: {sines: {samples: 64}}\n")
+    done = subprocess.run(
+        [python, *project.command("results/datasets/sines.nc", overlays=["more.yaml"])[1:]],
+        cwd=project.folder, env=environment(), capture_output=True, text=True, timeout=JOB_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "results/datasets/sines.nc").stat().st_size > 0
+
+
+def test_a_folder_whose_name_does_not_reach_a_job_is_one_line(slurm, tmp_path):
+    project = ClusterProject(copy_sources(tmp_path / "work in $HOME").folder)
+    (project / "config.yaml").write_text(CONFIGURATION)
+    done = project.snakemake("results/datasets/sines.nc", overlays=())
+    assert done.returncode == 1
+    line = f"{project.folder}: '$' does not reach jobs elsewhere; rename the folder, or run without this profile"
+    assert line in done.stderr.splitlines()
+    assert "submitted" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
