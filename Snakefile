@@ -25,8 +25,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["PYTHONSAFEPATH"] = "1"
 os.environ["FPKIT_PARTS"] = os.pathsep.join(LAST)
 
-from fpkit import notices, recipes
+from fpkit import notices, plans, recipes
 from fpkit.config import ConfigError, merged, read_yaml
+from fpkit.provenance import STATES
 
 # What jobs say once in a run is noted here.
 os.environ[notices.FOLDER] = os.path.abspath("results/.progress")
@@ -104,13 +105,22 @@ onstart:
     if undone := undone_for_report(workflow.dag):
         sys.exit(undone)
     notices.begin(os.environ[notices.FOLDER])
+    # Its jobs compare what they would do with it.
+    plans.write(
+        ".snakemake/plans",
+        ((job.rule.name, job.wildcards, job.params) for job in workflow.dag.jobs),
+        CODE,
+        STATES,
+    )
 
 
 onsuccess:
+    plans.forget()
     notices.end(os.environ[notices.FOLDER])
     if told := recipes.summary():
         print(told, file=sys.stderr)
 
 
 onerror:
+    plans.forget()
     notices.end(os.environ[notices.FOLDER])

@@ -26,6 +26,8 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 INSTALLED = {"site-packages", "dist-packages"}
 # Fields of a syntax tree that say nothing: they follow from the rest, or are how a text was spelled.
 SILENT = {"ctx", "kind", "type_comment", "type_ignores"}
+# Time and size of each file that was hashed, as it was before: one that has another now may have been edited since.
+STATES: dict[Path, tuple[int, int]] = {}
 
 
 @cache  # a workflow asks for every one of its jobs
@@ -114,19 +116,25 @@ def _source(file: Path) -> tuple[str, tuple[Import, ...]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an odd escape is told when the module is imported
         try:
-            tree = ast.parse(file.read_bytes())
+            tree = ast.parse(_content(file))
         except (SyntaxError, ValueError):  # told by whoever imports it
             return _bytes_hash(file), ()
     imported: list[Import] = []
     code = hashlib.sha256("".join(_written(tree, imported)).encode())
     compiled = file.with_suffix(".cpp")
     if compiled.exists():
-        code.update(compiled.read_bytes())
+        code.update(_content(compiled))
     return code.hexdigest()[:12], tuple(imported)
 
 
 def _bytes_hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(_content(file)).hexdigest()[:12]
+
+
+def _content(file: Path) -> bytes:
+    found = file.stat()
+    STATES.setdefault(file, (found.st_mtime_ns, found.st_size))
+    return file.read_bytes()
 
 
 def _written(tree: ast.AST, imported: list[Import]) -> Iterator[str]:

@@ -148,6 +148,23 @@ def test_a_training_whose_node_goes_down_goes_on_elsewhere(slurm, tmp_path, undi
         slurm.wait_until(lambda: slurm.state(node) == "IDLE", "the node to come back")
 
 
+def test_a_configuration_edited_while_a_job_waits_makes_it_refuse(slurm, tmp_path):
+    """Each job reads the configuration again, on its node."""
+    project = ClusterProject(copy_sources(tmp_path / "project").folder)
+    (project / "config.yaml").write_text(CONFIGURATION)
+    snakemake = project.start(RUN, "--retries", "0", overlays=())
+    slurm.wait_until(lambda: "submitted with SLURM jobid" in (project / "terminal.txt").read_text(), "a job")
+    project.edit("config.yaml", "batch_size: 20", "batch_size: 20, learning_rate: 0.01")
+    assert snakemake.wait(timeout=JOB_SECONDS) == 1
+    assert (project / "results/datasets/sines.nc").exists(), "which does not depend on it"
+    assert project.log(LOG) == (
+        "train long/base: config.yaml, or a file laid over it, was edited after this job was planned; nothing was done,"
+        " run again\n"
+    )
+    assert not (project / RUN).exists()
+    assert Project(project.folder).plan(RUN, overlays=()) == {"train long/base"}
+
+
 def test_a_folder_whose_name_a_shell_would_take_apart(slurm, tmp_path):
     project = ClusterProject(copy_sources(tmp_path / "My Projects/user's work & co (é)").folder)
     (project / "config.yaml").write_text(CONFIGURATION)

@@ -19,17 +19,39 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 
-ABSENT = {
-    name
-    for name, dataset in CONFIG.datasets.items()
-    if getattr(dataset, "optional", False)
-    and not is_present(dataset.kind, dataset.path)
-}
-VARIANTS = {
-    (v.experiment, v.name): v
-    for v in fpconfig.variants(CONFIG)
-    if v.dataset not in ABSENT
-}
+
+def is_there(name, dataset):
+    """Whether a data set can be made here, or is made already; one that is not optional is waited for."""
+    return (
+        not getattr(dataset, "optional", False)
+        or os.path.exists(f"results/datasets/{name}.nc")
+        or is_present(dataset.kind, dataset.path)
+    )
+
+
+# Chosen once, by the process that plans: machines on which its jobs run may have other files.
+if workflow.is_main_process:
+    os.environ["FPKIT_ABSENT"] = json.dumps(
+        [
+            name
+            for name, dataset in CONFIG.datasets.items()
+            if not is_there(name, dataset)
+        ]
+    )
+ABSENT = set(json.loads(os.environ.get("FPKIT_ABSENT", "[]")))
+UNFOLDED = {(v.experiment, v.name): v for v in fpconfig.variants(CONFIG)}
+VARIANTS = {place: v for place, v in UNFOLDED.items() if v.dataset not in ABSENT}
+for name in sorted(ABSENT) if workflow.is_main_process else []:
+    left_out = ["/".join(place) for place, v in UNFOLDED.items() if v.dataset == name]
+    if left_out:
+        print(
+            f"datasets.{name}: optional, and its files are not on this machine; left out: {', '.join(left_out)}",
+            file=sys.stderr,
+        )
+
+
+envvars:
+    "FPKIT_ABSENT",
 
 # Of each data set, the files that it reads, by content.
 try:
@@ -57,9 +79,14 @@ def variant_of(wildcards):
     return VARIANTS[wildcards.experiment, wildcards.variant]
 
 
+CODE = {}
+
+
 def code_of(script, *modules):
     """Hashes of a script and all the code it runs, as params: an edit plans its dependents and nothing else."""
-    return code_hashes(f"{SCRIPTS}/{script}", *modules)
+    arguments = f"{SCRIPTS}/{script}", *modules
+    CODE[arguments] = code_hashes(*arguments)
+    return CODE[arguments]
 
 
 def code_of_kind(script, room, kind):

@@ -1,9 +1,12 @@
 """Predictions and dataset of a variant -> spectra of one measure."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 place = "/".join(snakemake.wildcards)
 with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from importlib import import_module
 
     from fpkit import netcdf

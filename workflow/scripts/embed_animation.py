@@ -1,8 +1,11 @@
 """GIF -> HTML page that holds it."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 with job(snakemake.log[0], f"embed_animation {snakemake.wildcards.figure}", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from base64 import b64encode
     from pathlib import Path
 

@@ -1,8 +1,11 @@
 """Spectra -> claims.csv."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 with job(snakemake.log[0], "judge_claims", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     import pandas as pd
 
     from fpkit import netcdf

@@ -1,8 +1,11 @@
 """One entry of `datasets:` -> netCDF."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from importlib import import_module
 
     from fpkit import netcdf, parts

@@ -1,8 +1,11 @@
 """Spectra of a figure's experiments, or the claims -> SVG, PDF and PNG, or GIF."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from importlib import import_module
 
     from fpkit import netcdf

@@ -1,6 +1,7 @@
 """claims.csv and the resolved configuration -> HTML pages for the report."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; max-width: 75em; margin: 1.5em auto; padding: 0 1em }
@@ -69,6 +70,8 @@ def config_page(config, variants, absent):
 
 
 with job(snakemake.log[0], "summarize", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from html import escape
     from pathlib import Path
 

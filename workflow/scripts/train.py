@@ -1,9 +1,12 @@
 """Dataset and recipe of a variant -> predictions."""
 
 from fpkit.jobs import job
+from fpkit.plans import check
 
 name = f"{snakemake.wildcards.experiment}/{snakemake.wildcards.variant}"
 with job(snakemake.log[0], f"train {name}", snakemake.threads):
+    check(snakemake.rule, snakemake.wildcards, snakemake.params)
+
     from fpkit.progress import Progress
     from fpkit.runs import run
 
