@@ -2,7 +2,8 @@
 # MAKES    results/benchmarks/{training,spectra,pipeline}.csv and .svg
 # STEPS    fpkit and its peers in turn, medians, ratios, goals; a picture of each table
 BENCHMARKS = ["training", "spectra", "pipeline"]
-PYTHON, HERE = sys.executable, workflow.basedir  # PYTHON quoted, in the Snakefile
+# The Snakefile quotes the interpreter.
+PYTHON, HERE = shlex.split(sys.executable)[0], workflow.basedir
 
 
 rule benchmarks:
@@ -29,7 +30,7 @@ rule measure_speed:
         runtime=60,
         gpu=0,
     shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON} -m benchmarks.{wildcards.benchmark} --output {output.table} > {log} 2>&1"
+        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.{wildcards.benchmark} --output {output.table} > {log} 2>&1"
 
 
 rule draw_speed:
@@ -48,4 +49,4 @@ rule draw_speed:
         runtime=5,
         gpu=0,
     shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON} -m benchmarks.draw {input.table} {output.picture} > {log} 2>&1"
+        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.draw {input.table} {output.picture} > {log} 2>&1"
