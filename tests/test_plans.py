@@ -26,7 +26,7 @@ def params(script) -> dict:
 
 @pytest.fixture
 def planned(params, script, tmp_path, monkeypatch):
-    monkeypatch.delenv(plans.VARIABLE, raising=False)
+    monkeypatch.setenv(plans.VARIABLE, "")  # what is set is gone after the test
     states = {script: provenance.STATES[script]}
     plans.write(tmp_path / "plans", [("train", WILDCARDS, params)], {(str(script),): params["code"]}, states)
     for function in vars(provenance).values():  # as in another process, which remembers nothing
