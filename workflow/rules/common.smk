@@ -53,6 +53,7 @@ for name in sorted(ABSENT) if workflow.is_main_process else []:
 envvars:
     "FPKIT_ABSENT",
 
+
 # Of each data set, the files that it reads, by content.
 try:
     INPUTS = compared(
