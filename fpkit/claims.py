@@ -33,7 +33,7 @@ SIGNAL_HEIGHT = 0.1
 def first_order(spectra: xr.Dataset) -> xr.DataArray:
     """Spearman's rank correlation of frequency and first passage, per member (member,); 1 is low to high.
 
-    Frequencies never captured rank last, together.
+    Frequencies never captured rank last, together; NaN where none ever was: what captured nothing has no order.
     """
     return _rank_correlation(spectra, "first_passage")
 
@@ -44,7 +44,7 @@ def hold_order(spectra: xr.Dataset) -> xr.DataArray:
 
 
 def area_order(spectra: xr.Dataset) -> xr.DataArray:
-    """The same for the area under min(error, 1), which needs no threshold."""
+    """The same for the area under min(error, 1), of members that captured any frequency, whatever its area says."""
     return _rank_correlation(spectra, "area")
 
 
@@ -84,9 +84,13 @@ def signal_before_best(spectra: xr.Dataset) -> xr.DataArray:
 
 
 def noise_after_best(spectra: xr.Dataset) -> xr.DataArray:
-    """Fraction of the other followed frequencies that are not captured by the best step, per member (member,)."""
+    """Fraction of the other followed frequencies that are not captured by the best step, per member (member,).
+
+    NaN where no followed frequency ever is: what captured nothing captures noise no later than anything else.
+    """
     captured = spectra["first_passage"] <= best_step(spectra)
-    return 1 - captured.where(spectra["followed"] & ~signal(spectra)).mean("frequency")
+    late = 1 - captured.where(spectra["followed"] & ~signal(spectra)).mean("frequency")
+    return late.where(_captured_any(spectra, "first_passage"))
 
 
 def overfitting(spectra: xr.Dataset) -> xr.DataArray:
@@ -134,7 +138,8 @@ def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str]) -> xr.Dataset
         measure = spectra.attrs.get("measure", "the measure")
         raise UserError(f"{null}: {measure} computes no control of {' and '.join(lacking)}; leave it out of the claim")
     controls = {str(name): spectra[name].sel(null=null) for name in spectra if str(name).startswith("control_")}
-    return spectra.assign({name.removeprefix("control_"): values for name, values in controls.items()})
+    nulled = spectra.assign({name.removeprefix("control_"): values for name, values in controls.items()})
+    return nulled.assign_attrs(null=null)
 
 
 def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict:
@@ -163,7 +168,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
         except Exception as error:  # whatever one variant's spectra hold, the other claims are judged
             traceback.print_exc(file=sys.stdout)
             values, remark = np.array([]), " ".join(f"{name} failed: {type(error).__name__}: {error}".split())
-    value, low, high = median_interval(values)
+    value, low, high = _known_interval(values)
     known = int(np.isfinite(values).sum())
     if kept.sizes["member"] == 0:
         remark = "all members diverged"
@@ -232,6 +237,21 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     return median, *np.clip(interval, [values.min(), median], [median, values.max()]).tolist()
 
 
+def _known_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Median and interval where a member without a number (NaN) may lie anywhere; an end that it could hold is open.
+
+    So many of them leave nothing to conclude, and none is passed over.
+    """
+    value, *_ = median_interval(values)
+    unknown = np.isnan(values)
+    if unknown.all():
+        return value, np.nan, np.nan
+    least, most = values[~unknown].min(), values[~unknown].max()
+    low = median_interval(np.where(unknown, least - 1, values))[1]
+    high = median_interval(np.where(unknown, most + 1, values))[2]
+    return value, low if low >= least else -np.inf, high if high <= most else np.inf
+
+
 def censored(spectra: xr.Dataset, statistic: str) -> str:
     """How many of the followed (member, frequency) pairs were never captured, as `3 of 80`; empty without passages."""
     passage = {"first_order": "first_passage", "hold_order": "hold_passage"}.get(statistic)
@@ -239,6 +259,11 @@ def censored(spectra: xr.Dataset, statistic: str) -> str:
         return ""
     followed = spectra[passage].where(spectra["followed"], drop=True)
     return f"{int(followed.isnull().sum())} of {followed.size}"
+
+
+def _captured_any(spectra: xr.Dataset, passage: str) -> xr.DataArray:
+    """Whether a member (member,) captured any followed frequency."""
+    return (spectra[passage].notnull() & spectra["followed"]).any("frequency")
 
 
 def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
@@ -256,7 +281,8 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
         # Rounded: a perfect order is 1, and not the float below it.
         return round(_spearman(frequency, values), 12)
 
-    return xr.DataArray([correlation(values) for values in followed.to_numpy()], coords={"member": followed["member"]})
+    orders = xr.DataArray([correlation(row) for row in followed.to_numpy()], coords={"member": followed["member"]})
+    return orders.where(_captured_any(spectra, "hold_passage" if quantity == "hold_passage" else "first_passage"))
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:

@@ -538,7 +538,7 @@ Statistic = Literal[tuple(STATISTIC_MEASURES)]
 STATISTIC_ARRAYS = {
     "first_order": ("first_passage",),
     "hold_order": ("hold_passage",),
-    "area_order": ("area",),
+    "area_order": ("area", "first_passage"),
     "low_advantage": ("low_error", "high_error"),
     "signal_before_best": ("first_passage", "clean_amplitude", "loss_validation"),
     "noise_after_best": ("first_passage", "clean_amplitude", "loss_validation"),

@@ -1,9 +1,13 @@
-"""Claims on spectra made by hand, whose order is known."""
+"""Claims on spectra made by hand, whose order is known, and on networks that learned nothing."""
+
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,15 +70,90 @@ def test_capturing_everything_at_once_is_no_order(statistic):
     assert claims.STATISTICS[statistic](lines([7] * 5)) == 0
 
 
+@pytest.mark.parametrize("statistic", ORDERS)
+def test_capturing_nothing_has_no_order_to_speak_of(statistic):
+    spectra = lines([[np.nan] * 5, [np.nan, np.nan, 5, np.nan, np.nan]])
+    spectra["area"][:] = [0.9991, 0.9992, 0.9993, 0.9994, 0.9995]  # an order of nothing but the first steps
+    found = claims.STATISTICS[statistic](spectra)
+    assert np.isnan(found).to_numpy().tolist() == [True, False]
+
+
+def test_captured_by_the_way_is_not_captured_for_good():
+    spectra = lines([UP]).assign(hold_passage=lines([[np.nan] * 5])["hold_passage"])
+    assert np.isnan(claims.hold_order(spectra))
+    assert claims.first_order(spectra) == 1
+
+
+def test_only_what_is_followed_counts_as_captured():
+    spectra = lines([[np.nan, np.nan, np.nan, np.nan, 50]], followed=[True] * 4 + [False])
+    assert np.isnan(claims.first_order(spectra))
+
+
+@pytest.mark.parametrize("bound", [{"at_most": 0}, {"at_least": 0}, {"at_least": -2}, {"at_most": 2}])
+@pytest.mark.parametrize("statistic", ORDERS)
+def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic, bound):
+    row = claims.judge("c", claim(statistic, **bound), "base", lines([[np.nan] * 5] * 6))
+    assert np.isnan(row["value"])
+    assert row["verdict"] == "undecided"
+    assert row["censored"] == ("" if statistic == "area_order" else "30 of 30")
+
+
+def test_members_that_captured_nothing_are_not_passed_over():
+    """Three members in perfect order beside five that learned nothing prove no order; one beside nine spoils none."""
+    row = claims.judge("c", claim(at_least=0.8), "base", lines([UP] * 3 + [[np.nan] * 5] * 5))
+    assert (row["value"], row["verdict"]) == (1, "undecided")
+    assert row["ci_low"] == -np.inf
+    row = claims.judge("c", claim(at_least=0.8), "base", lines([UP] * 9 + [[np.nan] * 5]))
+    assert (row["value"], row["ci_low"], row["ci_high"], row["verdict"]) == (1, 1, 1, "holds")
+
+
+@pytest.fixture(scope="module")
+def written_down() -> config.Config:
+    """`config.yaml`."""
+    return config.load(config.read_yaml(Path(__file__).parents[1] / "config.yaml"))
+
+
+ABOUT_ORDER = [*ORDERS, "noise_after_best"]
+
+
+def test_no_claim_about_the_order_holds_of_networks_that_learned_nothing(written_down, tmp_path):
+    """Every one in `config.yaml`, on a variant of its experiment trained for three steps that are next to none."""
+    judged = {}
+    for name, entry in written_down.claims.items():
+        if entry.statistic not in ABOUT_ORDER:
+            continue
+        experiment = written_down.experiments[entry.experiment]
+        # Of the images, the fully connected ones: a few seconds less.
+        variant = next(
+            v for v in config.variants(written_down)
+            if v.experiment == entry.experiment and any(map(Path(v.name).match, entry.variants))
+        )  # fmt: skip
+        place = tmp_path / entry.experiment / variant.name
+        if not place.exists():
+            source = config.plain(written_down.datasets[variant.dataset])
+            data = import_module(f"fpkit.datasets.{source.pop('kind')}").build(**source)
+            data.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+            recipe = variant.training | {"steps": 3, "learning_rate": 1e-12, "device": "cpu"}
+            predictions = run(
+                tmp_path / "data.nc", place, tmp_path / "checkpoints", model=variant.model, training=recipe,
+                record=variant.record,
+            )  # fmt: skip
+            decompose = import_module(f"fpkit.spectra.{entry.measure}").decompose
+            split = experiment.record.split
+            spectra = decompose(predictions, data, split=split, **variant.decomposition[entry.measure])
+            judged[entry.experiment] = spectra
+        row = claims.judge(name, config.plain(entry), variant.name, judged[entry.experiment])
+        assert row["verdict"] != "holds", row
+        if row["censored"] and len(set(row["censored"].split(" of "))) == 1:  # nothing, not even by chance
+            assert row["verdict"] == "undecided", row
+    assert {"synthetic", "images", "amplitudes", "early_stopping", "natural_image"} <= set(judged)
+
+
 @pytest.mark.parametrize("statistic", ["first_order", "hold_order"])
 def test_censored_frequencies_rank_last_together(statistic):
     found = claims.STATISTICS[statistic](lines([[10, 20, 30, np.nan, np.nan], [np.nan, np.nan, 30, 20, 10]]))
     ties = scipy.stats.spearmanr(FREQUENCIES, [1, 2, 3, 4, 4]).statistic
     np.testing.assert_allclose(found, [ties, -ties])
-
-
-def test_nothing_ever_captured_is_no_order():
-    assert claims.first_order(lines([np.nan] * 5)) == 0
 
 
 def test_undefined_area_and_a_single_frequency_have_no_order():
@@ -101,7 +180,8 @@ def test_order_equals_the_correlation_of_average_ranks(rows):
         filled = [1e9 if np.isnan(item) else item for item in row]
         ranks = [sum(b < a for b in filled) + (sum(b == a for b in filled) + 1) / 2 for a in filled]
         expected = 0 if len(set(ranks)) == 1 else np.corrcoef(FREQUENCIES, ranks)[0, 1]
-        assert value == pytest.approx(expected, abs=1e-12)
+        expected = np.nan if np.isnan(row).all() else expected
+        assert value == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 # --- filtering --------------------------------------------------------------------------------------------------------
@@ -202,6 +282,13 @@ def test_fractions_captured_before_and_after_the_best_step():
     assert before.dims == after.dims == ("member",)
     np.testing.assert_allclose(before, [1, 0.5, 0])
     np.testing.assert_allclose(after, [1, 0.5, 0])
+
+
+def test_noise_is_no_later_than_the_target_where_neither_is_ever_captured():
+    spectra = noisy([[np.nan] * 5] * 6, [FALLING] * 6)
+    assert np.isnan(claims.noise_after_best(spectra)).all()
+    assert claims.judge("c", claim("noise_after_best"), "base", spectra)["verdict"] == "undecided"
+    assert (claims.signal_before_best(spectra) == 0).all()  # it asks for capture, and there is none
 
 
 def test_every_member_has_its_own_best_step():

@@ -63,7 +63,7 @@ def _order(axes: Axes, spectra: xr.Dataset) -> None:
     """Rank correlation of frequency and area, per member, for the network and for both nulls."""
     kept = spectra.sel(member=~spectra["diverged"])
     rows = [("network", area_order(kept), style.LOW)]
-    nulls = [(null, on_null(kept, null, ["area"])) for null in kept["null"].to_numpy()]
+    nulls = [(null, on_null(kept, null, ["area", "first_passage"])) for null in kept["null"].to_numpy()]
     rows += [(style.NULL_NAMES[null], area_order(shown), style.NULL) for null, shown in nulls]
     for height, (_, values, color) in enumerate(rows):
         jitter = np.linspace(-0.18, 0.18, values.size)
