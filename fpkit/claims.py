@@ -124,7 +124,7 @@ STATISTICS: dict[str, Callable[[xr.Dataset], xr.DataArray]] = {
 
 
 def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str]) -> xr.Dataset:
-    """The spectra with every quantity replaced by its control under `null`.
+    """The spectra with every quantity replaced by its control under `null`, whose name is then among the attributes.
 
     Args:
         arrays: those that a statistic is about to be taken of.
@@ -262,7 +262,9 @@ def censored(spectra: xr.Dataset, statistic: str) -> str:
 
 
 def _captured_any(spectra: xr.Dataset, passage: str) -> xr.DataArray:
-    """Whether a member (member,) captured any followed frequency."""
+    """Whether a member (member,) captured any followed frequency; of a null, which never learned, it is not asked."""
+    if "null" in spectra.attrs:
+        return xr.ones_like(spectra["member"], bool)
     return (spectra[passage].notnull() & spectra["followed"]).any("frequency")
 
 

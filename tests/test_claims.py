@@ -98,6 +98,13 @@ def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic,
     assert row["censored"] == ("" if statistic == "area_order" else "30 of 30")
 
 
+def test_a_null_that_captures_nothing_has_no_order_which_is_0():
+    """A network is not undecided because its null, as a null should, shows nothing."""
+    spectra = lines([UP] * 6, shuffled_labels=[[np.nan] * 5] * 6)
+    row = claims.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    assert (row["value"], row["control"], row["verdict"]) == (1, 0, "holds")
+
+
 def test_members_that_captured_nothing_are_not_passed_over():
     """Three members in perfect order beside five that learned nothing prove no order; one beside nine spoils none."""
     row = claims.judge("c", claim(at_least=0.8), "base", lines([UP] * 3 + [[np.nan] * 5] * 5))

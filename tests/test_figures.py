@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import run
+import yaml
+from conftest import REPOSITORY, run
+from matplotlib.figure import SubFigure
 from PIL import Image, ImageSequence
 
 from fpkit import claims, config
@@ -320,6 +322,191 @@ def test_variant_and_number_of_members_are_written_on_the_figure(kind, spectra):
         assert title in written
     assert "3 members" in written
     assert "diverged" not in written
+
+
+# --- words and places -------------------------------------------------------------------------------------------------
+
+# What says how it came out, or asks it: order, comparison, or a sentence at all.
+ASSERTS = re.compile(
+    r"\b(first(?! passage)|last(?! frequency)|before|after|until|ahead|behind|sooner|later|faster|slower|better|worse"
+    r"|whatever|always|turns?|breaks?|survives?|holds?(?! passage)|fails?|way|reach\w*|rises?|falls?|spreads?"
+    r"|is|are|was|were|has|have|does?|will|learn(s|ed)?|captures?|fits?|generalizes?|predicts?|matche[sd])\b|\?",
+    re.IGNORECASE,
+)
+
+
+def opposite(variant: xr.Dataset) -> xr.Dataset:
+    """Spectra of the other outcome: what was measured at low frequencies stands at high ones, and in reverse."""
+    dims = [dim for dim in ("frequency", "degree") if dim in variant.dims]
+    turned = variant.isel({dim: slice(None, None, -1) for dim in dims}).assign_coords({d: variant[d] for d in dims})
+    if "low_error" in variant:
+        names = ("low_error", "high_error", "control_low_error", "control_high_error")
+        swapped = (name.replace("low", "-").replace("high", "low").replace("-", "high") for name in names)
+        turned = turned.assign({name: turned[other] for name, other in zip(names, swapped, strict=True)})
+    return turned
+
+
+def laid_out(figure) -> plt.Figure:
+    """As `style.save` lays it out."""
+    for _ in range(2):
+        figure.canvas.draw()
+    return figure
+
+
+def titles_of(figure: plt.Figure) -> list[str]:
+    """Of panels, rows and the whole, without the letters."""
+    figures = [figure, *figure.findobj(SubFigure)]
+    titles = [ax.get_title(loc) for ax in figure.axes for loc in ("left", "center", "right")]
+    titles += [part._suptitle.get_text() for part in figures if part._suptitle]
+    return [re.sub(r"^\$\\bf\{.\}\$ *", "", line) for title in titles for line in title.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("kind", [*PICTURES, "animation"])
+def test_titles_say_what_is_shown_whatever_came_out(kind, spectra):
+    """The same words over the opposite outcome, none of which says or asks how it came out."""
+    said = []
+    for shown in (spectra[kind], [opposite(variant) for variant in spectra[kind]]):
+        with style.context(**STYLE):
+            figure = drawn(kind, shown)
+            if kind == "animation":
+                figure._draw_was_started = True  # never to be saved: no warning about it
+                figure = figure._fig
+            said.append([re.sub(r"[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
+            plt.close("all")
+    assert said[0] == said[1]
+    assert said[0] or kind == "animation"
+    assert [title for title in said[0] if ASSERTS.search(title)] == []
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Low frequencies are captured first", "Low before high, whatever the size", "Where the order turns",
+     "How far the low part is ahead", "Low before high?", "Steps until all frequencies are captured"],
+)  # fmt: skip
+def test_titles_that_say_how_it_came_out_would_be_noticed(title):
+    assert ASSERTS.search(title)
+
+
+def test_captions_say_what_is_shown():
+    """In the report and under the pictures of the README."""
+    captions = yaml.safe_load((REPOSITORY / "workflow/report/captions.yaml").read_text())
+    assert set(captions) == {*KINDS, "claims"}
+    said = [caption["shows"] for caption in captions.values()]
+    readme = (REPOSITORY / "README.md").read_text()
+    said += re.findall(r"!\[(.*?)\]", readme)
+    assert len(said) > len(captions)
+    said += re.findall(r"!\[.*\n\n\*([^*]+)\*", readme)
+    table = re.search(r"\| figure \|.*\n\|---.*\n((?:\|.*\n)+)", readme)[1]
+    said += [line.split("|")[2] for line in table.splitlines()]
+    assert [words for words in said if ASSERTS.search(words)] == []
+
+
+def points_of(ax: plt.Axes) -> np.ndarray:
+    """Everything that is plotted in `ax`, as points in display coordinates: (point, 2)."""
+    points = []
+    for line in ax.lines:
+        if line.get_transform().contains_branch(ax.transData) and line.get_transform() == ax.transData:
+            path = line.get_transform().transform_path(line.get_path())
+            points.append(path.interpolated(20).vertices if len(path.vertices) > 1 and line.get_linestyle() != "None"
+                          else path.vertices)  # fmt: skip
+    for collection in ax.collections:
+        for path in collection.get_paths():
+            points.append(collection.get_transform().transform_path(path).interpolated(20).vertices)
+    for patch in ax.patches:  # bars
+        points.append(patch.get_transform().transform_path(patch.get_path()).interpolated(20).vertices)
+    for image in ax.get_images():
+        box = image.get_window_extent()
+        points.append(
+            np.stack(np.meshgrid(np.linspace(box.x0, box.x1), np.linspace(box.y0, box.y1)), -1).reshape(-1, 2)
+        )
+    points = np.concatenate([np.empty((0, 2)), *(np.asarray(part, float) for part in points)])
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def covered(figure: plt.Figure) -> list[str]:
+    """The legends and notes that lie on what is plotted, on another text or beyond the figure."""
+    laid_out(figure)
+    shown = [ax for ax in figure.axes if ax.get_visible() and ax.axison]
+    points = np.concatenate([np.empty((0, 2)), *map(points_of, shown)])
+    legends = [ax.get_legend() for ax in shown] + [
+        legend for part in (figure, *figure.findobj(SubFigure)) for legend in part.legends
+    ]
+    legends = [legend for legend in legends if legend is not None and legend.get_texts()]
+    words = [ax.title for ax in shown] + [ax._left_title for ax in shown] + [ax._right_title for ax in shown]
+    words += [axis.label for ax in shown for axis in (ax.xaxis, ax.yaxis)]
+    words += [
+        tick.label1
+        for ax in shown
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in axis.get_major_ticks()
+        if min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    ]
+    words = [word for word in words if word.get_text().strip() and word.get_visible()]
+    found = []
+    for legend in legends:
+        box, name = legend.get_window_extent(), [text.get_text() for text in legend.get_texts()]
+        x, y = points.T
+        if ((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)).any():
+            found.append(f"{name} on data")
+        found += [f"{name} on {w.get_text()!r}" for w in words if w.get_window_extent().overlaps(box)]
+        found += [
+            f"{name} on another legend" for o in legends if o is not legend and o.get_window_extent().overlaps(box)
+        ]
+        if not (figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and figure.bbox.y0 <= box.y0):
+            found.append(f"{name} beyond the figure")
+    for ax in shown:
+        for text in (t for t in ax.texts if t.get_text() and not ax.get_images()):  # numbers in a map are its data
+            box = text.get_window_extent()
+            if ((x > box.x0) & (x < box.x1) & (y > box.y0) & (y < box.y1)).any() if len(points) else False:
+                found.append(f"{text.get_text()!r} on data")
+    return found
+
+
+def outcomes(kind: str, spectra: list[xr.Dataset]) -> dict[str, list[xr.Dataset]]:
+    """What a figure may have to show: as measured, the opposite, a single variant, everything captured late."""
+    turned = [opposite(variant) for variant in spectra]
+    late = [
+        variant.assign({
+            name: variant["followed"].where(False, float(variant["step"][-1])) + 0 * variant[name].fillna(0)
+            for name in ("first_passage", "hold_passage") if name in variant
+        })
+        for variant in spectra
+    ]  # fmt: skip
+    return {
+        "measured": spectra,
+        "opposite": turned,
+        "single": spectra[:1],
+        "single, opposite": turned[-1:],
+        "late": late,
+    }
+
+
+@pytest.mark.parametrize("kind", [*PICTURES, "animation"])
+def test_no_legend_covers_data(kind, spectra):
+    for name, shown in outcomes(kind, spectra[kind]).items():
+        for changes in ({}, {"width_mm": 140, "font_size": 9}):
+            with style.context(**(STYLE | changes)):
+                figure = drawn(kind, shown)
+                if kind == "animation":
+                    figure._draw_was_started = True
+                    figure = figure._fig
+                assert covered(figure) == [], (name, changes)
+                plt.close("all")
+
+
+def test_legend_of_the_claims_figure_covers_no_data(table):
+    with style.context(**STYLE):
+        assert covered(drawn("claims", table)) == []
+
+
+def test_a_legend_that_covers_data_would_be_noticed():
+    with style.context(**STYLE):
+        figure, ax = plt.subplots()
+        ax.plot([0, 1, 2], [0, 0.5, 1], "o", label="points")
+        ax.legend(loc="upper right")
+        assert covered(figure) == ["['points'] on data"]
+        ax.legend(loc="lower right")
+        assert covered(figure) == []
 
 
 def test_titles_are_those_of_dataset_and_variant(spectra):

@@ -1,4 +1,4 @@
-"""`amplitudes`: low frequencies come first, until high ones are much louder."""
+"""`amplitudes`: the order of frequencies where amplitude grows with frequency."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     others = [v for v in spectra if not np.array_equal(_peaks(v)["frequency"], frequencies)]
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(
-        1 + bool(others), max(3, len(others)), figsize=(width, 0.33 * width * (1 + bool(others))), squeeze=False
+        1 + bool(others), max(3, len(others)), figsize=(width, width * (0.4 + 0.33 * bool(others))), squeeze=False
     )
     for color, variant in zip(style.ordered_colors(len(family)), family, strict=True):
         peaks, label = _peaks(variant), f"$k^{{{_exponent(variant):.0f}}}$"
@@ -34,9 +34,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     units = spectra[0]["frequency"].attrs["units"]
     axes[0, 0].set(xlabel=f"frequency ({units})", ylabel="|F[y]|, largest = 1", yscale="log")
     axes[0, 1].set(xlabel=f"frequency ({units})", ylabel="first passage (training step)", yscale="log")
-    axes[0, 0].legend(title="amplitude")
+    style.legend(axes[0, 0], title="amplitude")
     for column, (letter, title) in enumerate(
-        zip("abc", ("Targets", "Passages: median, range", "Where the order turns"), strict=True)
+        zip("abc", ("Targets", "Passages: median, range", "Order against the exponent"), strict=True)
     ):
         style.panel(axes[0, column], letter, title)
     for ax, letter, variant in zip(axes[-1], "defgh", others, strict=False):
@@ -72,8 +72,8 @@ def _order(axes: Axes, family: list[xr.Dataset]) -> None:
             horizontal=False,
             color=color,
             marker=marker,
-            label=statistic.__name__.split("_")[0],
+            label=f"{statistic.__name__.split('_')[0]} passage",
         )
     axes.axhline(0, color=style.TARGET, linewidth=0.5)
     axes.set(ylim=(-1.05, 1.05), xlabel="exponent of the amplitude", ylabel="rank correlation")
-    axes.legend(loc="lower left", title="passage")
+    style.legend(axes, ncols=1)

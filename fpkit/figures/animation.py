@@ -20,11 +20,11 @@ def draw(spectra: list[xr.Dataset]) -> Animation:
     """
     shown = spectra[0].isel(output=0)
     width = plt.rcParams["figure.figsize"][0]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.4 * width))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.43 * width))
     left.plot(shown["position"], shown["target"], color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
     (output,) = left.plot(shown["position"], shown["target"], color=style.LOW, label="network")
     left.set(xlabel="x", ylabel="y (median over members)")
-    left.legend(loc="upper right")
+    style.legend(left)
 
     last = 1.5 * float(shown["frequency"].where(shown["followed"], drop=True).max())
     amplitude = style.kept(shown)["amplitude"].sel(frequency=slice(0, last)).load()

@@ -1,4 +1,4 @@
-"""`early_stopping`: the target is learned before its noise, and stopping in between is best."""
+"""`early_stopping`: losses on the way, and when the frequencies of the target and of its noise are captured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             What a data set of one's own does not have is not shown.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.34 * width * len(spectra)), squeeze=False)
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.42 * width * len(spectra)), squeeze=False)
     for row, variant in zip(axes, spectra, strict=True):
         if style.all_diverged(row, variant):
             continue
@@ -33,6 +33,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         else:
             _accuracies(row[1], variant)
             row[2].set_visible(False)
+    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=4)
     return figure
 
 
@@ -53,7 +54,6 @@ def _scores(axes: Axes, spectra: xr.Dataset, score: str) -> None:
 def _losses(axes: Axes, spectra: xr.Dataset) -> None:
     _scores(axes, spectra, "loss")
     axes.set_yscale("log")
-    axes.legend(loc="lower left")
 
 
 def _accuracies(axes: Axes, spectra: xr.Dataset) -> None:
@@ -62,7 +62,6 @@ def _accuracies(axes: Axes, spectra: xr.Dataset) -> None:
         return
     _scores(axes, spectra, "accuracy")
     axes.set_ylim(0, 1.02)
-    axes.legend(loc="upper left")
 
 
 def _spectra(axes: Axes, spectra: xr.Dataset) -> None:
@@ -78,7 +77,7 @@ def _spectra(axes: Axes, spectra: xr.Dataset) -> None:
     axes.plot(clean["frequency"], clean, "k_", markersize=10, label="clean target")
     axes.set(xlabel=f"frequency ({frequency.attrs['units']})", ylabel="amplitude")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper right")
+    style.legend(axes, ncols=1)
 
 
 def _passages(axes: Axes, spectra: xr.Dataset) -> None:
@@ -97,4 +96,4 @@ def _passages(axes: Axes, spectra: xr.Dataset) -> None:
     axes.set(yscale="log", xlabel=f"frequency ({shown['frequency'].attrs['units']})")
     axes.set_ylabel("first passage (training step)")
     axes.set_ylim(top=1.5 * float(np.asarray(shown["step"]).max()))
-    axes.legend(loc="lower right")
+    style.legend(axes, ncols=1)

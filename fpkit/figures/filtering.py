@@ -24,24 +24,24 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     columns = SHOWN_WIDTHS + 1
     grid = {"width_ratios": [1] * SHOWN_WIDTHS + [1.3]}
     figure, axes = plt.subplots(
-        len(spectra), columns, figsize=(width, 0.25 * width * len(spectra)), squeeze=False, gridspec_kw=grid
+        len(spectra), columns, figsize=(width, width * (0.08 + 0.26 * len(spectra))), squeeze=False, gridspec_kw=grid
     )
-    for row, variant in zip(axes, spectra, strict=True):
+    for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
         for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
             _errors(ax, variant.sel(width=filter_width))
+            title = f"Errors at width {float(filter_width):g}"
+            first = ax is row[0]
+            style.panel(ax, "a" if first and not index else "", title, note if first else "")
         _map(row[-1], variant)
-        note = f"{style.variant_title(variant)}\n{style.members_note(variant)}"
-        row[0].annotate(note, (0.03, 0.03), xycoords="axes fraction", va="bottom", fontsize="small")
-    style.panel(axes[0, 0], "a", "Errors of the low and the high part")
-    style.panel(axes[0, -1], "b", "How far the low part is ahead")
+    style.panel(axes[0, -1], "b", "High error over low error")
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
     for ax in axes[:, 1:SHOWN_WIDTHS].flat:
         ax.set_ylabel("")
-    drawn = next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0])
-    figure.legend(*drawn.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=3)
     return figure
 
 
@@ -64,7 +64,6 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
             axes.plot(spectra["step"], control, color=color, linestyle=line, linewidth=0.8, label=name)
     style.log_steps(axes, spectra["step"])
     axes.set(yscale="log", ylabel="relative error")
-    axes.set_title(f"width {float(spectra['width']):g}", loc="right", fontsize="small", y=0.9)
 
 
 def _map(axes: Axes, spectra: xr.Dataset) -> None:

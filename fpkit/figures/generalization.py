@@ -1,4 +1,4 @@
-"""`generalization`: low-frequency targets are matched off the training set, high-frequency ones are not."""
+"""`generalization`: targets and outputs off the training set, by frequency."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     parity = [variant for variant in spectra if variant.attrs["measure"] == "walsh"]
     images = [variant for variant in spectra if variant.attrs["measure"] == "projection"]
     width = plt.rcParams["figure.figsize"][0]
-    figure, ((curve, bars), (degrees, along)) = plt.subplots(2, 2, figsize=(width, 0.72 * width))
+    figure, ((curve, bars), (degrees, along)) = plt.subplots(2, 2, figsize=(width, 0.86 * width))
     _curve(curve, parity)
     _images(bars, images)
     _degrees(degrees, parity)
@@ -62,11 +62,9 @@ def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
             axes, fractions, accuracies, horizontal=False, fmt=line, label=label,
             color=COLORS.get(activation, style.TARGET), alpha=1 if bits == full else min(0.4 + 0.15 * bits, 0.9),
         )  # fmt: skip
-    axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--")
-    axes.annotate("chance", (0.02, 0.5), xytext=(0, 2), textcoords="offset points", size="small")
+    axes.axhline(0.5, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
     axes.set(xlim=(0, 1), ylim=(0, 1.05), xlabel="fraction of all inputs used for training", ylabel="test accuracy")
-    if groups:
-        axes.legend(loc="lower right")
+    style.legend(axes)
 
 
 def _images(axes: Axes, images: list[xr.Dataset]) -> None:
@@ -76,7 +74,7 @@ def _images(axes: Axes, images: list[xr.Dataset]) -> None:
     axes.axvline(1 / CLASSES, color=style.NULL, linewidth=0.8, linestyle="--", label="chance")
     axes.set_yticks(rows, [style.variant_title(variant) for variant in images])
     axes.set(xlim=(0, 1.02), ylim=(max(len(rows), 1) - 0.5, -0.5), xlabel="test accuracy")
-    axes.legend(loc="lower right")
+    style.legend(axes)
 
 
 def _degrees(axes: Axes, parity: list[xr.Dataset]) -> None:
@@ -96,8 +94,7 @@ def _degrees(axes: Axes, parity: list[xr.Dataset]) -> None:
             color=COLORS.get(activation, style.TARGET), label=f"{activation}, trained on {_of(variant)[3]:.0%}",
         )  # fmt: skip
     axes.set(xlabel="Walsh degree (bits that interact)", ylabel="energy, on all points")
-    if shown:
-        axes.legend(loc="upper left")
+    style.legend(axes)
 
 
 def _along(axes: Axes, images: list[xr.Dataset]) -> None:
@@ -108,4 +105,4 @@ def _along(axes: Axes, images: list[xr.Dataset]) -> None:
         axes.plot(frequency, output, "o-", color=color, markersize=3, linewidth=0.8, label=title)
     axes.plot([], [], color=style.NULL, linewidth=3, alpha=0.5, label="target")
     axes.set(xlabel="frequency along p (cycles per data extent)", ylabel="amplitude, on all points", yscale="log")
-    axes.legend(loc="upper right")
+    style.legend(axes)

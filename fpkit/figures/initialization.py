@@ -1,4 +1,4 @@
-"""`initialization`: the boundary, in the scale of the initial weights, where the order breaks."""
+"""`initialization`: the order of frequencies over the scale of the initial weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fft`, one for each variant; their models are initialized by `gaussian`.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, panels = plt.subplots(1, 3, figsize=(width, 0.36 * width))
+    figure, panels = plt.subplots(1, 3, figsize=(width, 0.4 * width))
     by_activation: dict[str, list[tuple[float, xr.Dataset]]] = {}
     for variant in spectra:
         model = style.recipe(variant)["model"]
@@ -41,7 +41,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     for axes in panels[:2]:
         axes.axhline(0, color=style.TARGET, linewidth=0.5)
         axes.set(ylim=(-1.05, 1.05), ylabel="rank correlation of\nfrequency and passage")
-    panels[0].legend(loc="lower left")
+    style.outer_legend(figure, panels[0], ncols=6)
     panels[2].set(ylim=(-0.03, 1.03), ylabel="fraction of frequencies")
     style.diverged_note(figure, spectra)
     return figure

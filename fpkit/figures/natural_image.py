@@ -1,4 +1,4 @@
-"""`natural_image`: a photograph, learned from its coarse shapes to its details."""
+"""`natural_image`: a photograph on the way, and the error of each ring of frequency."""
 
 from __future__ import annotations
 
@@ -39,14 +39,16 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         rings = variant["frequency"].to_numpy()
         for color, ring in zip(style.ordered_colors(len(rings)), rings, strict=True):
             ends = ring in (rings[0], rings[-1])
-            style.spread(row[-1], variant["relative_error"].sel(frequency=ring), color, f"{ring:g}" if ends else None)
+            style.spread(
+                row[-1], variant["relative_error"].sel(frequency=ring), color, f"|k| = {ring:g}" if ends else None
+            )
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
         if variant is not spectra[-1]:
             row[-1].set_xlabel("")
     shown = [ax for ax in axes[:, -1] if ax.get_lines()]
     if shown:
-        shown[-1].legend(loc="lower left")
+        style.outer_legend(figure, shown[-1], ncols=2)
     style.panel(axes[0, 0], "a", "")
     style.panel(axes[0, -1], "b", "Error by |k| (cycles per image)")
     return figure

@@ -1,4 +1,4 @@
-"""`order`: does the order of frequencies survive another activation, algorithm or loss?"""
+"""`order`: the order of frequencies under other activations, algorithms or losses."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     grid = {"width_ratios": [1.6, 1]}
     figure, (passages, order) = plt.subplots(
-        1, 2, figsize=(width, 0.045 * width * (len(spectra) + 4)), gridspec_kw=grid, sharey=True
+        1, 2, figsize=(width, 0.045 * width * (len(spectra) + 5)), gridspec_kw=grid, sharey=True
     )
     _passages(passages, spectra)
     style.order_rows(order, spectra)
-    order.legend(loc="lower left", title="passage")
-    style.panel(passages, "a", "When each frequency is captured (median)")
-    style.panel(order, "b", "Low before high?")
+    style.legend(order)
+    style.panel(passages, "a", "First passage by frequency (median)")
+    style.panel(order, "b", "Order of the passages")
     style.diverged_note(figure, spectra)
     return figure
 

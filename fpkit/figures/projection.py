@@ -19,22 +19,22 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.spectra.projection.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, 0.25 * width * len(spectra)), squeeze=False)
-    for row, variant in zip(axes, spectra, strict=True):
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, width * (0.08 + 0.29 * len(spectra))), squeeze=False)
+    for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
         _spectrum(row[0], variant)
         _errors(row[1], variant)
         _order(row[2], variant)
-        note = f"{style.variant_title(variant)}\n{style.members_note(variant)}"
-        row[0].annotate(note, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize="small")
-    style.panel(axes[0, 0], "a", "Spectrum of the target")
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        style.panel(row[0], "" if index else "a", "" if index else "Spectrum of the target", note)
     style.panel(axes[0, 1], "b", "Relative error of the peaks")
     style.panel(axes[0, 2], "c", "Order, beside its controls")
-    if axes[0, 0].axison:
-        axes[0, 0].legend(loc="center right")
+    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=2)
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
+    for ax in axes[:, 1]:
+        style.legend(ax, ncols=1)
     return figure
 
 
@@ -52,11 +52,10 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     error = spectra["relative_error"].where(spectra["followed"], drop=True)
     for color, frequency in zip(style.ordered_colors(error.sizes["frequency"]), error["frequency"], strict=True):
         ends = frequency in (error["frequency"][0], error["frequency"][-1])
-        style.spread(axes, error.sel(frequency=frequency), color, f"{int(frequency)}" if ends else None)
+        style.spread(axes, error.sel(frequency=frequency), color, f"frequency {int(frequency)}" if ends else None)
     axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
     style.log_steps(axes, spectra["step"])
     axes.set(ylabel="relative error", yscale="log")
-    axes.legend(title="frequency", loc="lower left")
 
 
 def _order(axes: Axes, spectra: xr.Dataset) -> None:

@@ -22,17 +22,23 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     on_grid = [variant for variant in spectra if _size(variant)]
     others = [variant for variant in spectra if not _size(variant)]
     width = plt.rcParams["figure.figsize"][0]
-    figure = plt.figure(figsize=(width, 0.36 * width + 0.07 * width * (len(others) + 1) * bool(others)))
-    parts = figure.subfigures(2 if others else 1, 1, height_ratios=[3, len(others) / 2 + 1.2] if others else None)
+    figure = plt.figure(figsize=(width, 0.36 * width + 0.07 * width * (len(others) + 2) * bool(others)))
+    parts = figure.subfigures(2 if others else 1, 1, height_ratios=[3, len(others) / 2 + 1.6] if others else None)
     order, speed = np.atleast_1d(parts)[0].subplots(1, 2)
-    _map(order, on_grid, lambda v: float(first_order(style.kept(v)).median()), Normalize(0, 1), "rank correlation")
+    _map(
+        order,
+        on_grid,
+        lambda v: float(style.known_by_most(first_order(style.kept(v))).median()),
+        Normalize(0, 1),
+        "rank correlation",
+    )
     _map(speed, on_grid, _steps_to_capture, LogNorm(), "training steps")
-    style.panel(order, "a", "Low before high, whatever the size")
-    style.panel(speed, "b", "Steps until all frequencies are captured")
+    style.panel(order, "a", "Rank correlation of frequency and first passage")
+    style.panel(speed, "b", "First passage of the last frequency (median)")
     if others:
         rows = parts[1].subplots()
         style.order_rows(rows, others, [_title(variant) for variant in others])
-        rows.legend(loc="lower left", title="passage")
+        style.legend(rows)
         style.panel(rows, "c", "Other architectures")
     style.diverged_note(figure, spectra)
     return figure

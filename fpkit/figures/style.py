@@ -18,6 +18,8 @@ import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims import first_order, hold_order, median_interval
 
@@ -137,9 +139,32 @@ def all_diverged(row: Sequence[Axes], spectra: xr.Dataset) -> bool:
     return True
 
 
-def panel(axes: Axes, letter: str, title: str) -> None:
-    """A panel's letter and what it shows."""
-    axes.set_title(f"$\\bf{{{letter}}}$  {title}", loc="left")
+def panel(axes: Axes, letter: str, title: str, above: str = "") -> None:
+    """A panel's letter and what it shows: never what should be seen. `above` stands on a line of its own."""
+    name = f"$\\bf{{{letter}}}$  {title}" if letter else title
+    axes.set_title("\n".join(line for line in (above, name) if line), loc="left")
+
+
+def legend(axes: Axes, **options) -> None:
+    """A legend below the axis label, which has to be set: there it covers no data, whatever they are.
+
+    None where there is nothing to name.
+    """
+    if not axes.get_legend_handles_labels()[1]:
+        return
+    sizes = (plt.rcParams[name] for name in ("xtick.labelsize", "axes.labelsize"))
+    ticks, label = (FontProperties(size=size).get_size_in_points() for size in sizes)
+    lines = len(axes.get_xlabel().splitlines())
+    depth = plt.rcParams["xtick.major.size"] + plt.rcParams["xtick.major.pad"] + 1.5 * ticks
+    depth += plt.rcParams["axes.labelpad"] + 1.3 * lines * label
+    below = axes.transAxes + ScaledTranslation(0, -depth / 72, axes.figure.dpi_scale_trans)
+    options = {"ncols": 2, "columnspacing": 1, "handlelength": 1.5, "borderaxespad": 0.2} | options
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, **options)
+
+
+def outer_legend(figure: Figure, axes: Axes, **options) -> None:
+    """The legend of `axes`, which others share, below the whole figure."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", columnspacing=1, **options)
 
 
 def variant_title(spectra: xr.Dataset) -> str:
@@ -171,7 +196,11 @@ def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
 
 
 def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal: bool = True, **marker) -> None:
-    """Median over members with its 95% bootstrap interval for each of `values` (member,), at `positions`."""
+    """Median over members with its 95% bootstrap interval for each of `values` (member,), at `positions`.
+
+    Nothing where most members have no number.
+    """
+    values = [known_by_most(value) for value in values]
     middle, low, high = np.array([median_interval(value.to_numpy()) for value in values]).reshape(-1, 3).T
     low, high = np.where(np.isfinite(low), low, middle), np.where(np.isfinite(high), high, middle)
     errors = np.array([middle - low, high - middle])
@@ -182,12 +211,17 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
         axes.errorbar(positions, middle, yerr=errors, **options)
 
 
+def known_by_most(values: xr.DataArray) -> xr.DataArray:
+    """The values (member,), or NaN for all where most members have none: their median would be that of a few."""
+    return values if values.notnull().mean() > 0.5 else values.where(False)
+
+
 def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
     """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals."""
     rows = np.arange(len(spectra))
     for statistic, color, marker, shift in ((first_order, LOW, "o", -0.15), (hold_order, HIGH, "s", 0.15)):
         values = [statistic(kept(variant)) for variant in spectra]
-        name = statistic.__name__.split("_")[0]
+        name = f"{statistic.__name__.split('_')[0]} passage"
         intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
     axes.axvline(0, color=TARGET, linewidth=0.5)
     axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")

@@ -18,7 +18,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.spectra.fft.decompose`, one for each variant.
     """
     width, height = plt.rcParams["figure.figsize"]
-    figure = plt.figure(figsize=(width, height * len(spectra)))
+    figure = plt.figure(figsize=(width, 1.1 * height * len(spectra)))
     for variant, part in zip(spectra, np.atleast_1d(figure.subfigures(len(spectra), 1)), strict=True):
         ((outputs, spectrum), (errors, passages)) = part.subplots(2, 2)
         part.suptitle(f"{style.variant_title(variant)} ({style.members_note(variant)})", fontsize="medium")
@@ -37,8 +37,8 @@ def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
         middle = snapshots.sel(snapshot=step).where(~spectra["diverged"]).median("member")
         axes.plot(position, middle, color=color, linewidth=1, label=f"step {int(step)}")
     axes.set(xlabel="x", ylabel="y (median over members)")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.28), columnspacing=1, handlelength=1.5)
-    style.panel(axes, "a", "Output on its way to the target")
+    style.legend(axes)
+    style.panel(axes, "a", "Outputs at some steps, and target")
 
 
 def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
@@ -49,7 +49,7 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
     axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=4, label="followed peaks")
     axes.set(xlabel=f"frequency ({amplitude['frequency'].units})", ylabel="|F[y]|")
     axes.set_ylim(0, 1.15 * float(shown.max()))
-    axes.legend(loc="upper right")
+    style.legend(axes)
     style.panel(axes, "b", "Spectrum of the target")
 
 
@@ -57,15 +57,15 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     error = spectra["relative_error"].where(spectra["followed"], drop=True).median("member").clip(0, 1)
     style.heat_map(axes, error, "frequency", "relative error (median)", vmin=0, vmax=1)
     axes.set_ylabel(f"frequency ({spectra['frequency'].units})")
-    style.panel(axes, "c", "Low frequencies are captured first")
+    style.panel(axes, "c", "Relative error by frequency and step")
 
 
 def _passages(axes: Axes, spectra: xr.Dataset) -> None:
-    style.passage_ranges(axes, spectra, "first_passage", style.LOW, -0.1, marker="o", ms=4, lw=0, label="first")
-    style.passage_ranges(axes, spectra, "hold_passage", style.HIGH, 0.1, marker="s", ms=3.5, lw=0, label="hold")
+    style.passage_ranges(axes, spectra, "first_passage", style.LOW, -0.1, marker="o", ms=4, lw=0, label="first passage")
+    style.passage_ranges(axes, spectra, "hold_passage", style.HIGH, 0.1, marker="s", ms=3.5, lw=0, label="hold passage")
     followed = spectra["frequency"].where(spectra["followed"], drop=True)
     threshold = spectra.attrs["threshold"]
     axes.set(xlabel=f"frequency ({spectra['frequency'].units})", ylabel="training step", yscale="log")
     axes.set_xticks(followed.to_numpy(), [f"{value:g}" for value in followed.to_numpy()])
-    axes.legend(title=f"error below {threshold:g}", loc="upper left")
-    style.panel(axes, "d", "When: median, range over members")
+    style.legend(axes)
+    style.panel(axes, "d", f"Error below {threshold:g}: median, range over members")

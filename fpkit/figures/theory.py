@@ -1,4 +1,4 @@
-"""`theory`: the neural tangent kernel at initialization predicts how fast each frequency is learned."""
+"""`theory`: decay rates as the neural tangent kernel at initialization predicts them, and as measured."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """
     width = plt.rcParams["figure.figsize"][0]
     columns = len(spectra)
-    figure, axes = plt.subplots(2, columns, figsize=(width, 0.62 * width if columns > 1 else width), squeeze=False)
+    figure, axes = plt.subplots(2, columns, figsize=(width, 0.82 * width if columns > 1 else width), squeeze=False)
     for column, variant in enumerate(spectra):
         if style.all_diverged(axes[:, column], variant):
             continue
         shown = style.kept(variant)
-        _against(axes[0, column], shown)
+        found = _against(axes[0, column], shown)
         _by_frequency(axes[1, column], shown)
-        title = f"{style.short_titles(spectra)[column]}\n{style.members_note(variant)}"
+        title = f"{style.short_titles(spectra)[column]} ({style.members_note(variant)})\n{found}"
         axes[0, column].set_title(title, loc="left")
     style.diverged_note(figure, spectra)
     return figure
 
 
-def _against(axes: Axes, spectra: xr.Dataset) -> None:
+def _against(axes: Axes, spectra: xr.Dataset) -> str:
+    """Draws, and returns slope and rank correlation in words."""
     frequencies = spectra["frequency"].to_numpy()
     for color, frequency in zip(style.ordered_colors(len(frequencies)), frequencies, strict=True):
         rates = spectra.sel(frequency=frequency)
@@ -42,11 +43,9 @@ def _against(axes: Axes, spectra: xr.Dataset) -> None:
     ends = np.array([np.nanmin(both[both > 0]), np.nanmax(both)])
     axes.plot(ends, ends, color=style.NULL, linewidth=0.8, linestyle="--", label="equal")
     slope, correlation = (median_interval(stat(spectra).to_numpy())[0] for stat in (rate_slope, rate_correlation))
-    axes.annotate(
-        f"slope {slope:.2f}\nrank correlation {correlation:.2f}", (0.97, 0.03), xycoords="axes fraction", ha="right"
-    )
     axes.set(xscale="log", yscale="log", xlabel="predicted rate (1 / step)", ylabel="measured rate (1 / step)")
-    axes.legend(title="frequency", loc="upper left", ncols=2, fontsize="x-small")
+    style.legend(axes, title="frequency", ncols=4, fontsize="x-small")
+    return f"slope {slope:.2f}, rank correlation {correlation:.2f}"
 
 
 def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
@@ -56,4 +55,4 @@ def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
         style.intervals(axes, rate["frequency"], values, horizontal=False, fmt=marker, color=color, label=name)
     axes.set(yscale="log", xlabel=f"frequency ({spectra['frequency'].attrs['units']})", ylabel="rate (1 / step)")
     axes.set_xticks(spectra["frequency"].to_numpy())
-    axes.legend()
+    style.legend(axes)
