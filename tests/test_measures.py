@@ -9,9 +9,10 @@ import scipy.linalg
 import scipy.stats
 import torch
 import xarray as xr
-from conftest import run
+from conftest import REPOSITORY, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
 from fpkit import config, models
 from fpkit.datasets import parity, photograph, sines
@@ -242,6 +243,31 @@ def test_radial_needs_the_whole_picture():
 
 
 # --- neural tangent kernel --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overlays", [(), ("presets/paper.yaml",), ("presets/smoke.yaml",)])
+def test_theory_is_trained_in_steps_that_no_mode_oscillates_at(overlays):
+    """Gradient descent multiplies a mode by 1 - s, s = 2 learning_rate eigenvalue / n: above 1 it oscillates, above 2 diverges."""
+    raw = config.read_yaml(REPOSITORY / "config.yaml")
+    for overlay in overlays:
+        update_config(raw, config.read_yaml(REPOSITORY / overlay))
+    loaded = config.load(raw)
+    largest = {}
+    for variant in config.variants(loaded):
+        if "ntk" not in variant.decomposition:
+            continue
+        dataset = config.plain(loaded.datasets[variant.dataset])
+        x = torch.from_numpy(sines.build(**{k: v for k, v in dataset.items() if k != "kind"})["x_train"].to_numpy())
+        network = models.build(features=x.shape[1:], outputs=1, **variant.model)
+        for seed in range(variant.training["seed_offset"], variant.training["seed_offset"] + 3):
+            parameters = network.initialize([seed])
+            _, pullback = torch.func.vjp(lambda *stack, x=x, of=network: of.forward(stack, x)[0, :, 0], *parameters)
+            jacobian = torch.stack([torch.cat([g.flatten() for g in pullback(row)]) for row in torch.eye(len(x))])
+            top = float(torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1])
+            largest[variant.experiment, variant.name, seed] = 2 * variant.training["learning_rate"] * top / len(x)
+    assert bool(largest) == (overlays != ("presets/smoke.yaml",))
+    assert {key: share for key, share in largest.items() if share >= 1} == {}
+
 
 CIRCLE = {"frequencies": [1.0, 2.0, 3.0], "phases": 0.4, "samples": 32, "test_samples": 0, "embedding": "circle"}
 

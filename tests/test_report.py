@@ -157,7 +157,7 @@ def test_every_figure_is_shown_with_what_was_found(page, reported, category, nam
         page.show(name)
         assert page.picture(), name
         caption = page.caption(name)
-        for part in ("States:", "Look at:", "Found:", f"{MARKUP} (first_order >= 0.8): "):
+        for part in ("Shows:", "Look at:", "Found:", f"{MARKUP} (first_order >= 0.8): "):
             assert part in caption
         assert any(number in caption for number in numbers), caption
 
@@ -206,4 +206,4 @@ def test_broken_claims_do_not_keep_the_workflow_from_starting(project, broken):
 def test_every_kind_of_figure_has_its_words():
     captions = yaml.safe_load((REPOSITORY / "workflow/report/captions.yaml").read_text())
     assert captions.keys() == FIGURE_MEASURES.keys()
-    assert all(caption.keys() == {"category", "states", "look"} for caption in captions.values())
+    assert all(caption.keys() == {"category", "shows", "look"} for caption in captions.values())

@@ -36,7 +36,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     axes[0, 1].set(xlabel=f"frequency ({units})", ylabel="first passage (training step)", yscale="log")
     style.legend(axes[0, 0], title="amplitude")
     for column, (letter, title) in enumerate(
-        zip("abc", ("Targets", "Passages: median, range", "Order against the exponent"), strict=True)
+        zip("abc", ("Targets", "Passages: median, range", "Order by exponent"), strict=True)
     ):
         style.panel(axes[0, column], letter, title)
     for ax, letter, variant in zip(axes[-1], "defgh", others, strict=False):

@@ -11,7 +11,7 @@ FIGURE_FILES = [
     *expand("results/figures/{figure}.gif", figure=ANIMATIONS),
 ]
 
-# Of each kind: its category in the report, what it states, what to look at.
+# Of each kind: its category in the report, what it shows, where to look.
 CAPTIONS = read_yaml(f"{workflow.basedir}/workflow/report/captions.yaml")
 
 
