@@ -247,7 +247,7 @@ def test_radial_needs_the_whole_picture():
 
 @pytest.mark.parametrize("overlays", [(), ("presets/paper.yaml",), ("presets/smoke.yaml",)])
 def test_theory_is_trained_in_steps_that_no_mode_oscillates_at(overlays):
-    """Gradient descent multiplies a mode by 1 - s, s = 2 learning_rate eigenvalue / n: above 1 it oscillates, above 2 diverges."""
+    """Gradient descent multiplies a mode by 1 - s, s = 2 learning_rate eigenvalue / n: 1 oscillates, 2 diverges."""
     raw = config.read_yaml(REPOSITORY / "config.yaml")
     for overlay in overlays:
         update_config(raw, config.read_yaml(REPOSITORY / overlay))

@@ -53,6 +53,24 @@ def test_nothing_to_do_after_a_full_run(finished_run):
     assert finished_run.plan() == set()
 
 
+def test_other_resources_plan_nothing_and_another_device_does(finished):
+    assert finished.plan("figures", "--set-resources", "train:mem_mb=9999", "train:runtime=99", "train:gpu=1") == set()
+    gpu = finished.overlay("experiments: {synthetic: {training: {device: cpu}}}\n")
+    assert {job for job in finished.plan(overlays=gpu) if job.startswith("train")} == {"train synthetic/base"}
+
+
+def test_without_the_default_profile_a_touched_script_plans_what_it_made(finished):
+    """As `docs/cluster.md` says of `--workflow-profile`, which takes its place."""
+    other = finished / "profiles/other"
+    other.mkdir()
+    (other / "config.yaml").write_text("keep-going: true\n")
+    assert finished.plan("figures", "--workflow-profile", "profiles/other") == set()
+    (finished / "workflow/scripts/train.py").touch()
+    assert finished.plan() == set()
+    planned = finished.plan("figures", "--workflow-profile", "profiles/other")
+    assert "train synthetic/base" in planned
+
+
 def test_the_profile_for_slurm_plans_the_same(project, finished):
     """It adds to profiles/default, whose triggers go on to hold: a touched script plans nothing."""
     slurm = ("figures", "--profile", "profiles/slurm")
