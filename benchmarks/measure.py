@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import os
 import platform
 import statistics
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
+
+import fpkit
+from fpkit.provenance import code_hashes
 
 # A contender: (case) -> a function that does the work once and returns a number of bytes or steps, whatever it likes.
 Contender = Callable[[dict], Callable[[], object]]
@@ -157,7 +162,7 @@ def best(work: Callable[[], object], device: str = "cpu", repetitions: int = 10)
 
 
 def machine(device: str = "cpu") -> dict[str, str]:
-    """The machine in words: for every row of a table."""
+    """The machine in words, and the versions of what was measured: for every row of a table."""
     import torch
 
     processor = platform.processor() or platform.machine()
@@ -166,7 +171,20 @@ def machine(device: str = "cpu") -> dict[str, str]:
         processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
     if device != "cpu":
         processor += f" + {torch.cuda.get_device_name()}"
-    return {"machine": processor, "cores": str(os.cpu_count()), "torch": torch.__version__}
+    versions = {"python": platform.python_version()}
+    for name in ("numpy", "torch", "jax"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {"machine": processor, "cores": str(os.cpu_count())} | versions
+
+
+def code() -> str:
+    """A digest of the code that is measured: every module of fpkit, as its jobs are compared, and the benchmarks."""
+    here, package = Path(__file__).parent, Path(fpkit.__file__).parent
+    modules = [path.relative_to(package.parent).with_suffix("") for path in package.rglob("*.py")]
+    names = sorted({".".join(module.parts).removesuffix(".__init__") for module in modules})
+    hashes = [one for script in sorted(here.glob("*.py")) for one in code_hashes(script, *names)]
+    return hashlib.sha256("\n".join(sorted(set(hashes))).encode()).hexdigest()[:12]
 
 
 def options(description: str, table: str) -> argparse.ArgumentParser:
@@ -178,8 +196,10 @@ def options(description: str, table: str) -> argparse.ArgumentParser:
     return parser
 
 
-def write(path: Path, rows: Sequence[dict]) -> None:
-    """A tidy CSV: one measurement a row; all columns of all rows."""
+def write(path: Path, rows: Sequence[dict], device: str = "cpu") -> None:
+    """A tidy CSV: one measurement a row; all columns of all rows, with the machine and the code that was measured."""
+    about = {"code": code()} | machine(device)
+    rows = [row | about for row in rows]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as stream:

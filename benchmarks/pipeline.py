@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks import scaling
-from benchmarks.measure import goal, machine, options, write
+from benchmarks.measure import goal, options, write
 
 # What a job of each kind imports; the kinds are the folders of Snakemake's times, those of spectra the measures, and
 # trainings are told apart by what made their updates.
@@ -137,7 +137,7 @@ def main() -> None:
     parser = options(__doc__.splitlines()[0], "results/benchmarks/pipeline.csv")
     arguments = parser.parse_args()
     rows = measure(arguments.repetitions) + scaling.measure(min(3, arguments.repetitions))
-    write(arguments.output, [row | machine(arguments.device) for row in rows])
+    write(arguments.output, rows, arguments.device)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import filtering
-from benchmarks.measure import bandwidth, gemm_rate, goal, in_turn, machine, options, row, write
+from benchmarks.measure import bandwidth, gemm_rate, goal, in_turn, options, row, write
 
 OUTPUTS = 10
 
@@ -186,7 +186,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = measure(arguments.threads, arguments.repetitions)
     rows += filtering.measure(arguments.device, arguments.threads, arguments.repetitions)
-    write(arguments.output, [row | machine(arguments.device) for row in rows])
+    write(arguments.output, rows, arguments.device)
 
 
 if __name__ == "__main__":

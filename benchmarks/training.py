@@ -1,8 +1,11 @@
 """Training an ensemble of fully connected networks: fpkit against a loop over networks in PyTorch, and JAX.
 
-The JAX peer is what a careful user writes: `vmap` over members, `scan` over steps, `jit`; its compilation does not
-count. The loop is the authors': one network after the other, autograd, torch's own optimizer. The floor is the time of
-the matrix products at the rate of one large product, measured on the spot. Needs torch and numpy (and JAX if there).
+The cases are those of the default configuration and of presets/paper.yaml, the goals', and one small network. fpkit is
+called as in a training: up to a record, and for at most 50 updates. The JAX peer is what a careful user writes: `vmap`
+over members, `scan` over steps, `jit`; its compilation does not count. The loop is the authors': one network after the
+other, autograd, torch's own optimizer, by as many of the threads as it is fastest with. Each contender draws its own
+mini-batches. The floor is the time of the matrix products at the rate of one large product, measured on the spot. Needs
+torch and numpy (and JAX if there).
 """
 
 from __future__ import annotations
@@ -10,43 +13,68 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from bisect import bisect
 from functools import partial
 
 import numpy as np
 
-from benchmarks.measure import Timing, gemm_rate, goal, in_turn, machine, options, write
+from benchmarks.measure import Timing, gemm_rate, goal, in_turn, options, write
 
 PAPER = [200, 200, 200, 100]
-# (members, widths, samples, algorithm)
+# (members, widths, samples, features, outputs, batch size or None for all samples, algorithm)
 GRID = [
-    (64, [32, 32, 32], 200, "adam"),
-    (10, [64, 64, 64], 200, "adam"),
-    (10, PAPER, 61, "adam"),
-    (10, PAPER, 201, "adam"),
-    (4, [512, 512], 200, "adam"),
-    (1, PAPER, 61, "adam"),
-    (1, [16], 32, "adam"),
-    (64, [16], 32, "sgd"),
-    (10, [16, 16, 16, 16, 16, 16], 128, "adam"),
-    (64, [64, 64], 512, "sgd"),
-    (8, [128, 128, 128], 512, "adam"),
-    (10, [64, 64, 64], 2048, "adam"),
-    (1, [256, 256, 256], 1024, "sgd"),
-    (2, [512, 512, 512, 512, 512, 512], 128, "adam"),
+    (10, [64, 64, 64], 200, 1, 1, None, "adam"),  # synthetic
+    (8, [64, 64, 64], 100, 1, 1, 25, "sgd"),  # algorithms
+    (8, [256, 256, 256, 256, 256, 256], 64, 1, 1, None, "adam"),  # structures
+    (8, [512], 128, 2, 1, None, "sgd"),  # theory
+    (4, [128, 128], 512, 10, 1, None, "adam"),  # parity
+    (6, [200, 100], 1437, 64, 10, 256, "adam"),  # images
+    (10, PAPER, 60_000, 784, 10, 128, "adam"),  # images, at the paper's scale
+    (10, PAPER, 201, 1, 1, None, "adam"),  # the paper's one-dimensional ones
+    (10, PAPER, 61, 1, 1, None, "adam"),
+    (64, [32, 32, 32], 200, 1, 1, None, "adam"),
+    (1, [16], 32, 1, 1, None, "adam"),
 ]
-SECONDS = 0.06  # of work in each measurement, about
+NAMES = ("members", "widths", "samples", "features", "outputs", "batch_size", "algorithm")
+SECONDS = 0.3  # of work in each measurement, about
+FIRST, WHOLE_RUN = 1000, 3000  # the updates measured begin here, in a training of so many
+
+
+def _units(case: dict) -> list[int]:
+    return [case["features"], *case["widths"], case["outputs"]]
 
 
 def operations(case: dict) -> float:
     """Floating-point operations of the matrix products of one step: forward, and backward twice as many."""
-    units = [1, *case["widths"], 1]
+    units = _units(case)
     products = sum(a * b for a, b in itertools.pairwise(units))
     # The gradient by the inputs is needed by nobody.
-    return 2 * case["members"] * case["samples"] * (3 * products - units[0] * units[1])
+    return 2 * case["members"] * (case["batch_size"] or case["samples"]) * (3 * products - units[0] * units[1])
 
 
 def _steps(case: dict) -> int:
-    return max(5, int(SECONDS / (operations(case) / 4e10 + 3e-4)))
+    steps = int(SECONDS / (operations(case) / 4e10 + 3e-5 * case["members"]))
+    return max(20, min(400, steps if steps < 50 else steps // 50 * 50))
+
+
+def calls(start: int, stop: int, records: list[int]) -> list[tuple[int, int]]:
+    """The updates from `start` to `stop` as `fpkit.training.trainer.train` calls for them: each up to a record, and at
+    most STEPS_TOGETHER.
+    """
+    from fpkit.training.trainer import STEPS_TOGETHER
+
+    ends = []
+    while start < stop:
+        end = min([start + STEPS_TOGETHER, stop, *records[bisect(records, start) :][:1]])
+        ends.append((start, end))
+        start = end
+    return ends
+
+
+def _records() -> list[int]:
+    from fpkit.training.schedule import record_steps
+
+    return [int(step) for step in record_steps(WHOLE_RUN, 50)]
 
 
 def _ensemble(case: dict, data: dict):
@@ -54,27 +82,32 @@ def _ensemble(case: dict, data: dict):
 
     model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
     algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
-    return build(model, data, range(case["members"]), algorithm, device=case["device"], threads=case["threads"])
+    loss = "mse"
+    return build(
+        model, data, range(case["members"]), algorithm, loss, case["batch_size"], case["device"], case["threads"]
+    )
 
 
 def ours(case: dict):
     """fpkit's ensemble."""
     ensemble = _ensemble(case, _data(case))
+    parts = calls(FIRST, FIRST + _steps(case), _records())
 
     def work():
-        ensemble.advance(0, _steps(case))
+        for start, stop in parts:
+            ensemble.advance(start, stop)
         _wait(case)
 
     return work
 
 
-def loop(case: dict):
-    """A network after the other: PyTorch as in its tutorials."""
+def loop(case: dict, threads: int | None = None):
+    """A network after the other: PyTorch as in its tutorials, by `threads` of the case's threads."""
     import torch
 
-    torch.set_num_threads(case["threads"])
+    torch.set_num_threads(threads or case["threads"])
     data = {name: torch.from_numpy(array).to(case["device"]) for name, array in _data(case).items()}
-    units = [1, *case["widths"], 1]
+    units = _units(case)
     networks = []
     for seed in range(case["members"]):
         torch.manual_seed(seed)
@@ -85,11 +118,20 @@ def loop(case: dict):
         optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[case["algorithm"]]
         networks.append((network, optimizer(network.parameters(), lr=1e-3)))
 
+    x, y = data["x_train"], data["y_train"]
+    size, per_epoch = case["batch_size"], case["samples"] // (case["batch_size"] or case["samples"])
+    order = torch.randperm(len(x))
+
     def work():
         for network, optimizer in networks:
-            for _ in range(_steps(case)):
+            drawn = order
+            for step in range(_steps(case)):
+                if size and step and step % per_epoch == 0:
+                    drawn = torch.randperm(len(x))
+                first = step % per_epoch * size if size else 0
+                batch = drawn[first : first + size] if size else slice(None)
                 optimizer.zero_grad()
-                torch.nn.functional.mse_loss(network(data["x_train"]), data["y_train"]).backward()
+                torch.nn.functional.mse_loss(network(x[batch]), y[batch]).backward()
                 optimizer.step()
         _wait(case)
 
@@ -101,23 +143,22 @@ def jax(case: dict):
     import jax
     import jax.numpy as jnp
 
-    units, steps = [1, *case["widths"], 1], _steps(case)
+    units, steps = _units(case), _steps(case)
     keys = jax.random.split(jax.random.PRNGKey(0), len(units))
     parameters = [
         (jax.random.normal(key, (case["members"], a, b)) / math.sqrt(a), jnp.zeros((case["members"], b)))
         for key, a, b in zip(keys, units[:-1], units[1:], strict=False)
     ]
-    x = jnp.linspace(-math.pi, math.pi, case["samples"], endpoint=False)[:, None]
-    y = jnp.sin(x)
+    x, y = (jnp.asarray(array) for array in _data(case).values())
 
-    def loss(network):
-        h = x
+    def loss(network, batch):
+        h, target = (x, y) if batch is None else (x[batch], y[batch])
         for weight, bias in network[:-1]:
             h = jnp.tanh(h @ weight + bias)
-        return ((h @ network[-1][0] + network[-1][1] - y) ** 2).mean()
+        return ((h @ network[-1][0] + network[-1][1] - target) ** 2).mean()
 
-    def adam(network, mean, square, step):
-        gradient = jax.grad(loss)(network)
+    def adam(network, mean, square, step, batch):
+        gradient = jax.grad(loss)(network, batch)
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradient)
         square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, square, gradient)
         first, second = 1 - 0.9**step, 1 - 0.999**step
@@ -126,23 +167,41 @@ def jax(case: dict):
         )
         return network, mean, square
 
-    def sgd(network, mean, square, step):
-        return jax.tree.map(lambda p, g: p - 1e-3 * g, network, jax.grad(loss)(network)), mean, square
+    def sgd(network, mean, square, step, batch):
+        return jax.tree.map(lambda p, g: p - 1e-3 * g, network, jax.grad(loss)(network, batch)), mean, square
 
-    update = jax.vmap({"adam": adam, "sgd": sgd}[case["algorithm"]], in_axes=(0, 0, 0, None))
+    size = case["batch_size"]
+    update = jax.vmap({"adam": adam, "sgd": sgd}[case["algorithm"]], in_axes=(0, 0, 0, None, 0 if size else None))
+    per_epoch = case["samples"] // (size or case["samples"])
+
+    def orders(key):
+        """(step, member, sample): as many epochs of each member as the steps take, in a random order each."""
+        keys = jax.random.split(key, (case["members"], -(-steps // per_epoch)))
+        drawn = jax.vmap(jax.vmap(lambda k: jax.random.permutation(k, case["samples"])[: per_epoch * size]))(keys)
+        return drawn.reshape(case["members"], -1, size).swapaxes(0, 1)[:steps]
 
     @jax.jit
-    def run(state):
+    def run(state, key, order):
         steps_taken = jnp.arange(1, steps + 1, dtype=jnp.float32)
-        return jax.lax.scan(lambda state, step: (update(*state, step), None), state, steps_taken)[0]
+        if size and order is None:
+            order = orders(key)
+        return jax.lax.scan(lambda state, at: (update(*state, *at), None), state, (steps_taken, order))[0]
 
     zeros = jax.tree.map(jnp.zeros_like, parameters) if case["algorithm"] == "adam" else ()
-    return lambda: jax.block_until_ready(run((parameters, zeros, zeros)))
+    key = jax.random.PRNGKey(1)
+    # An epoch longer than what is measured is drawn before: it would count too often.
+    order = jax.jit(orders)(key) if size and per_epoch > steps else None
+    return lambda: jax.block_until_ready(run((parameters, zeros, zeros), key, order))
 
 
 def _data(case: dict) -> dict:
-    x = np.linspace(-math.pi, math.pi, case["samples"], endpoint=False, dtype=np.float32)[:, np.newaxis]
-    return {"x_train": x, "y_train": np.sin(x)}
+    """Inputs (sample, feature) and targets (sample, output), smooth in the inputs."""
+    shape = (case["samples"], case["features"])
+    if case["features"] == 1:
+        x = np.linspace(-math.pi, math.pi, case["samples"], endpoint=False, dtype=np.float32)[:, np.newaxis]
+    else:
+        x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return {"x_train": x, "y_train": np.repeat(np.sin(x[:, :1]), case["outputs"], axis=1)}
 
 
 def _wait(case: dict) -> None:
@@ -152,26 +211,37 @@ def _wait(case: dict) -> None:
         torch.cuda.synchronize()
 
 
-def _recording(case: dict, records: int):
-    """fpkit's ensemble, stopping to record `records` times."""
+def _recording(case: dict, records: bool):
+    """A whole run of fpkit's ensemble, stopping to record as a training does, or not at all."""
     data = _data(case)
     data |= {"x_test": data["x_train"] + 0.01, "y_test": data["y_train"]}
     ensemble = _ensemble(case, data)
+    schedule = _records() if records else []
+    parts = calls(0, WHOLE_RUN, schedule)
 
     def work():
-        for _ in range(100):
-            ensemble.advance(0, 30, evaluate=bool(records))
-            if records:
+        for start, stop in parts:
+            ensemble.advance(start, stop, evaluate=stop in schedule)
+            if stop in schedule:
                 ensemble.record("train")
 
     return work
+
+
+def describe(case: dict) -> str:
+    """`6 x 200-100, 1437 x 64, batches of 256`: members and widths, samples and features."""
+    batches = f", batches of {case['batch_size']}" if case["batch_size"] else ""
+    widths = "-".join(map(str, case["widths"]))
+    if len(case["widths"]) > 4:
+        widths = f"{case['widths'][0]} ({len(case['widths'])} layers)"
+    return f"{case['members']} x {widths}, {case['samples']} x {case['features']}{batches}"
 
 
 def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> dict:
     per_step = timing.median / _steps(case)
     return {
         "row": "measurement",
-        "case": f"{case['members']} x {'-'.join(map(str, case['widths']))}, {case['samples']} samples",
+        "case": describe(case),
         "algorithm": case["algorithm"],
         "threads": case["threads"],
         "contender": contender,
@@ -189,15 +259,21 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
     rows, against = [], {"loop": {}, "jax": {}}
     fractions = {}
     for count in threads:
-        for members, widths, samples, algorithm in GRID:
-            case = {
-                "members": members, "widths": widths, "samples": samples, "algorithm": algorithm,
-                "threads": count, "device": device,
-            }  # fmt: skip
-            results = in_turn({"fpkit": ours, "loop": loop, "jax": jax}, case, count, repetitions)
+        for values in GRID:
+            case = dict(zip(NAMES, values, strict=True)) | {"threads": count, "device": device}
+            contenders = {"fpkit": ours, "loop": loop, "jax": jax}
+            if count > 1:
+                contenders["loop, 1 thread"] = partial(loop, threads=1)
+            results = in_turn(contenders, case, count, repetitions)
+            # Of the loops the faster one counts.
+            alone = results.pop("loop, 1 thread", None)
+            if isinstance(alone, Timing) and (
+                isinstance(results["loop"], str) or alone.median < results["loop"].median
+            ):
+                results["loop"] = alone
             torch.set_num_threads(count)
             seconds_floor = operations(case) / gemm_rate(device)
-            key = (members, tuple(widths), samples, algorithm, count)
+            key = (case["members"], tuple(case["widths"]), case["samples"], case["algorithm"], count)
             for contender, timing in results.items():
                 if isinstance(timing, str):
                     print(f"{contender}: {timing}", flush=True)
@@ -208,8 +284,8 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
             fractions[key] = seconds_floor / (results["fpkit"].median / _steps(case))
             ratios = ", ".join(f"{peer} {of[key]:.2f}" for peer, of in against.items() if key in of)
             ours_ms = 1e3 * results["fpkit"].median / _steps(case)
-            print(f"{rows[-1]['case']}, {algorithm}, {count} threads: {ours_ms:.3g} ms; times faster than {ratios}; "
-                  f"{fractions[key]:.0%} of the floor", flush=True)  # fmt: skip
+            print(f"{describe(case)}, {case['algorithm']}, {count} threads: {ours_ms:.3g} ms; "
+                  f"times faster than {ratios}; {fractions[key]:.0%} of the floor", flush=True)  # fmt: skip
     return rows + _goals(against, fractions, device, threads, repetitions)
 
 
@@ -232,12 +308,13 @@ def _goals(against: dict, fractions: dict, device: str, threads: list[int], repe
             goal("against JAX, median over the grid", statistics.median(peers.values()), ">= 1"),
             goal("against JAX, least on the grid", min(peers.values()), ">= 0.8"),
         ]
-    both = {"with": partial(_recording, records=100), "without": partial(_recording, records=0)}
-    case = {"members": 10, "widths": [64, 64, 64], "samples": 200, "algorithm": "adam", "device": device}
+    both = {"with": partial(_recording, records=True), "without": partial(_recording, records=False)}
+    case = dict(zip(NAMES, GRID[0], strict=True)) | {"device": device}
     for count in threads:
-        recorded = in_turn(both, case | {"threads": count}, count, repetitions)
+        recorded = in_turn(both, case | {"threads": count}, count, min(3, repetitions))
         cost = recorded["with"].median / recorded["without"].median - 1
-        rows.append(goal(f"recording 100 of 3,000 steps, train and test part: cost, {count} threads", cost, "<= 0.05"))
+        name = f"recording {len(_records())} of {WHOLE_RUN} steps, train and test part: cost, {count} threads"
+        rows.append(goal(name, cost, "<= 0.05"))
     return rows
 
 
@@ -246,7 +323,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     rows = measure(arguments.device, arguments.threads, arguments.repetitions)
-    write(arguments.output, [row | machine(arguments.device) for row in rows])
+    write(arguments.output, rows, arguments.device)
 
 
 if __name__ == "__main__":
