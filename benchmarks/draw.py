@@ -1,4 +1,4 @@
-"""Tables of the benchmarks -> pictures."""
+"""Tables of the benchmarks -> pictures, and the one of training -> the table in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def training(rows: list[dict]):
     axes[0, 0].set_ylim(len(cases) - 0.5, -0.5)
     for peer, label in (("loop", "PyTorch loop"), ("jax", "JAX")):
         axes[0, -1].plot([], [], "o", color=COLORS[peer], markersize=4, label=label)
-    axes[0, -1].legend(loc="lower right")
+    style.legend(axes[0, -1])
     return figure
 
 
@@ -73,17 +73,47 @@ def pipeline(rows: list[dict]):
         label = f"{name.replace('_', ' ')} (exponent {exponent(size, seconds):.2f})"
         axes.plot(size, seconds, marker=marker, markersize=4, color=color, label=label)
     axes.set(xscale="log", yscale="log", xlabel="size", ylabel="time (s)")
-    axes.legend()
+    style.legend(axes, ncols=1)
     return figure
+
+
+def in_words(rows: list[dict]) -> str:
+    """The table of training as Markdown: how many times as fast as each peer, and the fraction of the floor."""
+    measured = [row for row in rows if row["row"] == "measurement"]
+    threads = sorted({row["threads"] for row in measured}, key=int)
+    at = {(r["case"], r["algorithm"], r["threads"], r["contender"]): r for r in measured}
+    names = {"loop": "loop", "jax": "JAX"}
+    peers = [peer for peer in names if any(key[3] == peer for key in at)]
+    columns = [f"{names[peer]}, {count} thread{'s' * (count != '1')}" for count in threads for peer in peers]
+    lines = [
+        ["members x network, samples x inputs, algorithm", *columns, f"floor, {' / '.join(threads)} threads"],
+        ["---"] * (len(columns) + 2),
+    ]
+    for case, algorithm in dict.fromkeys((row["case"], row["algorithm"]) for row in measured):
+        ours = {count: at[case, algorithm, count, "fpkit"] for count in threads}
+        cells = [f"{case}, {algorithm}"]
+        for count in threads:
+            for peer in peers:
+                peer_row = at.get((case, algorithm, count, peer))
+                ratio = float(peer_row["ms_per_step"]) / float(ours[count]["ms_per_step"]) if peer_row else None
+                cells.append("-" if ratio is None else f"{ratio:.2g}" if ratio < 100 else f"{ratio:.0f}")
+        lines.append([*cells, " / ".join(f"{float(ours[count]['fraction_of_floor']):.0%}" for count in threads)])
+    about = measured[0]
+    versions = ", ".join(f"{name} {about[name]}" for name in ("python", "numpy", "torch", "jax") if about.get(name))
+    words = f"{about['machine']}, {about['cores']} cores, {versions}; code {about['code']}."
+    return "\n".join(["| " + " | ".join(line) + " |" for line in lines]) + f"\n\n{words}\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path, help="a CSV of benchmarks: training, spectra or pipeline")
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("picture", type=Path, help="SVG, PDF or PNG; of training also Markdown (.md)")
     arguments = parser.parse_args()
     with open(arguments.table, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
+    if arguments.picture.suffix == ".md":
+        arguments.picture.write_text(in_words(rows), encoding="utf-8")
+        return
     draw = {"training": training, "spectra": spectra, "pipeline": pipeline}[arguments.table.stem]
     with style.context(180, 8, "cividis"):
         style.save(draw(rows), [str(arguments.picture)])
