@@ -36,7 +36,7 @@ GRID = [
     (1, [16], 32, 1, 1, None, "adam"),
 ]
 NAMES = ("members", "widths", "samples", "features", "outputs", "batch_size", "algorithm")
-SECONDS = 0.3  # of work in each measurement, about
+SECONDS = 0.15  # of work in each measurement, about
 FIRST, WHOLE_RUN = 1000, 3000  # the updates measured begin here, in a training of so many
 
 

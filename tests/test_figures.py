@@ -1,6 +1,7 @@
 """Figures drawn from spectra of networks that were really trained, and saved."""
 
 import itertools
+import os
 import re
 import runpy
 from importlib import import_module
@@ -17,7 +18,7 @@ from conftest import REPOSITORY, run
 from matplotlib.figure import SubFigure
 from PIL import Image, ImageSequence
 
-from fpkit import claims, config
+from fpkit import claims, config, netcdf
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
 
@@ -176,13 +177,13 @@ JUDGED = [
 ]
 
 
-def run_script(name: str, log, **snakemake) -> None:
-    """A job's script, as Snakemake runs it."""
+def run_script(name: str, log, **snakemake) -> dict:
+    """A job's script, as Snakemake runs it; its global names, as they are when its process ends."""
     told = SimpleNamespace(log=[str(log)], threads=1, wildcards=SimpleNamespace(figure="claims"), **snakemake)
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             patch.setenv(variable, "1")  # which the job sets, too
-        runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": told})
+        return runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": told})
 
 
 @pytest.fixture(scope="module")
@@ -693,6 +694,28 @@ def test_claims_figure_is_drawn_by_its_job_also_where_a_claim_has_no_value(claim
     assert all(Path(path).stat().st_size > 1000 for path in paths)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files cannot be listed here")
+@pytest.mark.parametrize("script", ["judge_claims.py", "plot.py"])
+def test_a_job_closes_the_spectra_it_read_before_it_ends(script, spectra, tmp_path):
+    """Whatever is open when Python ends may be closed after what closes it: `Exception ignored in File.close`."""
+    path = tmp_path / "fft.nc"
+    spectra["synthetic"][0].to_netcdf(path, engine="h5netcdf")
+    netcdf.save(xr.load_dataset(path, engine="h5netcdf"), path)
+    if script == "plot.py":
+        params = SimpleNamespace(figure=config.plain(config.Figure(kind="order", experiment="e")))
+        output = [str(tmp_path / "order.svg")]
+    else:
+        entry = config.Claim(
+            statement="s", source="s", experiment="e", measure="fft", statistic="first_order", bound={"at_least": 0}
+        )
+        params = SimpleNamespace(claims={"c": config.plain(entry)}, spectra={"c": [0]})
+        output = SimpleNamespace(claims=str(tmp_path / "claims.csv"))
+    names = run_script(script, tmp_path / "log", params=params, input=[str(path)], output=output)
+    opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+    assert str(path) not in opened
+    assert names
+
+
 def test_claims_figure_marks_the_margin_on_the_side_of_the_bound():
     rows = [
         {"claim": "a", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": 0.85, "ci_high": 1.0,
@@ -707,6 +730,17 @@ def test_claims_figure_marks_the_margin_on_the_side_of_the_bound():
         figure.draw_without_rendering()
     marks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1]
     np.testing.assert_allclose(marks, [0.1, -0.1, 0])
+
+
+def test_claims_figure_draws_an_interval_without_ends_from_border_to_border():
+    """And not up to the bound, as if it kept to one side."""
+    row = {
+        "claim": "a", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": -np.inf, "ci_high": np.inf,
+        "bound": ">= 0.8", "verdict": "undecided",
+    }  # fmt: skip
+    with style.context(**STYLE):
+        lines = drawn("claims", pd.DataFrame([row])).axes[0].lines
+    assert [-1.2, 1.2] in [list(line.get_xdata()) for line in lines]
 
 
 # --- animation --------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def _margins(axes: Axes, row: int, variants: pd.DataFrame) -> None:
         kind, bound = variant.bound.split()
         sign = 1 if kind == ">=" else -1
         margins = sign * (np.array([variant.value, variant.ci_low, variant.ci_high]) - float(bound))
-        value, *interval = np.clip(np.where(np.isfinite(margins), margins, 0), -LIMIT, LIMIT)
+        value, *interval = np.clip(np.where(np.isnan(margins), 0, margins), -LIMIT, LIMIT)
         color, marker = VERDICTS[variant.verdict]
         axes.plot(interval, [height, height], color=color, linewidth=1, alpha=0.7)
         axes.plot(value, height, marker, color=color, markersize=3.5)

@@ -6,15 +6,18 @@ from fpkit.plans import check
 with job(snakemake.log[0], "judge_claims", snakemake.threads):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
+    from contextlib import ExitStack
+
     import pandas as pd
 
     from fpkit import netcdf
     from fpkit.claims import COLUMNS, judge
 
-    spectra = [netcdf.open_dataset(path) for path in snakemake.input]
-    rows = [
-        judge(claim_id, snakemake.params.claims[claim_id], spectra[number].attrs["variant"], spectra[number])
-        for claim_id, numbers in snakemake.params.spectra.items()
-        for number in numbers
-    ]
+    with ExitStack() as opened:
+        spectra = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
+        rows = [
+            judge(claim_id, snakemake.params.claims[claim_id], spectra[number].attrs["variant"], spectra[number])
+            for claim_id, numbers in snakemake.params.spectra.items()
+            for number in numbers
+        ]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(snakemake.output.claims, index=False, float_format="%.4g")

@@ -6,6 +6,7 @@ from fpkit.plans import check
 with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
+    from contextlib import ExitStack
     from importlib import import_module
 
     from fpkit import netcdf
@@ -13,10 +14,10 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from fpkit.figures import style
 
     figure = snakemake.params.figure
-    if figure["kind"] == "claims":
-        shown = read_claims(snakemake.input[0], figure["rows"])
-    else:
-        # Read when drawn: of a long training, few of its amplitudes are.
-        shown = [netcdf.open_dataset(path) for path in snakemake.input]
-    with style.context(**figure["style"]):
+    with ExitStack() as opened, style.context(**figure["style"]):
+        if figure["kind"] == "claims":
+            shown = read_claims(snakemake.input[0], figure["rows"])
+        else:
+            # Read when drawn: of a long training, few of its amplitudes are.
+            shown = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
         style.save(import_module(f"fpkit.figures.{figure['kind']}").draw(shown), snakemake.output)
