@@ -329,7 +329,8 @@ def test_variant_and_number_of_members_are_written_on_the_figure(kind, spectra):
 
 # What says how it came out, or asks it: order, comparison, or a sentence at all.
 ASSERTS = re.compile(
-    r"\b(first(?! passage)|last(?! frequency)|before|after|until|ahead|behind|sooner|later|faster|slower|better|worse"
+    r"\b(first(?! passage| principal)|last(?! frequency)|before|after|until|ahead|behind"
+    r"|sooner|later|faster|slower|better|worse"
     r"|whatever|always|turns?|breaks?|survives?|holds?(?! passage)|fails?|way|reach\w*|rises?|falls?|spreads?"
     r"|is|are|was|were|has|have|does?|will|learn(s|ed)?|captures?|fits?|generalizes?|predicts?|matche[sd])\b|\?",
     re.IGNORECASE,
@@ -345,6 +346,16 @@ def opposite(variant: xr.Dataset) -> xr.Dataset:
         swapped = (name.replace("low", "-").replace("high", "low").replace("-", "high") for name in names)
         turned = turned.assign({name: turned[other] for name, other in zip(names, swapped, strict=True)})
     return turned
+
+
+def still(kind: str, spectra: list[xr.Dataset]) -> plt.Figure:
+    """A figure; of an animation one of its frames."""
+    figure = drawn(kind, spectra)
+    if kind != "animation":
+        return figure
+    figure._func(7)
+    figure._draw_was_started = True  # never to be saved: no warning about it
+    return figure._fig
 
 
 def laid_out(figure) -> plt.Figure:
@@ -368,10 +379,7 @@ def test_titles_say_what_is_shown_whatever_came_out(kind, spectra):
     said = []
     for shown in (spectra[kind], [opposite(variant) for variant in spectra[kind]]):
         with style.context(**STYLE):
-            figure = drawn(kind, shown)
-            if kind == "animation":
-                figure._draw_was_started = True  # never to be saved: no warning about it
-                figure = figure._fig
+            figure = still(kind, shown)
             said.append([re.sub(r"[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
             plt.close("all")
     assert said[0] == said[1]
@@ -487,10 +495,7 @@ def test_no_legend_covers_data(kind, spectra):
     for name, shown in outcomes(kind, spectra[kind]).items():
         for changes in ({}, {"width_mm": 140, "font_size": 9}):
             with style.context(**(STYLE | changes)):
-                figure = drawn(kind, shown)
-                if kind == "animation":
-                    figure._draw_was_started = True
-                    figure = figure._fig
+                figure = still(kind, shown)
                 assert covered(figure) == [], (name, changes)
                 plt.close("all")
 
@@ -636,7 +641,7 @@ def test_rank_correlations_on_the_order_figure_are_those_of_the_claims(spectra):
         figure = drawn("order", spectra["order"])
     order = figure.axes[1]
     for container, statistic in zip(order.containers, (claims.first_order, claims.hold_order), strict=True):
-        expected = [float(statistic(variant).median()) for variant in spectra["order"]]
+        expected = [float(style.known_by_most(statistic(variant)).median()) for variant in spectra["order"]]
         np.testing.assert_allclose(container.lines[0].get_xdata(), expected)
 
 

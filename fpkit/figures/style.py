@@ -213,7 +213,7 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
 
 def known_by_most(values: xr.DataArray) -> xr.DataArray:
     """The values (member,), or NaN for all where most members have none: their median would be that of a few."""
-    return values if values.notnull().mean() > 0.5 else values.where(False)
+    return values if 2 * int(values.notnull().sum()) > values.size else values.where(False)
 
 
 def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
