@@ -64,6 +64,7 @@ config.update(merged(*LAYERS, workflow.config_settings.config))
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/failures.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/spectra.smk"

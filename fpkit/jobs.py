@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fpkit import locks
+from fpkit import endings, locks, shortage
 from fpkit.errors import UserError
 
 # Objects that may lead to each other, as many as a garbage collection waits for.
@@ -31,12 +31,22 @@ DISK_ERRORS = {
 
 
 @contextmanager
-def job(log: str, name: str, threads: int) -> Iterator[None]:
+def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterator[None]:
     """Run a job, alone: what it prints goes to `log`, an error that the user can mend is one line there and on the
     terminal.
 
     Enter it before numpy or torch are imported: thread pools read their limits once.
+
+    Args:
+        rule: whose job it is. large: what makes it take much memory, as the configuration names it.
     """
+    lower = f"lower {large}, " if large else ""
+    remedies = {
+        "memory": f"{lower}run fewer jobs at once (--cores), or on a cluster ask for more (--set-resources"
+        f" {rule}:mem_mb=...)",
+        "GPU memory": f"{lower}run fewer trainings at once (--resources gpu=1), or set training.device to cpu",
+        "threads": "take fewer `threads`, run fewer jobs at once (--cores), or raise `ulimit -u`",
+    }
     # A job imports some hundred thousand objects that live to its end: collected over and over, and once more when it
     # ends, they would make up to half of its start.
     gc.set_threshold(COLLECTED_AT)
@@ -53,10 +63,13 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
     try:
         with open(log, "w", buffering=1, encoding="utf-8") as stream, contextlib.redirect_stdout(stream):
             try:
-                with locks.alone(Path(log).with_name(f".{Path(log).name}.lock"), f"at work on `{name}`"):
+                with (
+                    locks.alone(Path(log).with_name(f".{Path(log).name}.lock"), f"at work on `{name}`"),
+                    endings.noted(log, name, remedies["memory"]),
+                ):
                     yield
             except Exception as error:
-                told = _told(error, log)
+                told = _told(error, log, remedies)
                 if told is None:
                     traceback.print_exc(file=stream)
                 else:
@@ -64,7 +77,7 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
                 raise
     except Exception as error:
         # Not where it was raised: the log's disk may be the full one, and its end is reached only here.
-        told = _told(error, log)
+        told = _told(error, log, remedies)
         if told is None:
             raise
         print(f"{name}: {told}", file=sys.stderr)
@@ -73,8 +86,16 @@ def job(log: str, name: str, threads: int) -> Iterator[None]:
         gc.freeze()
 
 
-def _told(error: Exception, log: str) -> str | None:
-    """The one line that tells the user what to mend; None of any other error."""
+def _told(error: Exception, log: str, remedies: dict[str, str]) -> str | None:
+    """The one line that tells the user what to mend; None of any other error.
+
+    Args:
+        remedies: against too little of what `fpkit.shortage.of` tells.
+    """
+    short = shortage.of(error)
+    if short:
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return f"out of {short} ({' '.join(why.split()):.300}); {remedies[short]}"
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:

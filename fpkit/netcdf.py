@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fpkit import checksums
+from fpkit import checksums, shortage
 from fpkit.errors import UserError
 
 if TYPE_CHECKING:  # imported where it is used: a training reads without it
@@ -81,7 +81,7 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # no HDF5, or cut short so that the checksum is missing too
-        if error.errno is not None:
+        if error.errno is not None or shortage.of(error):
             raise
         raise damaged(path, str(error).split("(", 1)[-1].rstrip(")")) from error
 

@@ -30,6 +30,7 @@ import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
+from fpkit import shortage
 from fpkit.errors import UserError
 
 if TYPE_CHECKING:  # imported where it is used: writing needs none of it
@@ -315,7 +316,9 @@ def _damaged(path: str | Path, array: zarr.Array) -> Iterator[tuple[int, Path]]:
         try:
             whole = file.stat().st_size > 0
             array[part]
-        except Exception:  # whatever the broken bytes lead the codecs to
+        except Exception as error:  # whatever the broken bytes lead the codecs to
+            if shortage.of(error):  # says nothing of the file
+                raise
             whole = False
         if not whole:
             yield part[0].start, file

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fpkit.cache import folder as cache_folder
-from fpkit.errors import UserError
+from fpkit.errors import PassingError, UserError
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
 CIFAR10_FOLDER = "cifar-10-batches-bin"
@@ -173,7 +173,7 @@ def fetch(sha256: Mapping[str, str], mirrors: Sequence[str], cache: str | Path) 
                 reasons.append(f"{mirror}: {_reason(error)}")
                 order.append(order.pop(order.index(mirror)))  # last for the next files: it may cost another time-out
         else:
-            raise UserError(
+            raise PassingError(
                 f"cannot download {name} ({'; '.join(reasons) or 'mirrors is empty'}); set"
                 f" path to a folder that holds {', '.join(sha256)}"
             )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import xarray as xr
 
-from fpkit.errors import UserError
+from fpkit.errors import PassingError, UserError
 
 CONNECT_SECONDS = 10
 
@@ -45,4 +45,4 @@ def _client(address: str):
     try:
         return Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
-        raise UserError(f"dask.address: no scheduler answers at {address}; start one, or leave dask out") from error
+        raise PassingError(f"dask.address: no scheduler answers at {address}; start one, or leave dask out") from error

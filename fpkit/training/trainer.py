@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fpkit import parts
-from fpkit.errors import UserError
+from fpkit.errors import PassingError
 from fpkit.training import checkpoint, compiled
 from fpkit.training.ensemble import Ensemble
 from fpkit.training.schedule import record_steps
@@ -149,7 +149,7 @@ def resolve_device(device: str) -> str:
     """`auto` takes the GPU if there is one.
 
     Raises:
-        UserError: `cuda`, and torch finds no GPU.
+        PassingError: `cuda`, and torch finds no GPU.
     """
     if device == "cpu" or (device == "auto" and not _gpu_driver()):
         return "cpu"
@@ -158,7 +158,7 @@ def resolve_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if device == "cuda":
-        raise UserError(
+        raise PassingError(
             "training.device is cuda, but torch finds no GPU here; set it to auto or cpu, or train where there is one"
         )
     return "cpu"

@@ -23,8 +23,8 @@ rule judge_claims:
         "results/benchmarks/claims.tsv"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(15),
+        mem_mb=growing("mem_mb", 2000),
+        runtime=growing("runtime", 15),
         gpu=0,
     params:
         claims=fpconfig.plain(CONFIG.claims),

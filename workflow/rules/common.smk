@@ -71,11 +71,6 @@ wildcard_constraints:
     measure="|".join(fpconfig.MEASURES),
 
 
-def growing(amount):
-    """A resource that doubles with each attempt: where a profile retries, a job that ran out of it has more."""
-    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
-
-
 def variant_of(wildcards):
     return VARIANTS[wildcards.experiment, wildcards.variant]
 

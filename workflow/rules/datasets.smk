@@ -11,8 +11,8 @@ rule make_dataset:
         "results/benchmarks/datasets/{dataset}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(30),
+        mem_mb=growing("mem_mb", 4000),
+        runtime=growing("runtime", 30),
         gpu=0,
     params:
         dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),

@@ -66,8 +66,8 @@ rule plot:
         "results/benchmarks/figures/{figure}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(15),
+        mem_mb=growing("mem_mb", 2000),
+        runtime=growing("runtime", 15),
         gpu=0,
     params:
         figure=figure_params,

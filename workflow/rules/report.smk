@@ -88,8 +88,8 @@ rule summarize:
         "results/benchmarks/report.tsv"
     threads: 1
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(5),
+        mem_mb=growing("mem_mb", 1000),
+        runtime=growing("runtime", 5),
         gpu=0,
     params:
         config={
@@ -129,8 +129,8 @@ rule embed_animation:
         "results/benchmarks/report/animations/{figure}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(5),
+        mem_mb=growing("mem_mb", 1000),
+        runtime=growing("runtime", 5),
         gpu=0,
     params:
         recipe=lambda w: digest(figure_params(w), figure_recipes(w), figure_code(w)),

@@ -14,8 +14,8 @@ rule decompose:
         "results/benchmarks/spectra/{experiment}/{variant}/{measure}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        mem_mb=growing("mem_mb", 4000),
+        runtime=growing("runtime", 60),
         gpu=0,
     params:
         measure=lambda w: variant_of(w).decomposition[w.measure],

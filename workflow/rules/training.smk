@@ -1,6 +1,18 @@
 # TAKES    results/datasets/{dataset}.nc; model, training and record of an experiment's variant
 # MAKES    results/runs/{experiment}/{variant}/predictions.zarr
 # STEPS    train all members together, dump predictions at log-spaced steps, resume from results/checkpoints
+from fpkit import gpus
+
+GPU_DEVICES = ["cuda"]
+# On this machine as many trainings at once as it has GPUs, unless `--resources gpu=...` says how many. On a cluster, its
+# scheduler knows where GPUs are: a training asks for one that must have it, or for which the profile does.
+if workflow.global_resources["_nodes"].value is None and workflow.is_main_process:
+    if GPUS := gpus.visible():
+        GPU_DEVICES.append("auto")
+        if "gpu" not in workflow.global_resources:
+            workflow.register_resource("gpu", len(GPUS))
+
+
 rule train:
     """Train the ensemble of one variant and dump its predictions."""
     input:
@@ -13,9 +25,9 @@ rule train:
         "results/benchmarks/runs/{experiment}/{variant}.tsv"
     threads: lambda w: variant_of(w).training["threads"]
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(240),
-        gpu=lambda w: int(variant_of(w).training["device"] == "cuda"),
+        mem_mb=growing("mem_mb", 8000),
+        runtime=growing("runtime", 240),
+        gpu=lambda w: int(variant_of(w).training["device"] in GPU_DEVICES),
     params:
         model=lambda w: variant_of(w).model,
         training=lambda w: training_recipe(variant_of(w)),

@@ -3,8 +3,10 @@
 from fpkit.jobs import job
 from fpkit.plans import check
 
+LARGE = "the samples recorded (record.split), training.members, or the measure's own numbers"
+
 place = "/".join(snakemake.wildcards)
-with job(snakemake.log[0], f"decompose {place}", snakemake.threads):
+with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from importlib import import_module

@@ -3,7 +3,7 @@
 from fpkit.jobs import job
 from fpkit.plans import check
 
-with job(snakemake.log[0], "judge_claims", snakemake.threads):
+with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from contextlib import ExitStack

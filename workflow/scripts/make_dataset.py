@@ -3,7 +3,9 @@
 from fpkit.jobs import job
 from fpkit.plans import check
 
-with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads):
+LARGE = "its samples (samples, limit)"
+
+with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from importlib import import_module

@@ -69,7 +69,7 @@ def config_page(config, variants, absent):
     return page("Configuration", "\n".join(parts))
 
 
-with job(snakemake.log[0], "summarize", snakemake.threads):
+with job(snakemake.log[0], "summarize", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from html import escape

@@ -3,14 +3,19 @@
 from fpkit.jobs import job
 from fpkit.plans import check
 
+LARGE = "training.members, training.batch_size, or the samples recorded (record.split)"
+
 name = f"{snakemake.wildcards.experiment}/{snakemake.wildcards.variant}"
-with job(snakemake.log[0], f"train {name}", snakemake.threads):
+with job(snakemake.log[0], f"train {name}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
+    from fpkit import gpus
     from fpkit.progress import Progress
     from fpkit.runs import run
 
     params = snakemake.params
+    if params.training["device"] != "cpu" and (gpu := gpus.take()):
+        print(f"on GPU {gpu}")
     with Progress(name, params.training["steps"], "results/.progress") as progress:
         run(
             snakemake.input.dataset,
