@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -63,7 +64,7 @@ class StackedEnsemble(Ensemble):
         # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.
         single = partial(torch.set_num_threads, 1)
         single()
-        side_by_side = min(threads, count)
+        side_by_side = _startable(min(threads, count))
         self.pool = ThreadPoolExecutor(side_by_side, initializer=single) if side_by_side > 1 else None
 
     def __exit__(self, *exception) -> None:
@@ -101,6 +102,24 @@ class StackedEnsemble(Ensemble):
     def _map(self, function: Callable[[Block], Any]) -> list:
         """function(block) of each block, in their order."""
         return list(self.pool.map(function, self.blocks) if self.pool else map(function, self.blocks))
+
+
+def _startable(threads: int) -> int:
+    """As many of so many threads as can be started now, with a line where that is fewer."""
+    end, started = threading.Event(), []
+    try:
+        for _ in range(threads if threads > 1 else 0):
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+    except (RuntimeError, MemoryError) as error:
+        threads = max(1, len(started))
+        print(f"only {threads} threads can be started ({error}); training goes on with these", flush=True)
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+    return threads
 
 
 def _make_reproducible() -> None:

@@ -1,9 +1,18 @@
 """Jobs that end for want of memory, or without a word; and which of those that fail are tried again."""
 
 import re
+import resource
 import subprocess
+from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from conftest import JOB_SECONDS, environment, wait_until
+
+from faults.lives import forks
+from faults.test_processes import job_process
+from fpkit import predictions, shortage
 
 # A data set of the user's own, the first attempts at which fail as `how` says; all attempts are counted in a file.
 MINE = """
@@ -82,7 +91,9 @@ def test_a_killed_job_is_told_in_one_line_and_tried_again_with_more_memory(attem
     assert asked(done, "runtime") == [30, 30, 30], "time was not short"
     lines = told(done.stderr, "datasets.mine")
     assert len(lines) == 2
-    assert all(line.startswith("datasets.mine: killed, or crashed, without a word; if for its memory:") for line in lines)
+    assert all(
+        line.startswith("datasets.mine: killed, or crashed, without a word; if for its memory:") for line in lines
+    )
     assert all(REMEDY in line for line in lines)
     assert project.log(LOG) == ""
 
@@ -100,3 +111,74 @@ def test_no_job_asks_for_more_than_it_may_or_is_repeated_with_what_was_too_littl
     assert REMEDY in lines[0]
     assert "Traceback" not in done.stderr
     assert project.log(LOG).splitlines() == lines[:1]
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+SAMPLES = 4_000_000
+
+
+def limited(project, *arguments: str, kilobytes: int) -> subprocess.CompletedProcess:
+    """Run Snakemake, and all that it starts, with so much memory each."""
+    command = project.command(*arguments, overlays=())
+    return subprocess.run(
+        ["bash", "-c", f'ulimit -v {kilobytes}; exec "$@"', "bash", *command],
+        cwd=project.folder, env=environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        timeout=JOB_SECONDS,
+    )  # fmt: skip
+
+
+@pytest.mark.workflow
+def test_a_training_larger_than_memory_is_one_line(small):
+    small.edit("config.yaml", "widths: [16]", "widths: [40000, 40000]")
+    done = limited(small, "results/runs/short/base", kilobytes=4_000_000)
+    assert done.returncode == 1
+    [line] = told(done.stderr, "train short/base")
+    assert re.search(
+        r"out of memory \(.*Unable to allocate 5.96 GiB.*\); lower training.members, training.batch_s", line
+    )
+    assert line.endswith("or on a cluster ask for more (--set-resources train:mem_mb=...)")
+    assert "Traceback" not in done.stderr
+    assert small.log("runs/short/base.log").splitlines() == [line]
+
+
+@pytest.mark.workflow
+def test_a_training_that_is_killed_is_told_in_one_line(small):
+    small.edit("config.yaml", "steps: 100", "steps: 1000000")
+    snakemake = small.start("figures", overlays=())
+    tree = psutil.Process(snakemake.pid)
+    training = wait_until(lambda: job_process(tree, "train.py"), "a training process")
+    wait_until(lambda: "step" in small.log("runs/short/base.log"), "it to be at work")
+    training.kill()
+    assert snakemake.wait(timeout=JOB_SECONDS) == 1
+    [line] = told((small / "terminal.txt").read_text(), "train short/base")
+    assert line.startswith(
+        "train short/base: killed, or crashed, without a word; if for its memory: lower training.mem"
+    )
+    assert small.log("runs/short/base.log").splitlines()[-1] == line
+
+
+def short_of_memory(store: Path, more: int) -> None:
+    """Look for damage with so many bytes more than are in use."""
+    writer = predictions.Writer(store, range(1), SAMPLES, 1, scores=["loss_train"])
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+    try:
+        writer.drop_damaged()
+    except BaseException as error:
+        if shortage.of(error):
+            raise SystemExit(7) from error
+        raise
+
+
+def test_a_store_that_does_not_fit_into_memory_is_not_taken_for_damaged(tmp_path):
+    writer = predictions.Writer(tmp_path / "store", range(1), SAMPLES, 1, scores=["loss_train"])
+    for step in range(4):
+        writer.append(step, np.full((1, SAMPLES, 1), step, np.float32), loss_train=np.ones(1, np.float32))
+    writer.flush()
+    whole = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "store").rglob("*"))
+    process = forks().Process(target=short_of_memory, args=(tmp_path / "store", 2**25))
+    process.start()
+    process.join(JOB_SECONDS)
+    assert process.exitcode == 7, "it said that memory was short"
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "store").rglob("*")) == whole
