@@ -22,6 +22,8 @@ from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
 CONVOLUTIONAL = ("cnn", "residual_cnn")
+# Where there are not enough threads, some are left to others: Zarr's.
+SPARE_THREADS = 8
 
 
 class StackedEnsemble(Ensemble):
@@ -113,7 +115,7 @@ def _startable(threads: int) -> int:
             thread.start()
             started.append(thread)
     except (RuntimeError, MemoryError) as error:
-        threads = max(1, len(started))
+        threads = max(1, len(started) - SPARE_THREADS)
         print(f"only {threads} threads can be started ({error}); training goes on with these", flush=True)
     finally:
         end.set()

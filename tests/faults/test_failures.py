@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import JOB_SECONDS, environment, wait_until
+from conftest import JOB_SECONDS, environment, same_records, wait_until
+from test_interruption import MODEL, RECORD, TRAINING
 
-from faults.lives import forks
+from faults.lives import forks, live
+from faults.test_load import folder_with_data
 from faults.test_processes import job_process
 from fpkit import predictions, shortage
+from fpkit.predictions import open_predictions
+from fpkit.runs import STORE
 
 # A data set of the user's own, the first attempts at which fail as `how` says; all attempts are counted in a file.
 MINE = """
@@ -158,11 +162,16 @@ def test_a_training_that_is_killed_is_told_in_one_line(small):
     assert small.log("runs/short/base.log").splitlines()[-1] == line
 
 
+def limit_memory(more: int) -> None:
+    """From now on, this process may have so many bytes more than it has."""
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+
+
 def short_of_memory(store: Path, more: int) -> None:
     """Look for damage with so many bytes more than are in use."""
     writer = predictions.Writer(store, range(1), SAMPLES, 1, scores=["loss_train"])
-    used = psutil.Process().memory_info().vms
-    resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
+    limit_memory(more)
     try:
         writer.drop_damaged()
     except BaseException as error:
@@ -182,3 +191,28 @@ def test_a_store_that_does_not_fit_into_memory_is_not_taken_for_damaged(tmp_path
     process.join(JOB_SECONDS)
     assert process.exitcode == 7, "it said that memory was short"
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "store").rglob("*")) == whole
+
+
+def few_threads(folder: Path, threads: int, more: int) -> None:
+    """Train by torch with so many threads, and so many bytes for their stacks and all else."""
+    import torch
+
+    torch.ones(9).sum()
+    limit_memory(more)
+    training = TRAINING | {"threads": threads, "steps": 10, "members": 4}
+    model = MODEL | {"activation": "torch.nn.functional:silu"}
+    live(folder, {"model": model, "training": training, "record": RECORD}, terminal=folder / "terminal.txt")
+
+
+def test_a_training_goes_on_with_the_threads_that_can_be_had(tmp_path):
+    """64 of torch's, in memory for the stacks of some."""
+    for name, more in (("many", 2**40), ("few", 2**28)):
+        process = forks().Process(target=few_threads, args=(folder_with_data(tmp_path / name), 64, more))
+        process.start()
+        process.join(JOB_SECONDS)
+        said = (tmp_path / name / "terminal.txt").read_text()
+        assert process.exitcode == 0, said
+        assert bool(
+            re.search(r"^only \d+ threads can be started \(.*\); training goes on with these$", said, re.M)
+        ) == (name == "few"), said
+    same_records(*(open_predictions(tmp_path / name / "run" / STORE).load() for name in ("many", "few")))
