@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import JOB_SECONDS, SMOKE, Project, copy_sources, environment, environment_in, same_records
+from faults.test_failures import CONFIGURATION as FAILING
+from faults.test_failures import DATASET, MINE
 
 from .slurm import GPU_NODE, NODES, Slurm
 
@@ -116,7 +118,8 @@ def test_a_training_that_ran_out_of_time_gets_more_and_goes_on(slurm, tmp_path, 
     states = {job["JobId"]: job for job in slurm.completed()}
     assert states[held.job]["JobState"] == "TIMEOUT"
     assert asked == "04:00:00"
-    assert "runtime=480" in held.said()
+    assert asked_for("runtime", held.said()) == [240, 480]
+    assert asked_for("mem_mb", held.said()) == [8000, 8000], "memory was not short"
 
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(slurm, tmp_path, undisturbed):
@@ -124,6 +127,53 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(slurm, tmp_path, un
     slurm.run("scancel", held.job)
     held.ends_well(undisturbed)
     assert [job["JobState"] for job in slurm.completed() if job["JobId"] == held.job] == ["CANCELLED"]
+
+
+def asked_for(resource: str, said: str) -> list[int]:
+    """What each submission of the training or of the data set that fails asked for."""
+    blocks = re.findall(r"^rule (?:train|make_dataset):\n(?:    .*\n)*", said, re.MULTILINE)
+    return [
+        int(re.search(rf"resources: .*\b{resource}=(\d+)", block)[1])
+        for block in blocks
+        if "dataset=sines" not in block
+    ]
+
+
+class Failing(ClusterProject):
+    """A project whose data set fails as `how` says."""
+
+    def __init__(self, folder: Path, how: str):
+        super().__init__(copy_sources(folder).folder)
+        (self / "mine.py").write_text(MINE)
+        (self / "config.yaml").write_text(FAILING.format(how=how, times=99))
+
+    def ends(self, *arguments: str) -> str:
+        """What Snakemake says, to its end."""
+        assert self.start(DATASET, *arguments, overlays=()).wait(timeout=JOB_SECONDS) == 1
+        return (self / "terminal.txt").read_text()
+
+
+def test_what_the_user_must_mend_is_submitted_once(slurm, tmp_path):
+    project, before = Failing(tmp_path / "project", "mistaken"), len(slurm.completed())
+    said = project.ends()
+    assert [job["JobState"] for job in slurm.completed()[before:]] == ["FAILED"]
+    assert "no such thing" in project.log("datasets/mine.log")
+    assert "Trying to restart" not in said
+
+
+def test_what_is_killed_gets_more_memory_up_to_the_limit_and_no_more_time(slurm, tmp_path):
+    project, before = Failing(tmp_path / "project", "killed"), len(slurm.completed())
+    said = project.ends("--resources", "mem_mb=6000", "runtime=20")
+    jobs = slurm.completed()[before:]
+    assert [job["JobState"] for job in jobs] == ["FAILED", "FAILED"], "a third would get what the second had"
+    assert [slurm.job(job["JobId"])["MinMemoryNode"] for job in jobs] == ["4000M", "6000M"]
+    assert [job["TimeLimit"] for job in jobs] == ["20", "20"], "the rule asks for 30 minutes"
+    lines = [line for line in said.splitlines() if line.startswith("datasets.mine: ")]
+    assert len(lines) == 2
+    assert lines[0].startswith(
+        "datasets.mine: killed, or crashed, without a word; if for its memory: lower its samples"
+    )
+    assert project.log("datasets/mine.log").splitlines() == lines[1:]
 
 
 def test_a_requeued_training_goes_on(slurm, tmp_path, undisturbed):
