@@ -48,7 +48,7 @@ def can_succeed(job, ending, short):
     if short is None:
         return not ending or ending.kind != "final"
     SHORT[(*identity(job), short)] += 1
-    if short == "runtime" and job.rule.script.endswith("train.py"):
+    if short == "runtime" and str(job.rule.script).endswith("train.py"):
         return True  # it goes on from its checkpoint
     again = job.rule.expand_resources(job.wildcards_dict, job.input, job.attempt + 1)
     return ending is None or again.get(short, 0) > job.resources.get(short, 0)
@@ -56,25 +56,30 @@ def can_succeed(job, ending, short):
 
 class Failures(logging.Handler):
     def emit(self, record):
-        if getattr(record, "event", None) == LogEvent.JOB_ERROR:
-            job = next(
+        if getattr(record, "event", None) != LogEvent.JOB_ERROR:
+            return
+        try:
+            [job] = [
                 job
                 for job in workflow.dag.jobs
                 if workflow.dag.jobid(job) == record.jobid
-            )
-            self.look_at(job, getattr(record, "rule_msg", None) or "")
+            ]
+            look_at(job, record.rule_msg or "")
+        except Exception:  # told, and no more: the other jobs go on
+            self.handleError(record)
 
-    def look_at(self, job, said):
-        log = str(job.log[0])
-        ending = endings.take(log)
-        short = short_of(ending, said)
-        if ending and ending.kind == "killed" and short == "mem_mb":
-            line = f"{ending.name}: killed, or crashed, without a word; if for its memory: {ending.remedy}"
-            print(line, file=sys.stderr, flush=True)
-            with open(log, "a", encoding="utf-8") as stream:
-                print(line, file=stream)
-        if not can_succeed(job, ending, short):
-            FINAL.add(identity(job))
+
+def look_at(job, said):
+    log = str(job.log[0]) if job.log else None
+    ending = endings.take(log) if log else None
+    short = short_of(ending, said)
+    if ending and ending.kind == "killed" and short == "mem_mb":
+        line = f"{ending.name}: killed, or crashed, without a word; if for its memory: {ending.remedy}"
+        print(line, file=sys.stderr, flush=True)
+        with open(log, "a", encoding="utf-8") as stream:
+            print(line, file=stream)
+    if not can_succeed(job, ending, short):
+        FINAL.add(identity(job))
 
 
 # In the process that plans and repeats jobs, not in those that run them on a cluster.
