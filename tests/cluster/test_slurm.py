@@ -8,8 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import JOB_SECONDS, SMOKE, Project, copy_sources, environment, environment_in, same_records
-from faults.test_failures import CONFIGURATION as FAILING
-from faults.test_failures import DATASET, MINE
+from faults.test_failures import MINE
 
 from .slurm import GPU_NODE, NODES, Slurm
 
@@ -24,6 +23,14 @@ experiments:
     training: {steps: 100000, members: 3, batch_size: 20}
     record: {per_decade: 20}
     decomposition: {fft: {}}
+"""
+# Two data sets that cannot be made.
+FAILING = """
+datasets:
+  mistaken: {kind: "mine:build", options: {how: mistaken, times: 99}}
+  killed: {kind: "mine:build", options: {how: killed, times: 99}}
+experiments:
+  long: {dataset: killed, model: {kind: mlp, widths: [8]}, training: {steps: 9}, decomposition: {fft: {}}}
 """
 RUN, LOG = "results/runs/long/base", "runs/long/base.log"
 
@@ -130,50 +137,29 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(slurm, tmp_path, un
 
 
 def asked_for(resource: str, said: str) -> list[int]:
-    """What each submission of the training or of the data set that fails asked for."""
-    blocks = re.findall(r"^rule (?:train|make_dataset):\n(?:    .*\n)*", said, re.MULTILINE)
-    return [
-        int(re.search(rf"resources: .*\b{resource}=(\d+)", block)[1])
-        for block in blocks
-        if "dataset=sines" not in block
-    ]
+    """What each submission of the training asked for."""
+    blocks = re.findall(r"^rule train:\n(?:    .*\n)*", said, re.MULTILINE)
+    return [int(re.search(rf"resources: .*\b{resource}=(\d+)", block)[1]) for block in blocks]
 
 
-class Failing(ClusterProject):
-    """A project whose data set fails as `how` says."""
+def test_what_failed_is_submitted_again_where_that_can_help_with_more_of_what_was_short(slurm, tmp_path):
+    """One data set with a user's mistake, and one that is killed, where the rule asks for 4000 MB and 30 minutes."""
+    project, before = ClusterProject(copy_sources(tmp_path / "project").folder), len(slurm.completed())
+    (project / "mine.py").write_text(MINE)
+    (project / "config.yaml").write_text(FAILING)
+    limits = ("--resources", "mem_mb=6000", "runtime=20")
+    targets = [f"results/datasets/{name}.nc" for name in ("mistaken", "killed")]
+    assert project.start(*targets, *limits, overlays=()).wait(timeout=JOB_SECONDS) == 1
 
-    def __init__(self, folder: Path, how: str):
-        super().__init__(copy_sources(folder).folder)
-        (self / "mine.py").write_text(MINE)
-        (self / "config.yaml").write_text(FAILING.format(how=how, times=99))
-
-    def ends(self, *arguments: str) -> str:
-        """What Snakemake says, to its end."""
-        assert self.start(DATASET, *arguments, overlays=()).wait(timeout=JOB_SECONDS) == 1
-        return (self / "terminal.txt").read_text()
-
-
-def test_what_the_user_must_mend_is_submitted_once(slurm, tmp_path):
-    project, before = Failing(tmp_path / "project", "mistaken"), len(slurm.completed())
-    said = project.ends()
-    assert [job["JobState"] for job in slurm.completed()[before:]] == ["FAILED"]
-    assert "no such thing" in project.log("datasets/mine.log")
-    assert "Trying to restart" not in said
-
-
-def test_what_is_killed_gets_more_memory_up_to_the_limit_and_no_more_time(slurm, tmp_path):
-    project, before = Failing(tmp_path / "project", "killed"), len(slurm.completed())
-    said = project.ends("--resources", "mem_mb=6000", "runtime=20")
-    jobs = slurm.completed()[before:]
-    assert [job["JobState"] for job in jobs] == ["FAILED", "FAILED"], "a third would get what the second had"
-    assert [slurm.job(job["JobId"])["MinMemoryNode"] for job in jobs] == ["4000M", "6000M"]
-    assert [job["TimeLimit"] for job in jobs] == ["20", "20"], "the rule asks for 30 minutes"
-    lines = [line for line in said.splitlines() if line.startswith("datasets.mine: ")]
-    assert len(lines) == 2
-    assert lines[0].startswith(
-        "datasets.mine: killed, or crashed, without a word; if for its memory: lower its samples"
-    )
-    assert project.log("datasets/mine.log").splitlines() == lines[1:]
+    asked = [(slurm.job(job["JobId"])["MinMemoryNode"], job["TimeLimit"]) for job in slurm.completed()[before:]]
+    assert sorted(asked) == [("4000M", "20"), ("4000M", "20"), ("6000M", "20")]
+    assert (project / "attempts.txt").read_text().split().count("mistaken") == 1, "it would fail the same way"
+    assert "no such thing" in project.log("datasets/mistaken.log")
+    said = (project / "terminal.txt").read_text()
+    lines = [line for line in said.splitlines() if line.startswith("datasets.killed: ")]
+    assert len(lines) == 2, "a third would get what the second had"
+    assert lines[0].startswith("datasets.killed: killed, or crashed, without a word; if for its memory: lower its sam")
+    assert project.log("datasets/killed.log").splitlines() == lines[1:]
 
 
 def test_a_requeued_training_goes_on(slurm, tmp_path, undisturbed):
