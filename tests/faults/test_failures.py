@@ -199,8 +199,8 @@ def few_threads(folder: Path, threads: int, more: int) -> None:
 
     torch.ones(9).sum()
     limit_memory(more)
-    training = TRAINING | {"threads": threads, "steps": 10, "members": 4}
-    model = MODEL | {"activation": "torch.nn.functional:silu"}
+    training = TRAINING | {"threads": threads, "steps": 20, "members": threads}
+    model = MODEL | {"activation": "sin"}  # which no compiled code trains
     live(folder, {"model": model, "training": training, "record": RECORD}, terminal=folder / "terminal.txt")
 
 
