@@ -179,7 +179,8 @@ JUDGED = [
 
 def run_script(name: str, log, **snakemake) -> dict:
     """A job's script, as Snakemake runs it; its global names, as they are when its process ends."""
-    told = SimpleNamespace(log=[str(log)], threads=1, wildcards=SimpleNamespace(figure="claims"), **snakemake)
+    wildcards = SimpleNamespace(figure="claims")
+    told = SimpleNamespace(rule=Path(name).stem, log=[str(log)], threads=1, wildcards=wildcards, **snakemake)
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             patch.setenv(variable, "1")  # which the job sets, too

@@ -316,7 +316,8 @@ def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path,
     told = {"threads": 1, "wildcards": SimpleNamespace(), "log": [str(tmp_path / "log")]}
 
     def run_script(name: str, **more) -> None:
-        runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": SimpleNamespace(**told | more)})
+        snakemake = SimpleNamespace(rule=name.removesuffix(".py"), **told | more)
+        runpy.run_path(str(SCRIPTS / name), init_globals={"snakemake": snakemake})
 
     run_script(
         "judge_claims.py", input=[str(path) for path in paths], output=SimpleNamespace(claims=tmp_path / "claims.csv"),
@@ -362,7 +363,7 @@ def test_early_stopping_is_drawn_of_what_there_is(dropped, made):
     figure = early_stopping.draw([whole, whole.drop_vars(dropped)])
     figure.canvas.draw()
     losses = figure.axes[3]
-    names = {text.get_text() for text in losses.get_legend().get_texts()}
+    names = {line.get_label() for line in losses.get_lines()}
     parts = {part for part in ("train", "validation", "test") if f"loss_{part}" not in dropped}
     assert names == parts | ({"best (validation)"} if "validation" in parts else set())
     if "loss_validation" in dropped:
