@@ -9,7 +9,7 @@ from fpkit import config as fpconfig
 from fpkit.datasets.files import is_present
 from fpkit.datasets.inputs import compared
 from fpkit.errors import UserError
-from fpkit.parts import is_own
+from fpkit.parts import is_own, own_of
 from fpkit.provenance import code_hashes
 
 SCRIPTS = f"{workflow.basedir}/workflow/scripts"
@@ -90,17 +90,6 @@ def code_of_kind(script, room, kind):
     return code_of(script, kind if is_own(kind) else f"fpkit.{room}.{kind}")
 
 
-def own_parts(variant):
-    """The user's own parts in a variant's recipe."""
-    names = (
-        variant.model.get("kind"),
-        variant.model.get("activation"),
-        variant.training["optimizer"],
-        variant.training["loss"],
-    )
-    return [name for name in names if name and is_own(name)]
-
-
 def training_recipe(variant):
     """`training`, less the number of threads, which changes no result."""
     return {key: value for key, value in variant.training.items() if key != "threads"}
@@ -109,7 +98,9 @@ def training_recipe(variant):
 def training_code(variant):
     """Hashes of the code that a variant's training runs; principal components only where it records their spectrum."""
     spectrum = ["fpkit.principal"] if "frequencies" in variant.record else []
-    return code_of("train.py", *own_parts(variant), *spectrum)
+    training = variant.training
+    own = own_of(variant.model, training["optimizer"], training["loss"])
+    return code_of("train.py", *own, *spectrum)
 
 
 def spectra_of(experiment, measure, patterns=("*",)):
