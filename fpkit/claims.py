@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from fpkit.config import STATISTIC_ARRAYS
 from fpkit.errors import UserError
+from fpkit.statistics import STATISTIC_ARRAYS
 
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "control",

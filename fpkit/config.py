@@ -37,6 +37,7 @@ from pydantic_core import PydanticCustomError
 
 from fpkit import parts
 from fpkit.errors import UserError
+from fpkit.statistics import STATISTIC_ARRAYS, STATISTIC_MEASURES
 
 # What a file system takes as a name, with the endings that are put behind it.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$", max_length=100)]
@@ -520,33 +521,7 @@ class Experiment(Entry):
     A mapping is laid over the experiment's own; one of another `kind` takes its place."""
 
 
-# The statistics of fpkit/claims.py and the measures they are taken of.
-STATISTIC_MEASURES = {
-    "first_order": ("fft", "projection", "radial"),
-    "hold_order": ("fft", "projection", "radial"),
-    "area_order": ("fft", "projection", "radial"),
-    "low_advantage": ("filtering",),
-    "signal_before_best": ("fft",),
-    "noise_after_best": ("fft",),
-    "overfitting": ("fft", "projection"),
-    "test_accuracy": ("projection", "walsh"),
-    "rate_correlation": ("ntk",),
-    "rate_slope": ("ntk",),
-}
 Statistic = Literal[tuple(STATISTIC_MEASURES)]
-# The arrays of the spectra that a statistic is taken of.
-STATISTIC_ARRAYS = {
-    "first_order": ("first_passage",),
-    "hold_order": ("hold_passage",),
-    "area_order": ("area", "first_passage"),
-    "low_advantage": ("low_error", "high_error"),
-    "signal_before_best": ("first_passage", "clean_amplitude", "loss_validation"),
-    "noise_after_best": ("first_passage", "clean_amplitude", "loss_validation"),
-    "overfitting": ("loss_test", "loss_validation"),
-    "test_accuracy": ("accuracy_test",),
-    "rate_correlation": ("predicted_rate", "measured_rate"),
-    "rate_slope": ("predicted_rate", "measured_rate"),
-}
 # Those that a measure computes under the nulls, too. A control needs all that its statistic is taken of: else it would
 # be the difference of a number to itself.
 CONTROLLED = {

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fpkit import shortage
 from fpkit.errors import UserError
 
 PATTERN = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
@@ -87,15 +86,13 @@ def blamed(*paths: str, needs: str = "", always: bool = False) -> Iterator[None]
             elsewhere: it was called with what belongs to it.
 
     Raises:
-        UserError: instead. Those of the part's own, and a lack of memory or threads, are passed on.
+        UserError: instead, raised from it: a lack of memory is still known for one. The part's own are passed on.
     """
     try:
         yield
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # the user's function may fail in any way
-        if shortage.of(error):
-            raise
         frames = traceback.extract_tb(error.__traceback__)
         why = " ".join(f"{type(error).__name__}: {error}".split())
         for path in paths:

@@ -183,6 +183,6 @@ def test_pattern_that_fits_no_variant_is_told(project, pattern):
     overlays = project.overlay(f"claims: {{filtering_low_first: {{variants: ['{pattern}']}}}}\n")
     done = project.snakemake("--dry-run", "results/claims.csv", overlays=overlays)
     assert done.returncode != 0
-    line = f"claims.filtering_low_first.variants: unknown variant '{pattern}' (allowed: dataset~digits+model~cnn, "
+    line = f"claims.filtering_low_first.variants: unknown variant '{pattern}' (allowed: dataset~digits+model~mlp, "
     assert line in done.stderr
     assert "Traceback" not in done.stderr

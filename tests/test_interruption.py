@@ -28,7 +28,7 @@ TRAINING = {
     "optimizer": "adam", "seed_offset": 1000, "steps": 400, "threads": 1,
 }  # fmt: skip
 RECORD = {"per_decade": 20, "split": "train"}
-FFT = {"frequencies": None, "hold": 0.05, "peak_height": 0.1, "threshold": 0.2}
+FFT = {"frequencies": None, "hold": 0.05, "peak_height": 0.1, "threshold": 0.95}  # after a few hundred steps
 
 
 # --- the library: an exception at any point -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fpkit import config, parts
+from fpkit import config, parts, shortage
 from fpkit.datasets import own as own_dataset
 from fpkit.errors import UserError
 from fpkit.training.trainer import train
@@ -478,9 +478,10 @@ def test_a_part_that_fails_later_is_one_line_with_its_own(mine):
     assert line == f"mine_own:late failed at {mine}, line {number}: ValueError: enough"
 
 
-def test_a_lack_of_memory_in_an_own_part_is_not_its_fault(mine):
-    with pytest.raises(MemoryError):
+def test_a_lack_of_memory_in_an_own_part_is_known_for_one(mine):
+    with pytest.raises(UserError, match="mine_own:unpayable failed at") as raised:
         trained(loss="mine_own:unpayable", steps=200)
+    assert shortage.of(raised.value) == "memory"
 
 
 def test_what_others_raise_is_not_blamed_on_a_part(mine):

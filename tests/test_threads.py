@@ -13,7 +13,7 @@ import os
 import sys
 from fpkit.jobs import job
 cores = os.sched_getaffinity(0)
-with job(sys.argv[1], "places", 2):
+with job(sys.argv[1], "places", 2, "train"):
     import torch
     torch.ones(2**20).sum()  # by threads of OpenMP, which are bound when the first of them begin
     assert os.sched_getaffinity(0) == cores, f"bound to {os.sched_getaffinity(0)} of {cores}"

@@ -239,7 +239,7 @@ def test_more_steps_continue_and_fewer_are_cut(finished, project):
 
     finished.make(target)
     log = finished.log("runs/synthetic/base.log")
-    assert "continuing from step 400" in log
+    assert "already trained, to step 400" in log
     assert " of 200" not in log, "nothing was trained"
     same_records(finished.predictions("synthetic/base"), short)
 

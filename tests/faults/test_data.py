@@ -317,7 +317,7 @@ experiments:
     model: {kind: mlp, widths: [16, 16], activation: relu}
     training: {steps: 40, members: 1}
     record: {per_decade: 10}
-    decomposition: {fft: {}}
+    decomposition: {fft: {threshold: 0.95}}
   some_diverge:
     <<: *tiny
     training: {optimizer: sgd, learning_rate: 0.08, steps: 300, members: 10, seed_offset: 1110}
