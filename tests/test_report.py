@@ -22,6 +22,7 @@ experiments:
   synthetic:
     training: {{steps: 60, members: 3}}
     record: {{per_decade: 4}}
+    decomposition: {{fft: {{threshold: 0.95}}}}  # so that something is captured in sixty steps
     sweep: {{model.activation: [tanh, relu]}}
 claims:
   synthetic_order: {{statement: '{MARKUP}'}}
