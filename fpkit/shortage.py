@@ -10,8 +10,8 @@ from fpkit.errors import UserError
 # NumPy, Python and C++, torch, CUDA's libraries, FINUFFT, Zstandard, HDF5, the system.
 MEMORY = (
     r"out of memory|not enough memory|unable to allocate|can(?:no|')t allocate memory|bad_alloc|ALLOC_FAILED|malloc"
+    r"|memory allocation"
 )
-MEMORY += "|memory allocation"
 GPU = r"\b(?:CUDA|HIP|cu\w+)\b|CU\w+_STATUS|\bGPU\b"
 THREADS = r"can't start new thread|thread creation failed|pthread_create"
 

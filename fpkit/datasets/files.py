@@ -215,9 +215,9 @@ def origin(kind: str, paths: Mapping[str, Path], source: str, license: str) -> d
     `sha256_unpacked` of all.
     """
     packed = {path.name: digest(path) for path in paths.values()}
-    unpacked = {path.name: hashlib.sha256(read(path)).hexdigest() for path in paths.values()}
+    unpacked = {path.name: _unpacked_digest(path) for path in paths.values()}
     attrs = {"kind": kind, "source": source, "license": license}
-    if not all(identity(kind, name, path) == SHA256[kind].get(name) for name, path in paths.items()):
+    if not all(_is_original(kind, name, packed[path.name], unpacked[path.name]) for name, path in paths.items()):
         attrs = {"kind": kind, "source": UNKNOWN}
     attrs |= {"sha256": json.dumps(packed)}
     return attrs if packed == unpacked else attrs | {"sha256_unpacked": json.dumps(unpacked)}
@@ -227,14 +227,24 @@ def identity(kind: str, name: str, path: Path) -> str:
     """A SHA-256 that tells what is in a file of `kind`, however it is packed: that of the original file `name` where it
     is the same, else that of the content, of a broken file as it is. Raises OSError when it cannot be read.
     """
-    original, packed = SHA256[kind].get(name), digest(path)
-    if packed == original:
+    packed = digest(path)
+    if packed == SHA256[kind].get(name):
         return packed
     try:
-        unpacked = hashlib.sha256(read(path)).hexdigest()
+        unpacked = _unpacked_digest(path)
     except UserError:  # told by whoever reads it
         return packed
-    return original if original and unpacked == UNPACKED_SHA256[kind].get(name) else unpacked
+    return SHA256[kind][name] if _is_original(kind, name, packed, unpacked) else unpacked
+
+
+def _is_original(kind: str, name: str, packed: str, unpacked: str) -> bool:
+    """Whether a file with these digests is the original one of this name, packed again by somebody perhaps."""
+    known = (SHA256[kind].get(name), UNPACKED_SHA256[kind].get(name))
+    return name in SHA256[kind] and (packed == known[0] or unpacked == known[1])
+
+
+def _unpacked_digest(path: Path) -> str:
+    return hashlib.sha256(read(path)).hexdigest()
 
 
 def digest(path: Path) -> str:
