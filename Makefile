@@ -23,10 +23,10 @@ report: .venv/installed
 
 # Trainings of other recipes than those that results/runs shows: what is kept of them, and away with it.
 old: .venv/installed
-	$(BIN)/python -P -m fpkit.recipes
+	$(BIN)/python -P -m fpkit.jobs.recipes
 
 clear-old: .venv/installed
-	$(BIN)/python -P -m fpkit.recipes --clear
+	$(BIN)/python -P -m fpkit.jobs.recipes --clear
 
 test: .venv/installed
 	$(BIN)/python -m pytest

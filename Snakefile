@@ -25,9 +25,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["PYTHONSAFEPATH"] = "1"
 os.environ["FPKIT_PARTS"] = os.pathsep.join(LAST)
 
-from fpkit import notices, plans, recipes
+from fpkit.jobs import notices, plans, recipes
 from fpkit.config import ConfigError, merged, read_yaml
-from fpkit.provenance import STATES
+from fpkit.jobs.provenance import STATES
 
 # What jobs say once in a run is noted here.
 os.environ[notices.FOLDER] = os.path.abspath("results/.progress")

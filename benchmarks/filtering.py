@@ -16,7 +16,7 @@ def ours(case: dict):
     """fpkit's tiles, all steps as columns of one product."""
     import torch
 
-    from fpkit.spectra.low_pass import low_high_energy
+    from fpkit.measures.low_pass import low_high_energy
 
     torch.set_num_threads(case["threads"])
     x, columns = (torch.from_numpy(part).to(case["device"]) for part in _data(case))

@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import fpkit
-from fpkit.provenance import code_hashes
+from fpkit.jobs.provenance import code_hashes
 
 # A contender: (case) -> a function that does the work once and returns a number of bytes or steps, whatever it likes.
 Contender = Callable[[dict], Callable[[], object]]

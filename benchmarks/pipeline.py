@@ -24,15 +24,15 @@ from benchmarks.measure import goal, options, write
 # What a job of each kind imports; the kinds are the folders of Snakemake's times, those of spectra the measures, and
 # trainings are told apart by what made their updates.
 IMPORTS = {
-    "datasets": "fpkit.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
-    "runs, compiled": "fpkit.progress, fpkit.runs",
-    "runs, torch": "fpkit.progress, fpkit.runs, fpkit.training.stacked",
-    "figures": "fpkit.netcdf, fpkit.claims, fpkit.figures.synthetic",
-    "claims": "fpkit.netcdf, fpkit.claims",
+    "datasets": "fpkit.store.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
+    "runs, compiled": "fpkit.jobs.progress, fpkit.runs",
+    "runs, torch": "fpkit.jobs.progress, fpkit.runs, fpkit.training.stacked",
+    "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.synthetic",
+    "claims": "fpkit.store.netcdf, fpkit.claims",
 }
 START = """
 import snakemake.script
-from fpkit.jobs import job
+from fpkit.jobs.job import job
 with job({log!r}, "start", 1):
     import {imports}
 """
@@ -86,7 +86,9 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
 
 def start_seconds(kind: str, repetitions: int) -> float:
     """Median seconds of a job of this kind that has nothing to do."""
-    imports = IMPORTS.get(kind, f"fpkit.netcdf, fpkit.predictions, fpkit.spectra.scheduler, fpkit.spectra.{kind}")
+    imports = IMPORTS.get(
+        kind, f"fpkit.store.netcdf, fpkit.store.predictions, fpkit.measures.scheduler, fpkit.measures.{kind}"
+    )
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         program = START.format(log=f"{folder}/log", imports=imports)

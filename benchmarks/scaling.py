@@ -37,7 +37,7 @@ def _updates(members: int, samples: int) -> Callable[[], object]:
 
 def recorded_steps(count: int) -> Callable[[], object]:
     """Writing predictions of ten members on 200 samples."""
-    from fpkit.predictions import Writer
+    from fpkit.store.predictions import Writer
 
     prediction, loss = np.ones((10, 200, 1), np.float32), np.ones(10, np.float32)
 
@@ -55,7 +55,7 @@ def frequencies(count: int) -> Callable[[], object]:
     """Projection of 100 outputs on 10,000 samples."""
     import xarray as xr
 
-    from fpkit.principal import coefficients
+    from fpkit.bases.principal import coefficients
 
     rng = np.random.default_rng(0)
     values = xr.DataArray(rng.standard_normal((100, 10_000), dtype=np.float32), dims=("column", "sample"))
@@ -68,7 +68,7 @@ def kernel_inputs(count: int) -> Callable[[], object]:
     """The low-pass filter on 100 columns, whose kernel has count x count entries."""
     import torch
 
-    from fpkit.spectra.low_pass import low_high_energy
+    from fpkit.measures.low_pass import low_high_energy
 
     x, columns = torch.randn(count, 64), torch.randn(count, 100)
     return lambda: low_high_energy(x, columns, [3.0])

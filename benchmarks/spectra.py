@@ -26,7 +26,7 @@ def projection(case: dict):
     import numpy as np
     import xarray as xr
 
-    from fpkit.principal import coefficients
+    from fpkit.bases.principal import coefficients
 
     position, values = _projected(case)
     position = xr.DataArray(position, dims="sample")
@@ -86,7 +86,7 @@ def _store(case: dict) -> tuple[Path, Path]:
     import zarr
 
     from fpkit.datasets import sines
-    from fpkit.predictions import Writer
+    from fpkit.store.predictions import Writer
 
     folder = Path(case["folder"])
     store, dataset = folder / "predictions.zarr", folder / "dataset.nc"
@@ -117,9 +117,9 @@ def fft(case: dict):
     import dask
     import xarray as xr
 
-    from fpkit import netcdf
-    from fpkit.predictions import open_predictions
-    from fpkit.spectra.fft import decompose
+    from fpkit.measures.fft import decompose
+    from fpkit.store import netcdf
+    from fpkit.store.predictions import open_predictions
 
     store, dataset = _store(case)
     file = Path(case["folder"]) / "spectra.nc"

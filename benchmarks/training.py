@@ -72,7 +72,7 @@ def calls(start: int, stop: int, records: list[int]) -> list[tuple[int, int]]:
 
 
 def _records() -> list[int]:
-    from fpkit.training.schedule import record_steps
+    from fpkit.store.schedule import record_steps
 
     return [int(step) for step in record_steps(WHOLE_RUN, 50)]
 

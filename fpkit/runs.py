@@ -5,7 +5,7 @@ steps and threads: an interrupted run finds it again, a longer run of the same r
 does not. The finished store shares its files with that folder (hard links), so keeping both costs no disk.
 
 Such folders are kept, finished or not, when a variant gets another recipe: a configuration that comes back takes its
-trainings up where they are. What they hold is told, and cleared, by `fpkit.recipes`.
+trainings up where they are. What they hold is told, and cleared, by `fpkit.jobs.recipes`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ import numpy as np
 import zarr
 
 import fpkit
-from fpkit import locks, netcdf
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, copy, exploded
+from fpkit.jobs import locks
+from fpkit.store import netcdf
+from fpkit.store.predictions import Writer, copy, exploded
+from fpkit.store.schedule import record_steps
 from fpkit.training.ensemble import PARTS
-from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
 
 STORE = "predictions.zarr"
@@ -85,7 +86,7 @@ def run(
             scores += ["error_norm"]
             # By name: other trainings do not depend on its code (workflow/rules/common.smk), nor wait for its imports.
             x = np.concatenate([data[f"x_{part}"] for part in recorded])
-            basis = import_module("fpkit.principal").record_basis(x, frequencies)
+            basis = import_module("fpkit.bases.principal").record_basis(x, frequencies)
         extents = {"members": seeds, "samples": samples, "outputs": outputs, "frequencies": frequencies}
         open_store = partial(Writer, **extents, scores=scores)
         writer = open_store(work / STORE)

@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 from fpkit import runs
-from fpkit.predictions import open_predictions
+from fpkit.store.predictions import open_predictions
 
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "config.yaml", "figures", "presets", "profiles", "workflow", "fpkit")

@@ -8,8 +8,8 @@ import pytest
 from conftest import REPOSITORY
 
 from benchmarks import filtering, measure, training
+from fpkit.store.schedule import record_steps
 from fpkit.training import trainer
-from fpkit.training.schedule import record_steps
 
 
 class Sink:

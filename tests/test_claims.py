@@ -11,7 +11,9 @@ from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit import claims, config
+from fpkit import config
+from fpkit.claims import intervals, statistics, verdicts
+from fpkit.config.claims import Claim
 
 FREQUENCIES = [1, 2, 3, 4, 5]
 
@@ -42,7 +44,7 @@ def lines(passages, followed=None, diverged=None, **controls) -> xr.Dataset:
 def claim(statistic="first_order", measure="fft", control=None, **bound) -> dict:
     """A claim as the workflow hands it over."""
     return config.plain(
-        config.Claim(
+        Claim(
             statement="low first",
             source="Sec. 3",
             experiment="one",
@@ -60,39 +62,39 @@ UP, DOWN = [10, 20, 30, 40, 50], [50, 40, 30, 20, 10]
 
 @pytest.mark.parametrize("statistic", ORDERS)
 def test_perfect_order_is_1_reversed_is_minus_1(statistic):
-    found = claims.STATISTICS[statistic](lines([UP, DOWN]))
+    found = getattr(statistics, statistic)(lines([UP, DOWN]))
     assert found.dims == ("member",)
     np.testing.assert_allclose(found, [1, -1])
 
 
 @pytest.mark.parametrize("statistic", ORDERS)
 def test_capturing_everything_at_once_is_no_order(statistic):
-    assert claims.STATISTICS[statistic](lines([7] * 5)) == 0
+    assert getattr(statistics, statistic)(lines([7] * 5)) == 0
 
 
 @pytest.mark.parametrize("statistic", ORDERS)
 def test_capturing_nothing_has_no_order_to_speak_of(statistic):
     spectra = lines([[np.nan] * 5, [np.nan, np.nan, 5, np.nan, np.nan]])
     spectra["area"][:] = [0.9991, 0.9992, 0.9993, 0.9994, 0.9995]  # an order of nothing but the first steps
-    found = claims.STATISTICS[statistic](spectra)
+    found = getattr(statistics, statistic)(spectra)
     assert np.isnan(found).to_numpy().tolist() == [True, False]
 
 
 def test_captured_by_the_way_is_not_captured_for_good():
     spectra = lines([UP]).assign(hold_passage=lines([[np.nan] * 5])["hold_passage"])
-    assert np.isnan(claims.hold_order(spectra))
-    assert claims.first_order(spectra) == 1
+    assert np.isnan(statistics.hold_order(spectra))
+    assert statistics.first_order(spectra) == 1
 
 
 def test_only_what_is_followed_counts_as_captured():
     spectra = lines([[np.nan, np.nan, np.nan, np.nan, 50]], followed=[True] * 4 + [False])
-    assert np.isnan(claims.first_order(spectra))
+    assert np.isnan(statistics.first_order(spectra))
 
 
 @pytest.mark.parametrize("bound", [{"at_most": 0}, {"at_least": 0}, {"at_least": -2}, {"at_most": 2}])
 @pytest.mark.parametrize("statistic", ORDERS)
 def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic, bound):
-    row = claims.judge("c", claim(statistic, **bound), "base", lines([[np.nan] * 5] * 6))
+    row = verdicts.judge("c", claim(statistic, **bound), "base", lines([[np.nan] * 5] * 6))
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
     assert row["censored"] == ("" if statistic == "area_order" else "30 of 30")
@@ -101,16 +103,16 @@ def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic,
 def test_a_null_that_captures_nothing_has_no_order_which_is_0():
     """A network is not undecided because its null, as a null should, shows nothing."""
     spectra = lines([UP] * 6, shuffled_labels=[[np.nan] * 5] * 6)
-    row = claims.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
     assert (row["value"], row["control"], row["verdict"]) == (1, 0, "holds")
 
 
 def test_members_that_captured_nothing_are_not_passed_over():
     """Three members in perfect order beside five that learned nothing prove no order; one beside nine spoils none."""
-    row = claims.judge("c", claim(at_least=0.8), "base", lines([UP] * 3 + [[np.nan] * 5] * 5))
+    row = verdicts.judge("c", claim(at_least=0.8), "base", lines([UP] * 3 + [[np.nan] * 5] * 5))
     assert (row["value"], row["verdict"]) == (1, "undecided")
     assert row["ci_low"] == -np.inf
-    row = claims.judge("c", claim(at_least=0.8), "base", lines([UP] * 9 + [[np.nan] * 5]))
+    row = verdicts.judge("c", claim(at_least=0.8), "base", lines([UP] * 9 + [[np.nan] * 5]))
     assert (row["value"], row["ci_low"], row["ci_high"], row["verdict"]) == (1, 1, 1, "holds")
 
 
@@ -145,11 +147,11 @@ def test_no_claim_about_the_order_holds_of_networks_that_learned_nothing(written
                 tmp_path / "data.nc", place, tmp_path / "checkpoints", model=variant.model, training=recipe,
                 record=variant.record,
             )  # fmt: skip
-            decompose = import_module(f"fpkit.spectra.{entry.measure}").decompose
+            decompose = import_module(f"fpkit.measures.{entry.measure}").decompose
             split = experiment.record.split
             spectra = decompose(predictions, data, split=split, **variant.decomposition[entry.measure])
             judged[entry.experiment] = spectra
-        row = claims.judge(name, config.plain(entry), variant.name, judged[entry.experiment])
+        row = verdicts.judge(name, config.plain(entry), variant.name, judged[entry.experiment])
         assert row["verdict"] != "holds", row
         if row["censored"] and len(set(row["censored"].split(" of "))) == 1:  # nothing, not even by chance
             assert row["verdict"] == "undecided", row
@@ -158,19 +160,19 @@ def test_no_claim_about_the_order_holds_of_networks_that_learned_nothing(written
 
 @pytest.mark.parametrize("statistic", ["first_order", "hold_order"])
 def test_censored_frequencies_rank_last_together(statistic):
-    found = claims.STATISTICS[statistic](lines([[10, 20, 30, np.nan, np.nan], [np.nan, np.nan, 30, 20, 10]]))
+    found = getattr(statistics, statistic)(lines([[10, 20, 30, np.nan, np.nan], [np.nan, np.nan, 30, 20, 10]]))
     ties = scipy.stats.spearmanr(FREQUENCIES, [1, 2, 3, 4, 4]).statistic
     np.testing.assert_allclose(found, [ties, -ties])
 
 
 def test_undefined_area_and_a_single_frequency_have_no_order():
-    assert np.isnan(claims.area_order(lines([10, 20, np.nan, 40, 50])))
-    assert np.isnan(claims.first_order(lines([[10]])))
+    assert np.isnan(statistics.area_order(lines([10, 20, np.nan, 40, 50])))
+    assert np.isnan(statistics.first_order(lines([[10]])))
 
 
 def test_only_followed_frequencies_are_ranked():
     wild = [10, 99, 20, 1, 30]
-    assert claims.first_order(lines(wild, followed=[True, False, True, False, True])) == pytest.approx(1)
+    assert statistics.first_order(lines(wild, followed=[True, False, True, False, True])) == pytest.approx(1)
 
 
 @given(
@@ -182,7 +184,7 @@ def test_only_followed_frequencies_are_ranked():
 )
 @settings(deadline=None)
 def test_order_equals_the_correlation_of_average_ranks(rows):
-    found = claims.first_order(lines(rows)).to_numpy()
+    found = statistics.first_order(lines(rows)).to_numpy()
     for value, row in zip(found, rows, strict=True):
         filled = [1e9 if np.isnan(item) else item for item in row]
         ranks = [sum(b < a for b in filled) + (sum(b == a for b in filled) + 1) / 2 for a in filled]
@@ -208,31 +210,31 @@ def filtered(low, high, share=(0.5,), null=None) -> xr.Dataset:
 
 
 def test_advantage_counts_the_decades_that_the_low_part_is_ahead():
-    np.testing.assert_allclose(claims.low_advantage(filtered(0.01, 0.1)), [1, 1])
-    np.testing.assert_allclose(claims.low_advantage(filtered(0.3, 0.3)), [0, 0], atol=1e-12)
-    np.testing.assert_allclose(claims.low_advantage(filtered(0.1, 0.001)), [-2, -2])
+    np.testing.assert_allclose(statistics.low_advantage(filtered(0.01, 0.1)), [1, 1])
+    np.testing.assert_allclose(statistics.low_advantage(filtered(0.3, 0.3)), [0, 0], atol=1e-12)
+    np.testing.assert_allclose(statistics.low_advantage(filtered(0.1, 0.001)), [-2, -2])
 
 
 def test_advantage_is_the_mean_over_the_logarithm_of_the_step_from_1_on():
     low = np.array([[1e-9], [1.0], [0.1], [0.1]])  # step 0 counts for nothing
-    np.testing.assert_allclose(claims.low_advantage(filtered(low, 1.0)), 0.75)
+    np.testing.assert_allclose(statistics.low_advantage(filtered(low, 1.0)), 0.75)
 
 
 def test_advantage_is_taken_where_both_parts_carry_energy():
     low = [[0.1, 1e-6, 0.01, 1e-6]] * 4
-    np.testing.assert_allclose(claims.low_advantage(filtered(low, 1.0, share=(0.1, 0.05, 0.9, 0.95))), 1.5)
+    np.testing.assert_allclose(statistics.low_advantage(filtered(low, 1.0, share=(0.1, 0.05, 0.9, 0.95))), 1.5)
 
 
 def test_advantage_is_undefined_where_no_width_carries_both():
     """A run whose widths say nothing has to come out as undecided, not to break the claims of all others."""
-    row = claims.judge("c", claim("low_advantage", "filtering"), "base", filtered(0.01, 0.1, share=(0.01, 0.99)))
+    row = verdicts.judge("c", claim("low_advantage", "filtering"), "base", filtered(0.01, 0.1, share=(0.01, 0.99)))
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
 
 
 def test_advantage_of_a_training_of_one_step_is_that_of_the_step():
     spectra = filtered(0.01, 0.1).isel(step=[0, 1])
-    np.testing.assert_allclose(claims.low_advantage(spectra), [1, 1])
+    np.testing.assert_allclose(statistics.low_advantage(spectra), [1, 1])
 
 
 # --- early stopping ---------------------------------------------------------------------------------------------------
@@ -260,22 +262,22 @@ U_SHAPED, FALLING, RISING = [5, 4, 1, 2, 3], [5, 4, 3, 2, 1], [1, 2, 3, 4, 5]
 
 def test_best_step_is_that_of_the_lowest_validation_loss_and_the_first_of_equals():
     spectra = noisy([[0, 1, 1, 1, 1]] * 4, [U_SHAPED, FALLING, RISING, [3, 1, 2, 1, 1]])
-    found = claims.best_step(spectra)
+    found = statistics.best_step(spectra)
     assert found.dims == ("member",)
     assert found.to_numpy().tolist() == [10, 1000, 0, 1]
 
 
 def test_signal_is_what_the_clean_target_holds_from_a_tenth_of_its_largest_amplitude():
     flat = [[1] * 5]
-    assert claims.signal(noisy(flat, [U_SHAPED])).to_numpy().tolist() == [False, True, True, False, False]
+    assert statistics.signal(noisy(flat, [U_SHAPED])).to_numpy().tolist() == [False, True, True, False, False]
     mean = noisy(flat, [U_SHAPED], clean=(100, 1, 0.5, 0.1, 0))  # a mean is no scale for the others
-    assert claims.signal(mean).sel(frequency=[1, 2, 3, 4]).to_numpy().tolist() == [True, True, True, False]
+    assert statistics.signal(mean).sel(frequency=[1, 2, 3, 4]).to_numpy().tolist() == [True, True, True, False]
 
 
 def test_signal_takes_the_norm_over_outputs():
     spectra = noisy([[1] * 5], [U_SHAPED]).drop_vars("clean_amplitude")
     spectra["clean_amplitude"] = (("frequency", "output"), [[0, 0], [3, 4], [0.3, 0.4], [0.4, 0.2], [0, 0]])
-    assert claims.signal(spectra).to_numpy().tolist() == [False, True, True, False, False]
+    assert statistics.signal(spectra).to_numpy().tolist() == [False, True, True, False, False]
 
 
 def test_fractions_captured_before_and_after_the_best_step():
@@ -285,7 +287,7 @@ def test_fractions_captured_before_and_after_the_best_step():
         [np.nan, np.nan, 1000, 1, 1],
     ]
     spectra = noisy(passages, [U_SHAPED] * 3)
-    before, after = claims.signal_before_best(spectra), claims.noise_after_best(spectra)
+    before, after = statistics.signal_before_best(spectra), statistics.noise_after_best(spectra)
     assert before.dims == after.dims == ("member",)
     np.testing.assert_allclose(before, [1, 0.5, 0])
     np.testing.assert_allclose(after, [1, 0.5, 0])
@@ -293,26 +295,26 @@ def test_fractions_captured_before_and_after_the_best_step():
 
 def test_noise_is_no_later_than_the_target_where_neither_is_ever_captured():
     spectra = noisy([[np.nan] * 5] * 6, [FALLING] * 6)
-    assert np.isnan(claims.noise_after_best(spectra)).all()
-    assert claims.judge("c", claim("noise_after_best"), "base", spectra)["verdict"] == "undecided"
-    assert (claims.signal_before_best(spectra) == 0).all()  # it asks for capture, and there is none
+    assert np.isnan(statistics.noise_after_best(spectra)).all()
+    assert verdicts.judge("c", claim("noise_after_best"), "base", spectra)["verdict"] == "undecided"
+    assert (statistics.signal_before_best(spectra) == 0).all()  # it asks for capture, and there is none
 
 
 def test_every_member_has_its_own_best_step():
     spectra = noisy([[np.nan, 10, 10, 10, 10]] * 2, [RISING, FALLING])
-    np.testing.assert_allclose(claims.signal_before_best(spectra), [0, 1])
-    np.testing.assert_allclose(claims.noise_after_best(spectra), [1, 0])
+    np.testing.assert_allclose(statistics.signal_before_best(spectra), [0, 1])
+    np.testing.assert_allclose(statistics.noise_after_best(spectra), [1, 0])
 
 
 def test_only_followed_frequencies_are_of_signal_or_noise():
     spectra = noisy([[1, 1, 1000, 1, 1000]], [U_SHAPED], followed=[False, True, False, False, True])
-    assert claims.signal_before_best(spectra) == 1
-    assert claims.noise_after_best(spectra) == 1
+    assert statistics.signal_before_best(spectra) == 1
+    assert statistics.noise_after_best(spectra) == 1
 
 
 def test_without_any_noise_among_the_followed_frequencies_the_claim_is_undecided():
     spectra = noisy([[1] * 5] * 4, [U_SHAPED] * 4, followed=[False, True, True, False, False])
-    row = claims.judge("c", claim("noise_after_best"), "base", spectra)
+    row = verdicts.judge("c", claim("noise_after_best"), "base", spectra)
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
 
@@ -320,14 +322,14 @@ def test_without_any_noise_among_the_followed_frequencies_the_claim_is_undecided
 def test_overfitting_is_the_final_test_loss_over_that_of_the_best_validation_step():
     test = [[9, 8, 2, 4, 6], [9, 8, 2, 4, 6], [9, 8, 2, 4, 6]]
     spectra = noisy([[1] * 5] * 3, [U_SHAPED, FALLING, RISING], test)
-    found = claims.overfitting(spectra)
+    found = statistics.overfitting(spectra)
     assert found.dims == ("member",)
     np.testing.assert_allclose(found, [6 / 2, 1, 6 / 9])
 
 
 def test_test_accuracy_is_that_of_the_last_record():
     accuracy = [[0.1, 0.2, 0.3, 0.9, 0.8], [0.5, 0.5, 0.5, 0.5, 1]]
-    found = claims.test_accuracy(noisy([[1] * 5] * 2, [U_SHAPED] * 2, accuracy_test=accuracy))
+    found = statistics.test_accuracy(noisy([[1] * 5] * 2, [U_SHAPED] * 2, accuracy_test=accuracy))
     assert found.dims == ("member",)
     np.testing.assert_allclose(found, [0.8, 1])
 
@@ -339,17 +341,17 @@ def test_statistics_of_early_stopping_are_judged_without_diverged_members(statis
     spectra["diverged"][1] = True
     for name in ("first_passage", "loss_validation", "loss_test"):
         spectra[name] = spectra[name].where(~spectra["diverged"])
-    row = claims.judge("c", claim(statistic, at_least=0.9), "base", spectra)
+    row = verdicts.judge("c", claim(statistic, at_least=0.9), "base", spectra)
     assert (row["verdict"], row["members"], row["censored"]) == ("holds", "2 of 3", "")
 
 
-@pytest.mark.parametrize("statistic", sorted(set(claims.STATISTICS) - {"low_advantage"}))
+@pytest.mark.parametrize("statistic", sorted(set(config.STATISTICS) - {"low_advantage"}))
 def test_nobody_left_is_undecided_under_every_statistic(statistic):
     spectra = noisy([[1] * 5], [U_SHAPED], accuracy_test=[[1] * 5])
     for name in ("hold_passage", "area", "predicted_rate", "measured_rate"):
         spectra[name] = spectra["first_passage"]
     spectra["diverged"][:] = True
-    row = claims.judge("c", claim(statistic, measure=config.STATISTIC_MEASURES[statistic][0]), "base", spectra)
+    row = verdicts.judge("c", claim(statistic, measure=config.measures_of(statistic)[0]), "base", spectra)
     assert np.isnan(row["value"])
     assert (row["verdict"], row["members"]) == ("undecided", "0 of 1")
 
@@ -371,7 +373,7 @@ RATES = np.array([0.5, 0.2, 0.1, 0.02, 0.001])
 
 def test_correlation_of_rates_is_of_their_ranks():
     spectra = rates([RATES] * 3, [RATES**3, RATES[::-1], [0.5, 0.2, 0.02, 0.1, 0.001]])
-    found = claims.rate_correlation(spectra)
+    found = statistics.rate_correlation(spectra)
     assert found.dims == ("member",)
     np.testing.assert_allclose(found, [1, -1, 1 - 6 * 2 / (5 * 24)])
 
@@ -379,14 +381,14 @@ def test_correlation_of_rates_is_of_their_ranks():
 @given(slope=st.floats(-3, 3), factor=st.floats(0.01, 100))
 @settings(deadline=None, max_examples=20)
 def test_slope_of_rates_is_the_exponent_of_a_power_law(slope, factor):
-    assert claims.rate_slope(rates(RATES, factor * RATES**slope)) == pytest.approx(slope, abs=1e-9)
+    assert statistics.rate_slope(rates(RATES, factor * RATES**slope)) == pytest.approx(slope, abs=1e-9)
 
 
 def test_slope_of_rates_is_that_of_least_squares():
     measured = RATES * np.array([1.1, 0.8, 1.3, 0.9, 1])
     x, y = np.log(RATES), np.log(measured)
     expected = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
-    assert claims.rate_slope(rates(RATES, measured)) == pytest.approx(expected)
+    assert statistics.rate_slope(rates(RATES, measured)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("hole", [np.nan, 0, -0.01])
@@ -396,22 +398,22 @@ def test_rates_that_are_unknown_or_not_positive_are_left_out(of, hole):
     spoiled[1] = hole
     other = RATES**2 * np.array([1, 50, 1, 1, 1])  # what is left out would spoil both statistics
     pair = (spoiled, other) if of == "predicted" else (other, spoiled)
-    assert claims.rate_correlation(rates(*pair)) == pytest.approx(1)
-    assert claims.rate_slope(rates(*pair)) == pytest.approx(2 if of == "predicted" else 0.5)
+    assert statistics.rate_correlation(rates(*pair)) == pytest.approx(1)
+    assert statistics.rate_slope(rates(*pair)) == pytest.approx(2 if of == "predicted" else 0.5)
 
 
 def test_two_rates_are_not_enough():
     few = np.where(np.arange(5) < 2, RATES, np.nan)
-    assert np.isnan(claims.rate_correlation(rates(few, few)))
-    assert np.isnan(claims.rate_slope(rates(few, few)))
+    assert np.isnan(statistics.rate_correlation(rates(few, few)))
+    assert np.isnan(statistics.rate_slope(rates(few, few)))
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
 def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
-    row = claims.judge("order", claim(at_least=0.8), "activation~relu", lines([UP] * 4))
-    assert tuple(row) == claims.COLUMNS
+    row = verdicts.judge("order", claim(at_least=0.8), "activation~relu", lines([UP] * 4))
+    assert tuple(row) == verdicts.COLUMNS
     assert (row["claim"], row["variant"], row["experiment"]) == ("order", "activation~relu", "one")
     assert (row["value"], row["ci_low"], row["ci_high"]) == pytest.approx((1, 1, 1))
     assert (row["bound"], row["verdict"], row["members"], row["censored"]) == (">= 0.8", "holds", "4 of 4", "0 of 20")
@@ -420,35 +422,35 @@ def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
 
 @pytest.mark.parametrize(("rows", "verdict", "shown"), [([UP] * 4, "holds", ""), ([DOWN] * 4, "does not hold", "Why.")])
 def test_sentence_why_is_given_with_a_claim_that_does_not_hold_alone(rows, verdict, shown):
-    row = claims.judge("order", claim() | {"why_not": "Why."}, "base", lines(rows))
+    row = verdicts.judge("order", claim() | {"why_not": "Why."}, "base", lines(rows))
     assert (row["verdict"], row["why_not"]) == (verdict, shown)
-    assert claims.judge("order", claim(), "base", lines(rows))["why_not"] == ""
+    assert verdicts.judge("order", claim(), "base", lines(rows))["why_not"] == ""
 
 
 def test_perfect_order_meets_a_bound_of_1():
-    row = claims.judge("order", claim(at_least=1), "base", lines([UP] * 4))
+    row = verdicts.judge("order", claim(at_least=1), "base", lines([UP] * 4))
     assert row["verdict"] == "holds"  # and rounding in the last bit does not turn it into its opposite
 
 
 def test_with_a_control_value_and_interval_are_of_the_difference():
     spectra = lines([UP] * 4, white_noise=[DOWN] * 4, shuffled_labels=[[7] * 5] * 4)
-    row = claims.judge("c", claim(measure="projection", control="white_noise"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="white_noise"), "base", spectra)
     assert (row["value"], row["control"], row["ci_low"]) == pytest.approx((2, -1, 2))
     assert row["statistic"] == "first_order - first_order under white_noise"
-    row = claims.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
     assert (row["value"], row["control"]) == pytest.approx((1, 0))
 
 
 def test_control_replaces_every_quantity_and_keeps_the_rest():
     spectra = lines([UP] * 2, white_noise=[DOWN] * 2)
-    null = claims.on_null(spectra, "white_noise", ["area"])
+    null = verdicts.on_null(spectra, "white_noise", ["area"])
     for name in ("first_passage", "hold_passage", "area"):
         assert np.array_equal(null[name], spectra[f"control_{name}"].sel(null="white_noise"))
     assert np.array_equal(null["followed"], spectra["followed"])
 
 
 def test_filtering_has_its_control_too():
-    row = claims.judge("c", claim("low_advantage", "filtering", "white_noise"), "base", filtered(0.01, 0.1, null=0.3))
+    row = verdicts.judge("c", claim("low_advantage", "filtering", "white_noise"), "base", filtered(0.01, 0.1, null=0.3))
     assert row["value"] == pytest.approx(1)
     assert row["control"] == pytest.approx(0)
     assert row["censored"] == ""
@@ -456,18 +458,18 @@ def test_filtering_has_its_control_too():
 
 def test_diverged_members_are_left_out_and_counted():
     spectra = lines([UP, DOWN, UP], diverged=[False, True, False])
-    row = claims.judge("c", claim(), "base", spectra)
+    row = verdicts.judge("c", claim(), "base", spectra)
     assert (row["value"], row["members"], row["censored"]) == (pytest.approx(1), "2 of 3", "0 of 10")
 
 
 def test_nobody_left_is_undecided():
-    row = claims.judge("c", claim(), "base", lines([UP, UP], diverged=[True, True]))
+    row = verdicts.judge("c", claim(), "base", lines([UP, UP], diverged=[True, True]))
     assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
     assert (row["verdict"], row["members"], row["censored"]) == ("undecided", "0 of 2", "0 of 0")
 
 
 def test_single_member_is_undecided_however_clear_it_is():
-    row = claims.judge("c", claim(at_least=-5), "base", lines([UP]))
+    row = verdicts.judge("c", claim(at_least=-5), "base", lines([UP]))
     assert row["value"] == pytest.approx(1)
     assert row["verdict"] == "undecided"
 
@@ -478,9 +480,9 @@ def test_censored_pairs_are_counted_among_the_followed_ones_of_kept_members():
         followed=[True, True, False, True, True],
         diverged=[False, False, True],
     )
-    assert claims.judge("c", claim("first_order"), "base", spectra)["censored"] == "2 of 8"
-    assert claims.judge("c", claim("hold_order"), "base", spectra)["censored"] == "2 of 8"
-    assert claims.judge("c", claim("area_order"), "base", spectra)["censored"] == ""
+    assert verdicts.judge("c", claim("first_order"), "base", spectra)["censored"] == "2 of 8"
+    assert verdicts.judge("c", claim("hold_order"), "base", spectra)["censored"] == "2 of 8"
+    assert verdicts.judge("c", claim("area_order"), "base", spectra)["censored"] == ""
 
 
 @pytest.mark.parametrize(
@@ -501,13 +503,13 @@ def test_censored_pairs_are_counted_among_the_followed_ones_of_kept_members():
     ],
 )
 def test_verdict_compares_the_whole_interval_with_the_bound(low, high, kind, bound, expected):
-    assert claims.verdict(low, high, kind, bound) == expected
+    assert verdicts.verdict(low, high, kind, bound) == expected
 
 
 @given(st.floats(-5, 5), st.floats(0, 3), st.floats(-5, 5))
 def test_verdict_of_a_mirrored_claim_is_the_same(low, width, bound):
     high = low + width
-    assert claims.verdict(low, high, "at_least", bound) == claims.verdict(-high, -low, "at_most", -bound)
+    assert verdicts.verdict(low, high, "at_least", bound) == verdicts.verdict(-high, -low, "at_most", -bound)
 
 
 # --- interval ---------------------------------------------------------------------------------------------------------
@@ -518,8 +520,8 @@ def test_verdict_of_a_mirrored_claim_is_the_same(low, width, bound):
 def test_interval_contains_the_median_lies_within_the_values_and_is_always_the_same(values):
     values = np.asarray(values)
     finite = values[np.isfinite(values)]
-    median, low, high = found = claims.median_interval(values)
-    np.testing.assert_equal(found, claims.median_interval(values))
+    median, low, high = found = intervals.median_interval(values)
+    np.testing.assert_equal(found, intervals.median_interval(values))
     if len(finite) == 0:
         assert np.isnan(found).all()
         return
@@ -536,7 +538,7 @@ def test_interval_equals_the_quantiles_of_a_bootstrap_written_out():
     values = np.array([0.1, 0.4, 0.5, 0.55, 0.7, 0.72, 0.9, 0.95])
     rng = np.random.default_rng(5)
     medians = np.median(rng.choice(values, (200_000, len(values))), axis=1)
-    _, low, high = claims.median_interval(values)
+    _, low, high = intervals.median_interval(values)
     # Another stream of random numbers: the same up to one step of the discrete distribution of medians.
     assert low == pytest.approx(np.quantile(medians, 0.025), abs=0.03)
     assert high == pytest.approx(np.quantile(medians, 0.975), abs=0.03)

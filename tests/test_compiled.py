@@ -18,6 +18,7 @@ from test_gradients import assert_exact_near_zero
 from test_training import MLP, Records, image_data, line_data, trained
 
 from fpkit import config, models
+from fpkit.config.training import Training
 from fpkit.training import compiled, losses
 from fpkit.training.gradients import Autograd
 from fpkit.training.trainer import build, train
@@ -223,7 +224,7 @@ def test_what_is_no_number_is_not_hidden(activation, poison):
 
 
 def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch):
-    options = config.plain(config.Training(device="cpu", members=3)) | {"batch_size": 7}
+    options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7}
     sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
     train(MLP, line_data(), sink, **options | {"steps": 6}, **rest)
     monkeypatch.setattr(compiled, "library", lambda: None)
@@ -246,7 +247,7 @@ def test_a_training_by_compiled_code_does_without_torch(tmp_path, changes):
     """To import it takes longer than many a training."""
     dataset = xr.Dataset({name: ([f"{name}_{d}" for d in range(a.ndim)], a) for name, a in image_data().items()})
     dataset.to_netcdf(tmp_path / "images.nc", engine="h5netcdf")
-    training = config.plain(config.Training(device="cpu", members=3, steps=20)) | changes
+    training = config.plain(Training(device="cpu", members=3, steps=20)) | changes
     program = WITHOUT_TORCH.format(model=MLP, training=training, record={"per_decade": 5, "split": "all"})
     places = [tmp_path / "images.nc", tmp_path / "run", tmp_path / "checkpoints"]
     subprocess.run([sys.executable, "-c", program, *places], check=True, cwd=Path(__file__).parents[1])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from test_training import line_data, trained
 
-from fpkit import cache
 from fpkit.datasets import files
+from fpkit.jobs import cache
 from fpkit.training import compiled, compiler
 
 COMPILER = next(filter(None, map(shutil.which, compiler.COMPILERS)), "")

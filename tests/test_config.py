@@ -2,10 +2,12 @@
 
 import copy
 import datetime
+import inspect
 import itertools
 import json
 import re
 import string
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpkit import claims, config
+from fpkit import config
+from fpkit.claims import statistics
 from fpkit.config import ConfigError
+from fpkit.config.training import Cnn
 
 ROOT = Path(__file__).parents[1]
 REAL = config.read_yaml(ROOT / "config.yaml")
@@ -300,13 +304,38 @@ def test_parts_of_ones_own_load_wherever_a_name_may_stand():
     assert_plain(two.model)
 
 
-def test_statistics_and_figures_of_the_config_are_those_of_the_package():
-    assert set(config.STATISTIC_MEASURES) == set(claims.STATISTICS)
-    drawn = {path.stem for path in (ROOT / "fpkit/figures").glob("*.py")} - {"__init__", "style"}
-    assert set(config.FIGURE_MEASURES) == drawn
-    used = {measure for measures in config.FIGURE_MEASURES.values() for measure in measures}
-    assert used == set(config.MEASURES) == set(config.SUITS)
-    assert {measure for measures in config.STATISTIC_MEASURES.values() for measure in measures} == set(config.MEASURES)
+def modules(folder: str) -> set[str]:
+    return {path.stem for path in (ROOT / "fpkit" / folder).glob("*.py")}
+
+
+def test_every_entry_has_its_module_or_its_function_and_no_more():
+    assert set(config.FIGURES) == modules("figures") - {"__init__", "style"}
+    assert set(config.MEASURES) <= modules("measures")
+    for name in modules("measures") - {"__init__"}:
+        measure = import_module(f"fpkit.measures.{name}")
+        assert hasattr(measure, "decompose") == (name in config.MEASURES)
+    public = {name for name, function in vars(statistics).items() if inspect.isfunction(function) and name[0] != "_"}
+    assert set(config.STATISTICS) == public - {"best_step", "signal"}
+    shown = {measure for figure in config.FIGURES.values() for measure in figure.measures}
+    assert shown == set(config.MEASURES)
+    assert {measure for name in config.STATISTICS for measure in config.measures_of(name)} == set(config.MEASURES)
+
+
+def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():
+    assert config.measures_of("rate_slope") == ["ntk"]
+    assert config.measures_of("low_advantage") == ["filtering"]
+    assert config.measures_of("signal_before_best") == ["fft"]
+    assert config.measures_of("first_order") == ["fft", "projection", "radial", "ntk"]
+    assert config.measures_of("overfitting") == list(config.MEASURES)
+
+
+def test_test_accuracy_of_what_has_no_classes_is_refused():
+    raw = changed("claims/order", _claim("fft", "test_accuracy") | {"experiment": "one", "control": None})
+    assert problems(raw) == [
+        f"claims.order.statistic: test_accuracy needs classes, {raw['experiments']['one']['dataset']!r} has none"
+    ]
+    raw["claims"]["order"] |= {"experiment": "two", "measure": "projection"}
+    assert config.load(raw)
 
 
 @pytest.mark.parametrize("measure", ["walsh", "radial", "ntk", "fft"])
@@ -320,7 +349,7 @@ def test_control_is_refused_where_the_measure_computes_none(measure):
     raw["experiments"]["three"] = three(measure)
     if measure == "ntk":
         raw["experiments"]["three"]["training"] = {"optimizer": "sgd"}
-    statistic = next(name for name, measures in config.STATISTIC_MEASURES.items() if measure in measures)
+    statistic = "test_accuracy" if measure == "walsh" else "first_order"
     raw["claims"]["order"] = _claim(measure, statistic) | {"experiment": "three"}
     (line,) = problems(raw)
     assert line.startswith(f"claims.order.control: {measure} computes no control")
@@ -354,7 +383,7 @@ def test_claim_is_about_all_variants_unless_patterns_are_given():
 )
 def test_statistic_of_early_stopping_is_refused_without_validation_samples(statistic, dataset, key):
     measure = "fft" if dataset["kind"] == "sines" else "projection"
-    if measure not in config.STATISTIC_MEASURES[statistic]:
+    if measure not in config.measures_of(statistic):
         return
     raw = changed("datasets/new", dict(dataset))
     raw["experiments"]["three"] = three(measure)
@@ -615,7 +644,7 @@ def test_named_point_of_the_same_kind_is_merged_of_another_kind_replaces():
     same, told, other, bare = unfolded({"model": points}, "two", model=model)
     assert (same.model["widths"], same.model["activation"]) == ([7], "sin")
     assert (told.model["widths"], told.model["activation"]) == ([8], "sin")
-    assert other.model == config.plain(config.Cnn(kind="cnn"))  # nothing of the mlp is left
+    assert other.model == config.plain(Cnn(kind="cnn"))  # nothing of the mlp is left
     assert (bare.model["widths"], bare.name) == ([5], "model~bare")
 
 

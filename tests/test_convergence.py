@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit import convergence
+from fpkit.measures import convergence
 
 
 def curve(values, steps=None) -> xr.DataArray:

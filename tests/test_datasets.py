@@ -22,18 +22,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_sample_image
 
-from fpkit import config
+from fpkit.config.datasets import Cifar10, Dataset, Digits, FashionMnist, Mnist, OwnDataset, Parity, Photograph, Sines
 from fpkit.datasets import cifar10, digits, fashion_mnist, files, idx, images, mnist, parity, photograph, sines
 from fpkit.errors import UserError
 
 BUILDERS = {
-    "sines": (sines.build, config.Sines),
-    "digits": (digits.build, config.Digits),
-    "fashion_mnist": (fashion_mnist.build, config.FashionMnist),
-    "mnist": (mnist.build, config.Mnist),
-    "cifar10": (cifar10.build, config.Cifar10),
-    "parity": (parity.build, config.Parity),
-    "photograph": (photograph.build, config.Photograph),
+    "sines": (sines.build, Sines),
+    "digits": (digits.build, Digits),
+    "fashion_mnist": (fashion_mnist.build, FashionMnist),
+    "mnist": (mnist.build, Mnist),
+    "cifar10": (cifar10.build, Cifar10),
+    "parity": (parity.build, Parity),
+    "photograph": (photograph.build, Photograph),
 }
 IMAGES = ["digits", "fashion_mnist", "mnist", "cifar10"]
 DEBIAN = Path(files.WELL_KNOWN_FOLDERS["fashion_mnist"][0])
@@ -151,8 +151,8 @@ def test_datasets_are_labelled_float32_and_survive_netcdf(kind, tmp_path):
 
 
 def test_every_kind_of_the_configuration_has_a_builder():
-    union = get_args(get_args(config.Dataset)[0])
-    models = {get_args(member)[0] for member in union} - {config.OwnDataset}
+    union = get_args(get_args(Dataset)[0])
+    models = {get_args(member)[0] for member in union} - {OwnDataset}
     assert models == {model for _, model in BUILDERS.values()}
 
 

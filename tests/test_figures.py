@@ -18,20 +18,26 @@ from conftest import REPOSITORY, run
 from matplotlib.figure import SubFigure
 from PIL import Image, ImageSequence
 
-from fpkit import claims, config, netcdf
+from fpkit import config
+from fpkit.claims import statistics
+from fpkit.config.claims import Claim
+from fpkit.config.figures import Figure, Style
+from fpkit.config.measures import Fft, Filtering, Ntk, Projection, Radial, Walsh
+from fpkit.config.training import Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
+from fpkit.store import netcdf
 
 pytestmark = pytest.mark.xdist_group("figures")  # the networks are trained once
 
-STYLE = config.plain(config.Style())
+STYLE = config.plain(Style())
 MEASURES = {
-    "fft": config.Fft(),
-    "projection": config.Projection(permutations=20, frequencies=[1, 2, 3]),
-    "filtering": config.Filtering(widths=[0.25, 0.4, 0.5], null_draws=2),
-    "walsh": config.Walsh(),
-    "radial": config.Radial(rings=3),
-    "ntk": config.Ntk(),
+    "fft": Fft(),
+    "projection": Projection(permutations=20, frequencies=[1, 2, 3]),
+    "filtering": Filtering(widths=[0.25, 0.4, 0.5], null_draws=2),
+    "walsh": Walsh(),
+    "radial": Radial(rings=3),
+    "ntk": Ntk(),
 }
 CIRCLE = {"embedding": "circle", "samples": 32, "test_samples": 0}
 DATASETS = {
@@ -48,7 +54,10 @@ DATASETS = {
     "photograph": lambda: photograph.build(size=12),
     "photograph_fourier": lambda: photograph.build(size=12, fourier_scale=2, fourier_features=6),
 }
-MLP, RESIDUAL = config.Mlp(kind="mlp", widths=[16]), config.ResidualMlp(kind="residual_mlp", width=8, blocks=2)
+MLP, RESIDUAL = (
+    Mlp(kind="mlp", widths=[16]),
+    ResidualMlp(kind="residual_mlp", width=8, blocks=2),
+)
 GRADIENT_DESCENT = {"optimizer": "sgd", "learning_rate": 0.02}
 HOPELESS = {"optimizer": "sgd", "learning_rate": 1e6}
 
@@ -83,8 +92,8 @@ class Laboratory:
                 place / "run",
                 place / "checkpoints",
                 model=config.plain(model),
-                training=config.plain(config.Training(**options | training)),
-                record=config.plain(config.Record(per_decade=10, split=split)),
+                training=config.plain(Training(**options | training)),
+                record=config.plain(Record(per_decade=10, split=split)),
             )
 
         self._dataset(dataset)
@@ -93,7 +102,7 @@ class Laboratory:
     def __call__(self, measure: str, dataset: str, variant="base", model=MLP, split="train", **training) -> xr.Dataset:
         def make(place):
             predictions = self._predictions(dataset, model, split, training)
-            decompose = import_module(f"fpkit.spectra.{measure}").decompose
+            decompose = import_module(f"fpkit.measures.{measure}").decompose
             result = decompose(predictions, self._dataset(dataset), split=split, **config.plain(MEASURES[measure]))
             result.attrs.update(experiment="e", variant=variant, dataset=dataset)
             result.to_netcdf(f"{place}.nc", engine="h5netcdf")
@@ -118,20 +127,19 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     if kind in ("synthetic", "animation"):
         return rates(laboratory, "fft", "waves")
     if kind in ("projection", "filtering"):
-        return rates(laboratory, kind, "digits", model=config.Mlp(kind="mlp", widths=[12], initialization="he"))
+        return rates(laboratory, kind, "digits", model=Mlp(kind="mlp", widths=[12], initialization="he"))
     if kind == "order":
         labels = ("training~slow", "training~fast")
         return [*rates(laboratory, "fft", "waves", labels), *rates(laboratory, "projection", "digits", labels)]
     if kind == "structures":
-        sizes = [config.Mlp(kind="mlp", widths=widths) for widths in ([8], [16], [8, 8], [16, 16])]
+        sizes = [Mlp(kind="mlp", widths=widths) for widths in ([8], [16], [8, 8], [16, 16])]
         grid = [laboratory("fft", "waves", f"widths~{'-'.join(map(str, m.widths))}", m) for m in sizes]
         return [*grid, laboratory("fft", "waves", model=RESIDUAL), laboratory("projection", "digits", model=RESIDUAL)]
     if kind == "initialization":
         scales = [(a, s) for a in ("tanh", "relu") for s in (0.1, 1, 2)]
         entry = {"kind": "mlp", "widths": [16], "initialization": "gaussian"}
         return [
-            laboratory("fft", "waves", f"activation~{a}+std~{s}", config.Mlp(**entry, activation=a, std=s))
-            for a, s in scales
+            laboratory("fft", "waves", f"activation~{a}+std~{s}", Mlp(**entry, activation=a, std=s)) for a, s in scales
         ]
     if kind == "amplitudes":
         return [laboratory("fft", name, f"dataset~{name}") for name in ("waves", "rising", "others")]
@@ -141,7 +149,11 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
         names = [(d, a) for d in ("parity_25", "parity_50", "sparse_2") for a in ("tanh", "relu")]
         signs = [
             laboratory(
-                "walsh", d, f"dataset~{d}+activation~{a}", config.Mlp(kind="mlp", widths=[8], activation=a), "all"
+                "walsh",
+                d,
+                f"dataset~{d}+activation~{a}",
+                Mlp(kind="mlp", widths=[8], activation=a),
+                "all",
             )
             for d, a in names
         ]
@@ -149,11 +161,11 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     if kind == "natural_image":
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
-    models = {a: config.Mlp(kind="mlp", widths=[64], activation=a) for a in ("tanh", "relu")}
+    models = {a: Mlp(kind="mlp", widths=[64], activation=a) for a in ("tanh", "relu")}
     return [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
 
 
-KINDS = [kind for kind in config.FIGURE_MEASURES if kind != "claims"]
+KINDS = [kind for kind in config.FIGURES if kind != "claims"]
 PICTURES = [kind for kind in KINDS if kind != "animation"]
 # A row or more of panels for each variant, with its title.
 BY_VARIANT = ["synthetic", "projection", "filtering", "early_stopping", "natural_image", "theory"]
@@ -195,7 +207,7 @@ def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
     for kind, statistic, control, bound in JUDGED:
         shown = [*spectra[kind], laboratory("fft", "waves", **HOPELESS)] if kind == "synthetic" else spectra[kind]
         entries[f"{kind}_claim"] = config.plain(
-            config.Claim(
+            Claim(
                 statement="s", source="s", experiment="e", measure=shown[0].attrs["measure"], statistic=statistic,
                 control=control, bound=bound,
             )
@@ -249,7 +261,7 @@ def without(spectra: xr.Dataset, members) -> xr.Dataset:
 
 
 def test_every_kind_of_the_config_has_a_figure_here():
-    assert {*KINDS, "claims"} == set(config.Figure.model_fields["kind"].annotation.__args__)
+    assert {*KINDS, "claims"} == set(Figure.model_fields["kind"].annotation.__args__)
 
 
 def assert_saved_in_every_format(draw, folder) -> None:
@@ -641,7 +653,7 @@ def test_rank_correlations_on_the_order_figure_are_those_of_the_claims(spectra):
     with style.context(**STYLE):
         figure = drawn("order", spectra["order"])
     order = figure.axes[1]
-    for container, statistic in zip(order.containers, (claims.first_order, claims.hold_order), strict=True):
+    for container, statistic in zip(order.containers, (statistics.first_order, statistics.hold_order), strict=True):
         expected = [float(style.known_by_most(statistic(variant)).median()) for variant in spectra["order"]]
         np.testing.assert_allclose(container.lines[0].get_xdata(), expected)
 
@@ -662,7 +674,7 @@ def test_structures_figure_places_depths_and_widths(spectra):
     with style.context(**STYLE):
         figure = drawn("structures", spectra["structures"])
     shown = figure.axes[0].get_images()[0].get_array()
-    expected = [float(claims.first_order(variant).median()) for variant in spectra["structures"][:4]]
+    expected = [float(statistics.first_order(variant).median()) for variant in spectra["structures"][:4]]
     np.testing.assert_allclose(shown, np.reshape(expected, (2, 2)))  # (depth, width)
 
 
@@ -695,7 +707,7 @@ def test_claims_figure_is_saved_in_every_format_and_counts_the_verdicts(table, t
 def test_claims_figure_is_drawn_by_its_job_also_where_a_claim_has_no_value(claims_csv, table, tmp_path):
     assert table["value"][table["members"] == "0 of 3"].isna().tolist() == [True]  # the variant that diverged
     paths = [str(tmp_path / f"claims.{ending}") for ending in ("svg", "pdf", "png")]
-    params = SimpleNamespace(figure=config.plain(config.Figure(kind="claims")) | {"rows": len(table)})
+    params = SimpleNamespace(figure=config.plain(Figure(kind="claims")) | {"rows": len(table)})
     run_script("plot.py", tmp_path / "log", params=params, input=[str(claims_csv)], output=paths)
     assert all(Path(path).stat().st_size > 1000 for path in paths)
 
@@ -708,10 +720,10 @@ def test_a_job_closes_the_spectra_it_read_before_it_ends(script, spectra, tmp_pa
     spectra["synthetic"][0].to_netcdf(path, engine="h5netcdf")
     netcdf.save(xr.load_dataset(path, engine="h5netcdf"), path)
     if script == "plot.py":
-        params = SimpleNamespace(figure=config.plain(config.Figure(kind="order", experiment="e")))
+        params = SimpleNamespace(figure=config.plain(Figure(kind="order", experiment="e")))
         output = [str(tmp_path / "order.svg")]
     else:
-        entry = config.Claim(
+        entry = Claim(
             statement="s", source="s", experiment="e", measure="fft", statistic="first_order", bound={"at_least": 0}
         )
         params = SimpleNamespace(claims={"c": config.plain(entry)}, spectra={"c": [0]})
@@ -812,7 +824,7 @@ def test_nothing_captured_is_drawn_as_arrows(spectra):
 # --- style ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colormap", config.Style.model_fields["colormap"].annotation.__args__)
+@pytest.mark.parametrize("colormap", Style.model_fields["colormap"].annotation.__args__)
 def test_every_colour_map_of_the_config_has_ordered_colours(colormap):
     with style.context(**(STYLE | {"colormap": colormap})):
         colors = style.ordered_colors(5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fpkit import findings
+from fpkit.claims import findings
 
 
 def row(variant="base", value="0.9", verdict="holds", bound=">= 0.8", **more) -> dict[str, str]:

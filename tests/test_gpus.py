@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from fpkit import gpus
+from fpkit.jobs import gpus
 
 SWEEP = """
 datasets:

@@ -9,10 +9,11 @@ from pydantic import TypeAdapter
 from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
 from fpkit import config, models
+from fpkit.config.training import Activation, ResidualCnn, ResidualMlp, Training
 from fpkit.training import gradients, losses, stacked
 from fpkit.training.trainer import train
 
-ACTIVATIONS = TypeAdapter(config.Activation).json_schema()["anyOf"][0]["enum"]
+ACTIVATIONS = TypeAdapter(Activation).json_schema()["anyOf"][0]["enum"]
 
 
 def both(activation="tanh", loss="mse", widths=(7, 5), features=(3,), outputs=2, members=3):
@@ -143,8 +144,8 @@ def test_threads_and_blocks_change_no_bit_of_a_fully_connected_network(monkeypat
 
 OTHERS = {
     "cnn": (CNN, {}),
-    "residual cnn": (config.plain(config.ResidualCnn(kind="residual_cnn", channels=2, blocks=1)), {}),
-    "residual mlp": (config.plain(config.ResidualMlp(kind="residual_mlp", width=33, blocks=2)), {}),
+    "residual cnn": (config.plain(ResidualCnn(kind="residual_cnn", channels=2, blocks=1)), {}),
+    "residual mlp": (config.plain(ResidualMlp(kind="residual_mlp", width=33, blocks=2)), {}),
     "own loss": (MLP, {"loss": "test_training:quartic"}),
     "own activation": (MLP | {"activation": "torch:tanh"}, {}),
     "own model": ({"kind": "test_gradients:two_layers", "options": {}}, {}),
@@ -179,7 +180,7 @@ def test_neighbours_change_no_bit_of_a_convolutional_network():
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
-    options = config.plain(config.Training(device="cpu", members=5)) | RECIPES[recipe]
+    options = config.plain(Training(device="cpu", members=5)) | RECIPES[recipe]
     sink = Records()
     for steps, threads in ((4, 1), (9, 3), (14, 2)):
         options |= {"steps": steps, "threads": threads}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fpkit import config
+from fpkit.config.datasets import FashionMnist, Mnist, OwnDataset
 from fpkit.datasets import files, inputs
 from fpkit.errors import UserError
 
@@ -15,12 +15,12 @@ NAMES = list(files.SHA256["mnist"])
 ORIGINAL = [f"{name}@{digest[:16]}" for name, digest in files.SHA256["mnist"].items()]
 
 
-def mnist(folder: Path | None) -> config.Mnist:
-    return config.Mnist(kind="mnist", path=None if folder is None else str(folder))
+def mnist(folder: Path | None) -> Mnist:
+    return Mnist(kind="mnist", path=None if folder is None else str(folder))
 
 
-def own(*places) -> config.OwnDataset:
-    return config.OwnDataset(kind="fpkit.datasets.parity:build", inputs=[str(place) for place in places])
+def own(*places) -> OwnDataset:
+    return OwnDataset(kind="fpkit.datasets.parity:build", inputs=[str(place) for place in places])
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_what_is_to_be_downloaded_counts_as_what_it_will_be(tmp_path, kept, monk
     not Path(files.WELL_KNOWN_FOLDERS["fashion_mnist"][0]).is_dir(), reason="Debian's are not installed"
 )
 def test_the_originals_packed_by_debian_are_those_that_are_downloaded(kept):
-    found = inputs.compared({"fashion": config.FashionMnist(kind="fashion_mnist")}, kept)
+    found = inputs.compared({"fashion": FashionMnist(kind="fashion_mnist")}, kept)
     assert found == {"fashion": [f"{name}@{digest[:16]}" for name, digest in files.SHA256["fashion_mnist"].items()]}
 
 

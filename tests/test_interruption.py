@@ -14,11 +14,11 @@ from conftest import run, same_records
 from matplotlib.text import Text
 
 from fpkit import runs
-from fpkit.claims import judge
+from fpkit.claims.verdicts import judge
 from fpkit.datasets import sines
 from fpkit.figures import style, synthetic
-from fpkit.predictions import Writer
-from fpkit.spectra import fft
+from fpkit.measures import fft
+from fpkit.store.predictions import Writer
 from fpkit.training import checkpoint, compiled, trainer
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}

@@ -15,11 +15,13 @@ import pytest
 import xarray as xr
 import zarr
 
-from fpkit import config, predictions
+from fpkit import config
+from fpkit.config.training import Mlp, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, open_predictions
-from fpkit.spectra.scheduler import scheduler
+from fpkit.measures.scheduler import scheduler
+from fpkit.store import predictions
+from fpkit.store.predictions import Writer, open_predictions
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 2**20
@@ -45,8 +47,8 @@ def waves(**options) -> xr.Dataset:
 
 
 RECIPE = {
-    "model": config.plain(config.Mlp(kind="mlp", widths=[4])),
-    "training": config.plain(config.Training(optimizer="sgd")),
+    "model": config.plain(Mlp(kind="mlp", widths=[4])),
+    "training": config.plain(Training(optimizer="sgd")),
 }
 # Data set, split, options and the results that have a step, of each measure.
 CASES = {
@@ -100,9 +102,9 @@ DECOMPOSE = """
 import json, sys
 from importlib import import_module
 import xarray as xr
-from fpkit import netcdf
-from fpkit.predictions import open_predictions
-from fpkit.spectra.scheduler import scheduler
+from fpkit.store import netcdf
+from fpkit.store.predictions import open_predictions
+from fpkit.measures.scheduler import scheduler
 
 measure, store, dataset, output, options = sys.argv[1:6]
 options = json.loads(options)
@@ -110,11 +112,11 @@ begun = netcdf.begin(output)
 if measure == "fft":
     options["file"] = begun
 if measure == "filtering":
-    import fpkit.spectra.filtering
-    fpkit.spectra.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
+    import fpkit.measures.filtering
+    fpkit.measures.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
 predictions = open_predictions(store)
 with scheduler(predictions, options.pop("address"), threads=1), xr.open_dataset(dataset, engine="h5netcdf") as data:
-    spectra = import_module(f"fpkit.spectra.{measure}").decompose(predictions, data, **options)
+    spectra = import_module(f"fpkit.measures.{measure}").decompose(predictions, data, **options)
 netcdf.save(spectra, output, begun)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
@@ -180,7 +182,7 @@ def test_workers_with_less_memory_than_the_store_decompose_it(tmp_path, cluster,
 def test_address_where_no_scheduler_answers_is_told_in_one_line(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     write_store(tmp_path / "a.zarr", waves(), "train", 1)
-    monkeypatch.setattr("fpkit.spectra.scheduler.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("fpkit.measures.scheduler.CONNECT_SECONDS", 1)
     lazy = open_predictions(tmp_path / "a.zarr").chunk(step=1)
     with (
         pytest.raises(UserError, match=r"^dask.address: no scheduler answers at tcp://127.0.0.1:9; [^\n]*$"),

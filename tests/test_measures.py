@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from fpkit import config, models
+from fpkit.config.training import Mlp, Record, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.spectra import ntk, radial, walsh
+from fpkit.measures import ntk, radial, walsh
 
 RADIAL = {"split": "train", "threshold": 0.2, "hold": 0.05, "rings": 6}
 
@@ -286,18 +287,18 @@ class WithoutBias(torch.nn.Sequential):
 def train(tmp_path, dataset: xr.Dataset, model: dict, **training) -> xr.Dataset:
     """Predictions of a real run of gradient descent."""
     dataset.to_netcdf(tmp_path / "circle.nc", engine="h5netcdf")
-    training = config.plain(config.Training(**{"optimizer": "sgd", "members": 2, **training}))
-    record = config.plain(config.Record(per_decade=20))
+    training = config.plain(Training(**{"optimizer": "sgd", "members": 2, **training}))
+    record = config.plain(Record(per_decade=20))
     places = (tmp_path / "circle.nc", tmp_path / "run", tmp_path / "checkpoints")
     return run(*places, model=model, training=training, record=record)
 
 
 def mlp(**options) -> dict:
-    return config.plain(config.Mlp(kind="mlp", **options))
+    return config.plain(Mlp(kind="mlp", **options))
 
 
 def recipe(model: dict, **training) -> str:
-    training = config.plain(config.Training(**{"optimizer": "sgd", "learning_rate": 0.01, **training}))
+    training = config.plain(Training(**{"optimizer": "sgd", "learning_rate": 0.01, **training}))
     return json.dumps({"model": model, "training": training})
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from fpkit import config, models, parts
 from fpkit.config import Activation
+from fpkit.config.training import Model
 from fpkit.initialization import initialize
 
 POINTS = np.linspace(-3, 3, 61)
@@ -119,7 +120,7 @@ def plain_network(kind: str, parameters: list[torch.Tensor], activation: str) ->
 
 def entry(kind: str, **options) -> dict:
     """A whole `model` entry, defaults filled in, as the workflow hands it over."""
-    return config.plain(TypeAdapter(config.Model).validate_python({"kind": kind, **options}))
+    return config.plain(TypeAdapter(Model).validate_python({"kind": kind, **options}))
 
 
 NETWORKS = {

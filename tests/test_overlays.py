@@ -9,6 +9,11 @@ from conftest import REPOSITORY, planned_jobs
 
 from fpkit import config
 from fpkit.config import ConfigError
+from fpkit.config.claims import Claim
+from fpkit.config.datasets import Digits, Parity, Sines
+from fpkit.config.figures import Style
+from fpkit.config.measures import Fft, Filtering, Projection
+from fpkit.config.training import Cnn, Mlp, Record, ResidualMlp, Training
 
 BELOW = """
 datasets:
@@ -69,9 +74,9 @@ def test_another_kind_starts_from_its_own_defaults(tmp_path):
         figures: null
         """,
     )
-    assert config.plain(loaded.datasets["waves"]) == config.plain(config.Parity(kind="parity"))
-    assert variant(loaded, "one").model == config.plain(config.ResidualMlp(kind="residual_mlp", blocks=2))
-    assert variant(loaded, "two", "model~other").model == config.plain(config.Mlp(kind="mlp"))
+    assert config.plain(loaded.datasets["waves"]) == config.plain(Parity(kind="parity"))
+    assert variant(loaded, "one").model == config.plain(ResidualMlp(kind="residual_mlp", blocks=2))
+    assert variant(loaded, "two", "model~other").model == config.plain(Mlp(kind="mlp"))
 
 
 def test_the_same_kind_or_none_keeps_the_other_keys(tmp_path):
@@ -80,8 +85,8 @@ def test_the_same_kind_or_none_keeps_the_other_keys(tmp_path):
         "experiments: {one: {model: {kind: mlp, widths: [9]}}, two: {model: {kernel: 3}}}",
         "datasets: {waves: {noise: 0.2}}",
     )
-    assert variant(loaded, "one").model == config.plain(config.Mlp(kind="mlp", widths=[9], activation="relu"))
-    small = config.plain(config.Cnn(kind="cnn", channels=[2], kernel=3))
+    assert variant(loaded, "one").model == config.plain(Mlp(kind="mlp", widths=[9], activation="relu"))
+    small = config.plain(Cnn(kind="cnn", channels=[2], kernel=3))
     assert variant(loaded, "two", "model~small").model == small
     assert loaded.datasets["waves"].frequencies == [1, 2]
 
@@ -98,9 +103,9 @@ def test_a_kind_that_is_swept_starts_from_its_own_defaults_too(tmp_path):
         tmp_path, "experiments: {one: {sweep: {model.activation: [tanh], model.kind: [mlp, residual_mlp]}}}"
     )
     same = variant(loaded, "one", "activation~tanh+kind~mlp").model
-    assert same == config.plain(config.Mlp(kind="mlp", widths=[8], activation="tanh"))
+    assert same == config.plain(Mlp(kind="mlp", widths=[8], activation="tanh"))
     other = variant(loaded, "one", "activation~tanh+kind~residual_mlp").model
-    assert other == config.plain(config.ResidualMlp(kind="residual_mlp", activation="tanh"))
+    assert other == config.plain(ResidualMlp(kind="residual_mlp", activation="tanh"))
 
 
 def test_options_of_ones_own_are_the_functions_own_affair(tmp_path):
@@ -134,16 +139,16 @@ def test_null_drops_a_whole_table_and_what_is_laid_over_it_starts_anew(table, tm
 def test_null_of_whatever_may_be_absent_is_its_default(tmp_path):
     """Every key of every entry that has a default, by the models themselves."""
     entries = {
-        "datasets/waves": config.Sines, "datasets/digits": config.Digits, "experiments/one/model": config.Mlp,
-        "experiments/two/model": config.Cnn, "experiments/one/training": config.Training,
-        "experiments/one/record": config.Record, "experiments/one/decomposition/fft": config.Fft,
-        "experiments/two/decomposition/projection": config.Projection, "claims/order": config.Claim,
-        "experiments/two/decomposition/filtering": config.Filtering, "figures/lines/style": config.Style,
+        "datasets/waves": Sines, "datasets/digits": Digits, "experiments/one/model": Mlp,
+        "experiments/two/model": Cnn, "experiments/one/training": Training,
+        "experiments/one/record": Record, "experiments/one/decomposition/fft": Fft,
+        "experiments/two/decomposition/projection": Projection, "claims/order": Claim,
+        "experiments/two/decomposition/filtering": Filtering, "figures/lines/style": Style,
     }  # fmt: skip
     for path, entry in entries.items():
         for key, field in entry.model_fields.items():
             if not field.is_required():
-                overlay = {key: None} | ({"momentum": None, "nesterov": None} if entry is config.Training else {})
+                overlay = {key: None} | ({"momentum": None, "nesterov": None} if entry is Training else {})
                 for part in reversed(path.split("/")):
                     overlay = {part: overlay}
                 node = config.plain(laid_over(tmp_path, json.dumps(overlay)))

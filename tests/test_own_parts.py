@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from fpkit import config, parts, shortage
+from fpkit import config, parts
+from fpkit.config.training import Cnn, Mlp, ResidualCnn, ResidualMlp, Training
 from fpkit.datasets import own as own_dataset
 from fpkit.errors import UserError
+from fpkit.jobs import shortage
 from fpkit.training.trainer import train
 
 SOURCE = '''
@@ -273,13 +275,13 @@ def trained(
     entry = {"kind": model, "options": {}}
     if not parts.is_own(model):
         kinds = {
-            "mlp": config.Mlp(kind="mlp", widths=[4, 4]),
-            "cnn": config.Cnn(kind="cnn", channels=[2, 2], widths=[4]),
-            "residual_mlp": config.ResidualMlp(kind="residual_mlp", width=4, blocks=2),
-            "residual_cnn": config.ResidualCnn(kind="residual_cnn", channels=2, blocks=1),
+            "mlp": Mlp(kind="mlp", widths=[4, 4]),
+            "cnn": Cnn(kind="cnn", channels=[2, 2], widths=[4]),
+            "residual_mlp": ResidualMlp(kind="residual_mlp", width=4, blocks=2),
+            "residual_cnn": ResidualCnn(kind="residual_cnn", channels=2, blocks=1),
         }
         entry = config.plain(kinds[model]) | {"activation": activation}
-    recipe = config.plain(config.Training(device="cpu", members=4, steps=6, learning_rate=0.01)) | training
+    recipe = config.plain(Training(device="cpu", members=4, steps=6, learning_rate=0.01)) | training
     sink = Sink()
     train(entry, data, sink, **recipe, per_decade=9, split="train", checkpoint_path=checkpoint_path)
     return sink

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpkit import models, parts, provenance
+from fpkit import models, parts
 from fpkit.datasets import sines
 from fpkit.errors import UserError
+from fpkit.jobs import provenance
 from fpkit.training import algorithms, losses
 
 SCRIPT = Path(__file__).parents[1] / "workflow/scripts/train.py"

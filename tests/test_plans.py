@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from fpkit import plans, provenance
 from fpkit.errors import UserError
+from fpkit.jobs import plans, provenance
 
 WILDCARDS = ("short", "base")
 

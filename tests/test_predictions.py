@@ -12,9 +12,9 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fpkit import predictions as store
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, diverged, open_predictions
+from fpkit.store import predictions as store
+from fpkit.store.predictions import Writer, diverged, open_predictions
 
 SCORES = ["loss_train", "loss_test", "accuracy_train", "accuracy_test"]
 MEMBERS = [1000, 1001]

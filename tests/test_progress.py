@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fpkit import progress
-from fpkit.progress import Progress
+from fpkit.jobs import progress
+from fpkit.jobs.progress import Progress
 
 
 def lines(text: str) -> list[str]:
@@ -83,7 +83,7 @@ def test_foreign_files_beside_the_states_are_passed_over(tmp_path):
 JOB = """
 import sys, time
 import numpy as np
-from fpkit import progress
+from fpkit.jobs import progress
 progress.DRAW_SECONDS = 0
 name, part, ending = sys.argv[1:]
 try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fpkit.provenance import code_hashes
+from fpkit.jobs.provenance import code_hashes
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -18,7 +18,7 @@ SCRIPTS = ROOT / "workflow/scripts"
 
 def lines(root: Path, script: Path, *modules: str, path=(), python=sys.executable) -> list[str]:
     """What a new process, with `path` before all else on its path, finds for the package under `root`."""
-    program = "import sys; from fpkit.provenance import code_hashes; print(*code_hashes(*sys.argv[1:]), sep='\\n')"
+    program = "import sys; from fpkit.jobs.provenance import code_hashes; print(*code_hashes(*sys.argv[1:]), sep='\\n')"
     environment = {"PYTHONPATH": os.pathsep.join(map(str, (*path, root))), "PATH": ""}
     result = subprocess.run(
         [python, "-W", "error", "-c", program, script, *modules],
@@ -134,24 +134,25 @@ def test_code_in_a_package_that_is_passed_through_counts(copy):
 def test_imports_of_a_script_are_found_in_every_form_and_place(copy):
     script = copy / "forms.py"
     script.write_text(
-        "import fpkit.convergence as c\n"
+        "import fpkit.measures.convergence as c\n"
         "from fpkit import models\n"
-        "from fpkit.training.schedule import record_steps\n"
+        "from fpkit.store.schedule import record_steps\n"
         "import os, numpy\n"
         "def late():\n    from fpkit.errors import UserError\n"
     )
     found = set(hashes(copy, script))
-    wanted = {"fpkit/convergence", "fpkit/models", "fpkit/training/schedule", "fpkit/errors", "fpkit", "fpkit/training"}
+    wanted = {"fpkit/measures/convergence", "fpkit/models", "fpkit/store/schedule", "fpkit/errors", "fpkit"}
+    wanted |= {"fpkit/measures", "fpkit/store"}
     wanted |= {"fpkit/initialization", "fpkit/parts"}  # those of fpkit.models
     assert found == wanted | {"forms.py"}
 
 
 def test_new_import_brings_its_module_in(copy):
     before = set(hashes(copy, copy / "script.py"))
-    assert "fpkit/convergence" not in before
+    assert "fpkit/measures/convergence" not in before
     file = copy / f"{STYLE}.py"
-    file.write_text(file.read_text() + "\nfrom fpkit import convergence\n")
-    assert set(hashes(copy, copy / "script.py")) == before | {"fpkit/convergence"}
+    file.write_text(file.read_text() + "\nfrom fpkit.measures import convergence\n")
+    assert set(hashes(copy, copy / "script.py")) == before | {"fpkit/measures", "fpkit/measures/convergence"}
 
 
 # --- one's own code ---------------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ OWN_FILES = {
     "folder/in_folder.py": "W = 1\n",  # in a package without __init__.py
     "deep/__init__.py": "",
     "deep/er/__init__.py": "",
-    "deep/er/module.py": "from fpkit import convergence\n",
+    "deep/er/module.py": "from fpkit.measures import convergence\n",
     "never.py": "V = 1\n",
 }
 PART = "own.part:model"
@@ -198,7 +199,7 @@ def test_own_code_is_followed_through_its_imports(own, path):
 def test_own_code_brings_in_what_it_imports_of_the_package(own):
     plain, with_own = hashes(own, own / "script.py"), hashes(own, own / "script.py", PART)
     assert plain.items() <= with_own.items()
-    assert "fpkit/convergence" in with_own.keys() - plain.keys()
+    assert "fpkit/measures/convergence" in with_own.keys() - plain.keys()
 
 
 @pytest.mark.parametrize("ending", [EXTENSION_SUFFIXES[0], ".so", ".cpp"])
@@ -273,8 +274,8 @@ def test_a_part_in_an_installed_package_counts_by_version_and_file(own, tmp_path
         ("train.py", [], {"numpy", "torch"}),
         ("make_dataset.py", ["fpkit.datasets.sines"], {"numpy"}),
         ("make_dataset.py", ["fpkit.datasets.digits"], {"numpy", "scikit-learn"}),
-        ("decompose.py", ["fpkit.spectra.fft"], {"numpy", "scipy"}),
-        ("decompose.py", ["fpkit.spectra.projection"], {"numpy", "scipy", "finufft"}),
+        ("decompose.py", ["fpkit.measures.fft"], {"numpy", "scipy"}),
+        ("decompose.py", ["fpkit.measures.projection"], {"numpy", "scipy", "finufft"}),
     ],
 )
 def test_libraries_that_a_job_computes_with_are_compared(script, modules, libraries, tmp_path):
@@ -332,22 +333,27 @@ def test_every_python_hashes_alike(own):
 
 def test_training_depends_on_no_spectra_no_figures_and_no_claims():
     found = modules_of("train.py")
-    assert {"train.py", "fpkit/runs", "fpkit/training/trainer", "fpkit/models", "fpkit/predictions"} <= found
-    assert not [name for name in found if name.startswith(("fpkit/spectra", "fpkit/figures", "fpkit/claims"))]
+    assert {"train.py", "fpkit/runs", "fpkit/training/trainer", "fpkit/models", "fpkit/store/predictions"} <= found
+    assert not [name for name in found if name.startswith(("fpkit/measures", "fpkit/figures", "fpkit/claims"))]
     assert "fpkit/config" not in found  # whose defaults are in the parameters already
 
 
 def test_decomposition_by_one_measure_depends_on_no_other():
-    found = modules_of("decompose.py", "fpkit.spectra.fft")
-    assert {"fpkit/spectra/fft", "fpkit/spectra/common", "fpkit/convergence", "fpkit/predictions"} <= found
-    other = ("fpkit/spectra/projection", "fpkit/spectra/filtering", "fpkit/training", "fpkit/models", "fpkit/figures")
+    found = modules_of("decompose.py", "fpkit.measures.fft")
+    assert {
+        "fpkit/measures/fft",
+        "fpkit/measures/common",
+        "fpkit/measures/convergence",
+        "fpkit/store/predictions",
+    } <= found
+    other = ("fpkit/measures/projection", "fpkit/measures/filtering", "fpkit/training", "fpkit/models", "fpkit/figures")
     assert not [name for name in found if name.startswith(other)]
 
 
 def test_one_figure_depends_on_no_other_and_on_no_spectra():
     found = modules_of("plot.py", "fpkit.figures.synthetic")
     assert {"fpkit/figures/synthetic", "fpkit/figures/style"} <= found
-    other = ("fpkit/figures/projection", "fpkit/figures/filtering", "fpkit/spectra", "fpkit/training")
+    other = ("fpkit/figures/projection", "fpkit/figures/filtering", "fpkit/measures", "fpkit/training")
     assert not [name for name in found if name.startswith(other)]
 
 
@@ -375,7 +381,7 @@ HEAVY = {"torch", "matplotlib", "xarray", "zarr", "scipy", "sklearn", "snakemake
     ("statement", "forbidden"),
     [
         ("import fpkit", HEAVY | {"numpy", "pydantic"}),
-        ("import fpkit.config, fpkit.jobs, fpkit.progress", HEAVY),
+        ("import fpkit.config, fpkit.jobs.job, fpkit.jobs.progress", HEAVY),
         ("import fpkit.training.trainer, fpkit.training.stacked", HEAVY - {"torch"} | {"pydantic"}),
         ("import fpkit.runs", HEAVY - {"zarr"} | {"pydantic"}),
         ("import fpkit.figures.filtering, fpkit.claims", {"torch", "zarr", "snakemake"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fpkit import recipes
+from fpkit.jobs import recipes
 
 
 def training(results: Path, variant: str, name: str, size: int = 1000, age: float = 0) -> Path:

@@ -13,12 +13,13 @@ import zarr
 from conftest import run, same_records
 
 from fpkit import config
+from fpkit.config.training import Mlp, Training
 from fpkit.errors import UserError
-from fpkit.spectra import projection
+from fpkit.measures import projection
 from fpkit.training import ensemble, trainer
 
 ROOT = Path(__file__).parents[1]
-MODEL = config.plain(config.Mlp(kind="mlp", widths=[12]))
+MODEL = config.plain(Mlp(kind="mlp", widths=[12]))
 PROJECTION = {"threshold": 0.2, "hold": 0.05, "frequencies": [1, 2], "max_frequency": 5, "permutations": 20}
 
 
@@ -38,7 +39,7 @@ def write_images(path: Path, samples: int, outputs: int) -> Path:
 
 def trained(dataset: Path, folder: Path, record: dict, **training) -> xr.Dataset:
     options = {"device": "cpu", "members": 3, "steps": 60, "learning_rate": 0.01}
-    training = config.plain(config.Training(**(options | training)))
+    training = config.plain(Training(**(options | training)))
     record = {"per_decade": 10, "split": "train"} | record
     return run(dataset, folder / "run", folder / "checkpoints", model=MODEL, training=training, record=record)
 
@@ -145,7 +146,7 @@ def test_predictions_are_never_held_as_a_whole(tmp_path):
     training = {"device": "cpu", "members": members, "steps": 2, "batch_size": 32}
     recipe = {
         "model": MODEL,
-        "training": config.plain(config.Training(**training)),
+        "training": config.plain(Training(**training)),
         "record": {"per_decade": 10, "split": "train", "frequencies": 5},
     }
     done = subprocess.run(

@@ -5,13 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import REPOSITORY, Project, copy_sources
+from conftest import Project, copy_sources
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-
-from fpkit.config import FIGURE_MEASURES
 
 pytestmark = pytest.mark.xdist_group("report")
 
@@ -202,9 +199,3 @@ def test_broken_claims_do_not_keep_the_workflow_from_starting(project, broken):
     planned = project.plan("figures")
     assert "judge_claims" in planned
     assert "summarize" not in planned
-
-
-def test_every_kind_of_figure_has_its_words():
-    captions = yaml.safe_load((REPOSITORY / "workflow/report/captions.yaml").read_text())
-    assert captions.keys() == FIGURE_MEASURES.keys()
-    assert all(caption.keys() == {"category", "shows", "look"} for caption in captions.values())

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from fpkit import endings, shortage
 from fpkit.datasets import own
 from fpkit.errors import PassingError, UserError
+from fpkit.jobs import endings, shortage
 
 TOO_MUCH = 10**15
 

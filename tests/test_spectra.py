@@ -13,12 +13,13 @@ import xrft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit import netcdf, principal
+from fpkit.bases import principal
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, open_predictions
-from fpkit.spectra import common, fft, filtering, low_pass, projection
-from fpkit.spectra.low_pass import low_high_energy, median_distance
+from fpkit.measures import common, fft, filtering, low_pass, projection
+from fpkit.measures.low_pass import low_high_energy, median_distance
+from fpkit.store import netcdf
+from fpkit.store.predictions import Writer, open_predictions
 
 FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1}
 PROJECTION = {
@@ -438,7 +439,7 @@ def test_filter_never_holds_the_whole_kernel():
     # In a process of its own, whose peak memory nobody else has raised. The whole kernel would take 1.6 GB.
     program = """
 import resource, torch
-from fpkit.spectra.low_pass import low_high_energy
+from fpkit.measures.low_pass import low_high_energy
 torch.set_num_threads(1)
 x, values = torch.randn(20_000, 4), torch.randn(20_000, 2)
 low_high_energy(x[:100], values[:100], [1.0])

@@ -11,7 +11,7 @@ from conftest import REPOSITORY, SMOKE
 PLACES = """
 import os
 import sys
-from fpkit.jobs import job
+from fpkit.jobs.job import job
 cores = os.sched_getaffinity(0)
 with job(sys.argv[1], "places", 2, "train"):
     import torch

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fpkit import config, initialization, models
+from fpkit.config.training import Cnn, Loss, Mlp, Optimizer, Training
 from fpkit.errors import UserError
+from fpkit.store.schedule import record_steps
 from fpkit.training import checkpoint, compiled, losses, trainer
 from fpkit.training.batches import Batches
-from fpkit.training.schedule import record_steps
 from fpkit.training.trainer import train
 
-MLP = config.plain(config.Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
-CNN = config.plain(config.Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu", initialization="he"))
+MLP = config.plain(Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
+CNN = config.plain(Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu", initialization="he"))
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -80,7 +81,7 @@ def image_data(samples: int = 30, classes: int = 3) -> dict[str, np.ndarray]:
 
 
 def trained(data: dict, model: dict = MLP, per_decade: int = 10, split: str = "train", **changes) -> Records:
-    options = config.plain(config.Training(device="cpu")) | {"steps": 12, "members": 3, "learning_rate": 0.01}
+    options = config.plain(Training(device="cpu")) | {"steps": 12, "members": 3, "learning_rate": 0.01}
     sink = Records()
     train(model, data, sink, **(options | changes), per_decade=per_decade, split=split)
     return sink
@@ -153,9 +154,12 @@ def names_of(part) -> list[str]:
 
 
 def test_every_algorithm_and_loss_of_the_config_is_compared_with_a_plain_one():
-    assert {recipe["optimizer"] for recipe in RECIPES.values()} == {*names_of(config.Optimizer), OWN_OPTIMIZER}
-    assert set(PLAIN_LOSSES) == {*names_of(config.Loss), OWN_LOSS}
-    assert set(losses.LOSSES) == set(names_of(config.Loss))
+    assert {recipe["optimizer"] for recipe in RECIPES.values()} == {
+        *names_of(Optimizer),
+        OWN_OPTIMIZER,
+    }
+    assert set(PLAIN_LOSSES) == {*names_of(Loss), OWN_LOSS}
+    assert set(losses.LOSSES) == set(names_of(Loss))
 
 
 def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) -> np.ndarray:
@@ -336,7 +340,7 @@ def test_gradient_of_the_summed_loss_is_each_member_its_own(loss):
 @pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_training_resumed_from_its_checkpoint_gives_the_same_bits(tmp_path, algorithm, batch_size):
-    options = config.plain(config.Training(device="cpu", members=3, batch_size=batch_size))
+    options = config.plain(Training(device="cpu", members=3, batch_size=batch_size))
     options |= RECIPES[algorithm]
 
     def train_to(steps: int, sink: Records, path=None) -> Records:
@@ -368,7 +372,7 @@ def counting(parameters, learning_rate):
 
 
 def test_optimizer_whose_state_no_checkpoint_holds_is_told(tmp_path):
-    options = config.plain(config.Training(device="cpu", steps=3)) | {"optimizer": f"{__name__}:counting"}
+    options = config.plain(Training(device="cpu", steps=3)) | {"optimizer": f"{__name__}:counting"}
     path = tmp_path / "state.npz"
     with pytest.raises(UserError, match=r"keeps \{1: 2\} in its state, which no checkpoint can hold; let it keep"):
         train(MLP, line_data(), Records(), **options, per_decade=5, split="train", checkpoint_path=path)
@@ -424,7 +428,7 @@ def brain(parameters, learning_rate):
 
 def trained_twice(tmp_path, optimizer) -> tuple[Records, Records]:
     """At once, and with a stop on the way."""
-    options = config.plain(config.Training(device="cpu", members=3)) | {"optimizer": f"{__name__}:{optimizer}"}
+    options = config.plain(Training(device="cpu", members=3)) | {"optimizer": f"{__name__}:{optimizer}"}
     rest = {"per_decade": 50, "split": "train"}
     whole, sink = Records(), Records()
     train(MLP, line_data(), whole, **options | {"steps": 14}, **rest)
@@ -583,7 +587,7 @@ def test_under_cross_entropy_predictions_are_probabilities():
 def test_progress_hears_of_every_record():
     heard = []
     data, sink = line_data(), Records()
-    options = config.plain(config.Training(device="cpu", steps=30, members=2))
+    options = config.plain(Training(device="cpu", steps=30, members=2))
     train(MLP, data, sink, **options, per_decade=10, split="train", progress=lambda *said: heard.append(said))
     assert [step for step, _ in heard] == sink.steps == record_steps(30, 10)
     assert np.array_equal(np.stack([loss for _, loss in heard]), sink.score("loss_train"))

@@ -11,13 +11,15 @@ import pytest
 import xarray as xr
 from conftest import REPOSITORY, run
 
-from fpkit import claims, config, findings, netcdf
+from fpkit import config
+from fpkit.claims import findings, statistics, verdicts
 from fpkit.config import ConfigError
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.figures import claims as figure_of_claims
 from fpkit.figures import early_stopping, generalization
-from fpkit.spectra import fft, filtering, ntk, projection, radial, walsh
+from fpkit.measures import fft, filtering, ntk, projection, radial, walsh
+from fpkit.store import netcdf
 
 DECOMPOSE = {
     "fft": fft, "projection": projection, "filtering": filtering, "walsh": walsh, "radial": radial, "ntk": ntk,
@@ -105,25 +107,25 @@ def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split,
     """
     tried = 0
     for measure, statistic, control in itertools.product(
-        config.MEASURES, claims.STATISTICS, (None, "white_noise", "shuffled_labels")
+        config.MEASURES, config.STATISTICS, (None, "white_noise", "shuffled_labels")
     ):
         raw = configuration(dataset, split, measure, statistic, control)
         if not accepted(raw | {"claims": {}}):
             continue  # the measure itself does not suit the data
         spectra = made(dataset, split, measure)
-        named = measure in config.STATISTIC_MEASURES[statistic]
+        named = measure in config.measures_of(statistic)
         if accepted(raw):
-            row = claims.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+            row = verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
             assert row["verdict"] in ("holds", "undecided", "does not hold")
             assert "needs" not in row["remark"], row["remark"]
             assert "failed" not in row["remark"], row["remark"]
             tried += 1
         elif named and control is None:
             with pytest.raises(KeyError):
-                claims.STATISTICS[statistic](spectra)
+                getattr(statistics, statistic)(spectra)
         elif named:
             with pytest.raises((UserError, KeyError)):
-                claims.STATISTICS[statistic](claims.on_null(spectra, control, config.STATISTIC_ARRAYS[statistic]))
+                getattr(statistics, statistic)(verdicts.on_null(spectra, control, config.STATISTICS[statistic].needs))
     if (dataset, split) in (("tested", "train"), ("digits", "train"), ("parity", "all"), ("photograph", "train")):
         assert tried > 0
 
@@ -162,7 +164,7 @@ def test_a_photograph_has_no_test_samples_to_record():
     raw = configuration("photograph", "test", "radial", "first_order") | {"claims": {}}
     with pytest.raises(ConfigError) as error:
         config.load(raw)
-    assert error.value.problems == ["experiments.one.record.split: radial needs train, not test"]
+    assert error.value.problems == ["experiments.one.record.split: radial needs train or all, not test"]
 
 
 @pytest.mark.parametrize(
@@ -191,34 +193,48 @@ def test_theory_of_another_training_or_another_grid_is_refused_before_it_is_trai
 # --- a control that is none -------------------------------------------------------------------------------------------
 
 
+# Of each measure a data set that has most: what it lacks all the same is refused for that, with and without a control.
+MOST = {
+    "fft": "all_parts", "ntk": "circle", "walsh": "parity", "radial": "photograph", "projection": "digits_apart",
+    "filtering": "digits_apart",
+}  # fmt: skip
+CONTROLLABLE = [
+    (statistic, measure)
+    for statistic, (measure, dataset) in itertools.product(config.STATISTICS, MOST.items())
+    if accepted(configuration(dataset, "all" if measure == "walsh" else "train", measure, statistic))
+]
+
+
+def test_every_statistic_and_every_measure_is_tried_with_a_control():
+    assert {statistic for statistic, _ in CONTROLLABLE} == set(config.STATISTICS)
+    assert {measure for _, measure in CONTROLLABLE} == set(config.MEASURES) == set(MOST)
+
+
 @pytest.mark.parametrize("control", ["white_noise", "shuffled_labels"])
-@pytest.mark.parametrize(
-    ("statistic", "measure"), [(s, m) for s, measures in config.STATISTIC_MEASURES.items() for m in measures]
-)
+@pytest.mark.parametrize(("statistic", "measure"), CONTROLLABLE)
 def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_and_nowhere_else(
     statistic, measure, control, made
 ):
-    of = {"fft": "all_parts", "ntk": "circle", "walsh": "parity", "radial": "photograph"}
-    dataset = of.get(measure, "digits_apart")
+    dataset = MOST[measure]
     split = "all" if measure == "walsh" else "train"
     spectra = made(dataset, split, measure)
-    arrays = config.STATISTIC_ARRAYS[statistic]
+    arrays = config.STATISTICS[statistic].needs
     has = all(f"control_{array}" in spectra for array in arrays)
     assert accepted(configuration(dataset, split, measure, statistic, control)) == has
     if has:
-        null = claims.on_null(spectra, control, arrays)
+        null = verdicts.on_null(spectra, control, arrays)
         for array in arrays:
             np.testing.assert_array_equal(null[array], spectra[f"control_{array}"].sel(null=control))
     else:
         claim = config.plain(config.load(configuration(dataset, split, measure, statistic)).claims["claim"])
         with pytest.raises(UserError, match=rf"{control}: {measure} computes no control of "):
-            claims.judge("claim", claim | {"control": control}, "base", spectra)
+            verdicts.judge("claim", claim | {"control": control}, "base", spectra)
 
 
 def test_a_control_under_another_null_than_those_computed_is_an_error(made):
     spectra = made("digits", "train", "projection")
     with pytest.raises(UserError, match="pink_noise: projection computes no control"):
-        claims.on_null(spectra, "pink_noise", ("area",))
+        verdicts.on_null(spectra, "pink_noise", ("area",))
 
 
 # --- of the rest, the row says why ------------------------------------------------------------------------------------
@@ -232,7 +248,7 @@ def captured(spectra: xr.Dataset) -> xr.Dataset:
 
 def judged(spectra: xr.Dataset, statistic: str, measure: str = "fft", control: str | None = None) -> dict:
     raw = configuration("all_parts" if measure == "fft" else "digits_apart", "train", measure, statistic, control)
-    return claims.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+    return verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +264,7 @@ def judged(spectra: xr.Dataset, statistic: str, measure: str = "fft", control: s
 def test_an_array_that_is_not_there_is_a_remark(statistic, dropped, remark, made):
     """As of a data set of one's own, of which nothing is known when it is planned."""
     row = judged(made("all_parts", "train", "fft").drop_vars(dropped), statistic)
-    assert tuple(row) == claims.COLUMNS
+    assert tuple(row) == verdicts.COLUMNS
     assert (row["verdict"], row["remark"], row["members"]) == ("undecided", remark, "2 of 2")
     assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
 
@@ -295,8 +311,8 @@ def test_rows_with_remarks_are_read_drawn_and_said(made, tmp_path):
     good = made("all_parts", "train", "fft")
     rows = [judged(good.drop_vars("loss_test"), "overfitting"), judged(good, "overfitting")]
     path = tmp_path / "claims.csv"
-    pd.DataFrame(rows, columns=claims.COLUMNS).to_csv(path, index=False, float_format="%.4g")
-    table = claims.read_claims(path, 2)
+    pd.DataFrame(rows, columns=verdicts.COLUMNS).to_csv(path, index=False, float_format="%.4g")
+    table = verdicts.read_claims(path, 2)
     figure_of_claims.draw(table)
     said = findings.finding("Low first", findings.judged_claims(path)["claim"]).replace("\\", "")
     assert said.endswith("Undecided for base: overfitting needs loss_test, which the run does not have.")
@@ -323,7 +339,7 @@ def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path,
         "judge_claims.py", input=[str(path) for path in paths], output=SimpleNamespace(claims=tmp_path / "claims.csv"),
         params=SimpleNamespace(claims=entries, spectra={"claim": [0, 1], "order": [0, 1]}),
     )  # fmt: skip
-    table = claims.read_claims(tmp_path / "claims.csv", 4).set_index(["claim", "variant"])
+    table = verdicts.read_claims(tmp_path / "claims.csv", 4).set_index(["claim", "variant"])
     assert table["value"].notna().to_dict() == {
         ("claim", "base"): True, ("claim", "less"): False, ("order", "base"): True, ("order", "less"): True,
     }  # fmt: skip

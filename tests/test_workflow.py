@@ -10,7 +10,7 @@ import xarray as xr
 from conftest import REPOSITORY, SMOKE, Project, copy_sources, planned_jobs, same_records
 
 from fpkit.datasets import files
-from fpkit.training.schedule import record_steps
+from fpkit.store.schedule import record_steps
 
 pytestmark = pytest.mark.workflow
 
@@ -126,17 +126,17 @@ def test_a_change_of_the_configuration_plans_its_dependents(change, finished):
 CODE_EDITS = {
     "fpkit/figures/style.py": jobs_of("plot", "figures"),
     "fpkit/figures/synthetic.py": {"plot synthetic", "figures"},
-    "fpkit/spectra/projection.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"}
+    "fpkit/measures/projection.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"}
     | ENDS,
     # Trainings depend on it only where they record the spectrum.
-    "fpkit/principal.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"} | ENDS,
+    "fpkit/bases/principal.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"} | ENDS,
     "fpkit/training/trainer.py": ALL - DATASETS,
     "fpkit/datasets/sines.py": {"make_dataset sines"} | SYNTHETIC_CHAIN | ENDS,
     "workflow/scripts/plot.py": jobs_of("plot", "figures"),
     "workflow/scripts/judge_claims.py": ENDS,
-    "fpkit/jobs.py": ALL,
+    "fpkit/jobs/job.py": ALL,
     # The configuration reaches jobs as params: the code that reads it is none of theirs.
-    "fpkit/config.py": set(),
+    "fpkit/config/checks.py": set(),
 }
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from fpkit import netcdf
 from fpkit.errors import UserError
+from fpkit.store import netcdf
 
 PARTS = ("train", "test", "validation")
 

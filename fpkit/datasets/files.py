@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fpkit.cache import folder as cache_folder
 from fpkit.errors import PassingError, UserError
+from fpkit.jobs.cache import folder as cache_folder
 
 CIFAR10_ARCHIVE = "cifar-10-binary.tar.gz"
 CIFAR10_FOLDER = "cifar-10-batches-bin"

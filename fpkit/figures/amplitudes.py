@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import first_order, hold_order
+from fpkit.claims.statistics import first_order, hold_order
 from fpkit.figures import style
 
 

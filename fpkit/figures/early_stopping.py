@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import best_step, signal
+from fpkit.claims.statistics import best_step, signal
 from fpkit.figures import style
 
 

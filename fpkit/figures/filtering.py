@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import LEAST_SHARE
+from fpkit.claims.statistics import LEAST_SHARE
 from fpkit.figures import style
 
 SHOWN_WIDTHS = 2
@@ -18,7 +18,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: both errors over steps for some widths, then the whole width x step map.
 
     Args:
-        spectra: results of `fpkit.spectra.filtering.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.filtering.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     columns = SHOWN_WIDTHS + 1

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import test_accuracy
+from fpkit.claims.statistics import test_accuracy
 from fpkit.figures import style
 
 COLORS = {"tanh": style.LOW, "relu": style.HIGH}

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fpkit.claims import first_order, hold_order
+from fpkit.claims.statistics import first_order, hold_order
 from fpkit.figures import style
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

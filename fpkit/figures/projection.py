@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import area_order, on_null
+from fpkit.claims.statistics import area_order
+from fpkit.claims.verdicts import on_null
 from fpkit.figures import style
 
 
@@ -16,7 +17,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: spectrum with its floor, errors of the peaks over steps, order against the controls.
 
     Args:
-        spectra: results of `fpkit.spectra.projection.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.projection.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(len(spectra), 3, figsize=(width, width * (0.08 + 0.29 * len(spectra))), squeeze=False)

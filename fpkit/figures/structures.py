@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from fpkit.claims import first_order
+from fpkit.claims.statistics import first_order
 from fpkit.figures import style
 
 

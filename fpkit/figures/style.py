@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
-from fpkit.claims import first_order, hold_order, median_interval
+from fpkit.claims.intervals import median_interval
+from fpkit.claims.statistics import first_order, hold_order
 
 MM = 1 / 25.4
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"

@@ -8,7 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims import median_interval, rate_correlation, rate_slope
+from fpkit.claims.intervals import median_interval
+from fpkit.claims.statistics import rate_correlation, rate_slope
 from fpkit.figures import style
 
 

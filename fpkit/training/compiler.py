@@ -21,8 +21,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fpkit import cache, notices
 from fpkit.errors import UserError
+from fpkit.jobs import cache, notices
 
 COMPILERS = ("c++", "g++", "clang++")
 # The second and third are for compilers that call it otherwise, or cannot tell.

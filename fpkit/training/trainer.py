@@ -2,7 +2,7 @@
 
 Needs numpy alone, and torch for what compiled code does not train. What is recorded goes to a `sink`, which only has to
 have `records` (how many it holds), `append(step, prediction, **scores)`, `flush()` and `truncate(records)`;
-`fpkit.predictions.Writer` is one.
+`fpkit.store.predictions.Writer` is one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from fpkit import parts
 from fpkit.errors import PassingError
+from fpkit.store.schedule import record_steps
 from fpkit.training import checkpoint, compiled
 from fpkit.training.ensemble import Ensemble
-from fpkit.training.schedule import record_steps
 
 # Checkpoints are so far apart that writing them takes at most this share of the time.
 CHECKPOINT_SHARE = 0.02

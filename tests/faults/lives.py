@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 import fpkit.runs
-from fpkit import predictions
+from fpkit.store import predictions
 from fpkit.training import trainer
 
 

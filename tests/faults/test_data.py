@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 from conftest import copy_sources
 
-from fpkit import netcdf, runs
+from fpkit import runs
 from fpkit.datasets import contract, digits, own, parity, photograph, sines
 from fpkit.errors import UserError
+from fpkit.store import netcdf
 
 # --- data sets of one's own, by the library ---------------------------------------------------------------------------
 

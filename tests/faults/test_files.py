@@ -11,10 +11,11 @@ import xarray as xr
 from conftest import Project
 
 from benchmarks import pipeline
-from fpkit import claims, netcdf
+from fpkit.claims import verdicts
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.predictions import Writer, open_predictions, reading
+from fpkit.store import netcdf
+from fpkit.store.predictions import Writer, open_predictions, reading
 from fpkit.training import checkpoint
 
 
@@ -161,11 +162,11 @@ def test_checkpoint_with_any_bit_flipped_or_cut_short_falls_back(tmp_path, capsy
 def test_claims_cut_anywhere_are_never_read(made, tmp_path):
     content, path = (made / "results/claims.csv").read_bytes(), tmp_path / "claims.csv"
     path.write_bytes(content)
-    assert len(claims.read_claims(path, rows=2)) == 2
+    assert len(verdicts.read_claims(path, rows=2)) == 2
     for at in range(len(content)):
         path.write_bytes(content[:at])
         with pytest.raises(UserError, match="2 rows") as error:
-            claims.read_claims(path, rows=2)
+            verdicts.read_claims(path, rows=2)
         assert one_line(error, path) == "it"
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import REPOSITORY, STARTED, environment, wait_until
 
 from faults.test_files import assert_same_results
-from fpkit import notices
+from fpkit.jobs import notices
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_disk_without_locks_links_and_modes_gives_the_same_results(small, made
 ALONE = """
 import sys, time
 from pathlib import Path
-from fpkit import locks
+from fpkit.jobs import locks
 locks.GONE_SECONDS, locks.BEAT_SECONDS = {gone}, 0.05
 with locks.alone("disk/lock", "at work"):
     {work}

@@ -12,8 +12,8 @@ import pytest
 from conftest import JOB_SECONDS, Project, copy_sources, same_records, wait_until
 from test_interruption import MODEL, RECORD, TRAINING, continued_from
 
-from fpkit import netcdf
 from fpkit.datasets import sines
+from fpkit.store import netcdf
 from fpkit.training import trainer
 
 CONFIGURATION = """

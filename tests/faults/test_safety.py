@@ -66,8 +66,8 @@ def test_sources_run_nothing_that_they_read(path):
 
 
 def test_yaml_is_read_by_a_safe_loader():
-    config = importlib.import_module("fpkit.config")
-    assert all(issubclass(getattr(config, name), yaml.SafeLoader) for name in SAFE_LOADERS)
+    reading = importlib.import_module("fpkit.config.reading")
+    assert all(issubclass(getattr(reading, name), yaml.SafeLoader) for name in SAFE_LOADERS)
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.name)

@@ -16,7 +16,7 @@ RUN = "short/base"
 def recipes(project: Project, *arguments: str) -> str:
     """What `make old` and `make clear-old` say."""
     return subprocess.run(
-        [sys.executable, "-P", "-m", "fpkit.recipes", *arguments],
+        [sys.executable, "-P", "-m", "fpkit.jobs.recipes", *arguments],
         cwd=project.folder, env=environment() | {"PYTHONPATH": str(project.folder)},
         capture_output=True, text=True, check=True, timeout=60,
     ).stdout  # fmt: skip

@@ -10,7 +10,7 @@ from fpkit.datasets.files import is_present
 from fpkit.datasets.inputs import compared
 from fpkit.errors import UserError
 from fpkit.parts import is_own, own_of
-from fpkit.provenance import code_hashes
+from fpkit.jobs.provenance import code_hashes
 
 SCRIPTS = f"{workflow.basedir}/workflow/scripts"
 
@@ -97,7 +97,7 @@ def training_recipe(variant):
 
 def training_code(variant):
     """Hashes of the code that a variant's training runs; principal components only where it records their spectrum."""
-    spectrum = ["fpkit.principal"] if "frequencies" in variant.record else []
+    spectrum = ["fpkit.bases.principal"] if "frequencies" in variant.record else []
     training = variant.training
     own = own_of(variant.model, training["optimizer"], training["loss"])
     return code_of("train.py", *own, *spectrum)
@@ -150,7 +150,7 @@ def spectra_recipe(path):
     return digest(
         run_recipe(variant),
         variant.decomposition[measure],
-        code_of("decompose.py", f"fpkit.spectra.{measure}"),
+        code_of("decompose.py", f"fpkit.measures.{measure}"),
     )
 
 

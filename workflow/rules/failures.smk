@@ -1,4 +1,4 @@
-# TAKES    what failed jobs leave beside their logs (fpkit.endings), and what the executor says of them
+# TAKES    what failed jobs leave beside their logs (fpkit.jobs.endings), and what the executor says of them
 # MAKES    one line of a job that was killed; retries that can succeed, with more of what was short, and no others
 # STEPS    listen to Snakemake's own report of each failed job, before it decides whether to repeat it
 import logging
@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from snakemake.settings.types import SharedFSUsage
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from fpkit import endings
+from fpkit.jobs import endings
 
 # How often a job had too little of a resource, and the jobs that would fail the same way again.
 SHORT, FINAL = Counter(), set()

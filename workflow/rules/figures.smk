@@ -11,15 +11,12 @@ FIGURE_FILES = [
     *expand("results/figures/{figure}.gif", figure=ANIMATIONS),
 ]
 
-# Of each kind: its category in the report, what it shows, where to look.
-CAPTIONS = read_yaml(f"{workflow.basedir}/workflow/report/captions.yaml")
-
 
 def figure_inputs(wildcards):
     figure = CONFIG.figures[wildcards.figure]
     if figure.kind == "claims":
         return "results/claims.csv"
-    measures = fpconfig.FIGURE_MEASURES[figure.kind]
+    measures = fpconfig.FIGURES[figure.kind].measures
     return [
         path
         for experiment in figure.experiments
@@ -40,7 +37,7 @@ def figure_params(wildcards):
 
 
 def figure_category(wildcards):
-    return CAPTIONS[CONFIG.figures[wildcards.figure].kind]["category"]
+    return fpconfig.FIGURES[CONFIG.figures[wildcards.figure].kind].category
 
 
 def figure_code(wildcards):

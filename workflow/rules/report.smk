@@ -1,9 +1,9 @@
-# TAKES    all figures, results/claims.csv, the configuration; workflow/report/captions.yaml
+# TAKES    all figures, results/claims.csv, the configuration
 # MAKES    results/report/: claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all in one file
 # STEPS    findings in words for the captions, claims as a table, configuration resolved, animations on pages
 from collections import Counter
 
-from fpkit.findings import counts, finding, judged_claims
+from fpkit.claims.findings import counts, finding, judged_claims
 
 
 def findings(figure, judged):
@@ -17,7 +17,7 @@ def findings(figure, judged):
             for name, claim in CONFIG.claims.items()
             if claim.experiment == experiment
         }
-        measures = fpconfig.FIGURE_MEASURES[figure.kind]
+        measures = fpconfig.FIGURES[figure.kind].measures
         shown += [name for name in about if about[name].measure in measures] or about
     return [
         finding(CONFIG.claims[name].statement, judged[name])
@@ -30,7 +30,11 @@ def findings(figure, judged):
 # configuration is pickled into jobs.
 JUDGED = judged_claims("results/claims.csv")
 config["captions"] = {
-    name: CAPTIONS[figure.kind] | {"found": findings(figure, JUDGED)}
+    name: {
+        "shows": fpconfig.FIGURES[figure.kind].shows,
+        "look": fpconfig.FIGURES[figure.kind].look,
+        "found": findings(figure, JUDGED),
+    }
     for name, figure in CONFIG.figures.items()
 }
 config["verdicts"] = (

@@ -21,6 +21,6 @@ rule decompose:
         measure=lambda w: variant_of(w).decomposition[w.measure],
         split=lambda w: variant_of(w).record["split"],
         recipe=lambda w: run_recipe(variant_of(w)),
-        code=lambda w: code_of("decompose.py", f"fpkit.spectra.{w.measure}"),
+        code=lambda w: code_of("decompose.py", f"fpkit.measures.{w.measure}"),
     script:
         "../scripts/decompose.py"

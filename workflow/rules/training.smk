@@ -1,7 +1,7 @@
 # TAKES    results/datasets/{dataset}.nc; model, training and record of an experiment's variant
 # MAKES    results/runs/{experiment}/{variant}/predictions.zarr
 # STEPS    train all members together, dump predictions at log-spaced steps, resume from results/checkpoints
-from fpkit import gpus
+from fpkit.jobs import gpus
 
 GPU_DEVICES = ["cuda"]
 # On this machine as many trainings at once as it has GPUs, unless `--resources gpu=...` says how many. On a cluster, its

@@ -1,7 +1,7 @@
 """Predictions and dataset of a variant -> spectra of one measure."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 LARGE = "the samples recorded (record.split), training.members, or the measure's own numbers"
 
@@ -11,14 +11,14 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
 
     from importlib import import_module
 
-    from fpkit import netcdf
-    from fpkit.predictions import open_predictions, reading
-    from fpkit.spectra.scheduler import scheduler
+    from fpkit.measures.scheduler import scheduler
+    from fpkit.store import netcdf
+    from fpkit.store.predictions import open_predictions, reading
 
     begun = netcdf.begin(snakemake.output.spectra)
     # Its amplitudes are as large as the predictions; all other results are small.
     large = {"file": begun} if snakemake.wildcards.measure == "fft" else {}
-    measure = import_module(f"fpkit.spectra.{snakemake.wildcards.measure}")
+    measure = import_module(f"fpkit.measures.{snakemake.wildcards.measure}")
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
     store = f"{snakemake.input.run}/predictions.zarr"

@@ -1,7 +1,7 @@
 """GIF -> HTML page that holds it."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], f"embed_animation {snakemake.wildcards.figure}", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)

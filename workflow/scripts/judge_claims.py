@@ -1,7 +1,7 @@
 """Spectra -> claims.csv."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
@@ -10,8 +10,8 @@ with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
 
     import pandas as pd
 
-    from fpkit import netcdf
-    from fpkit.claims import COLUMNS, judge
+    from fpkit.claims.verdicts import COLUMNS, judge
+    from fpkit.store import netcdf
 
     with ExitStack() as opened:
         spectra = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]

@@ -1,7 +1,7 @@
 """One entry of `datasets:` -> netCDF."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 LARGE = "its samples (samples, limit)"
 
@@ -10,8 +10,9 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
 
     from importlib import import_module
 
-    from fpkit import netcdf, parts
+    from fpkit import parts
     from fpkit.datasets import contract, own
+    from fpkit.store import netcdf
 
     about = ("kind", "optional", "inputs")
     options = {key: value for key, value in snakemake.params.dataset.items() if key not in about}

@@ -1,7 +1,7 @@
 """Spectra of a figure's experiments, or the claims -> SVG, PDF and PNG, or GIF."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
@@ -9,9 +9,9 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from contextlib import ExitStack
     from importlib import import_module
 
-    from fpkit import netcdf
-    from fpkit.claims import read_claims
+    from fpkit.claims.verdicts import read_claims
     from fpkit.figures import style
+    from fpkit.store import netcdf
 
     figure = snakemake.params.figure
     with ExitStack() as opened, style.context(**figure["style"]):

@@ -1,7 +1,7 @@
 """claims.csv and the resolved configuration -> HTML pages for the report."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; max-width: 75em; margin: 1.5em auto; padding: 0 1em }
@@ -77,7 +77,7 @@ with job(snakemake.log[0], "summarize", snakemake.threads, snakemake.rule):
 
     import yaml
 
-    from fpkit.claims import read_claims
+    from fpkit.claims.verdicts import read_claims
 
     params = snakemake.params
     claims = read_claims(snakemake.input.claims, params.rows, dtype=str, keep_default_na=False)

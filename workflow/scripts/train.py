@@ -1,7 +1,7 @@
 """Dataset and recipe of a variant -> predictions."""
 
-from fpkit.jobs import job
-from fpkit.plans import check
+from fpkit.jobs.job import job
+from fpkit.jobs.plans import check
 
 LARGE = "training.members, training.batch_size, or the samples recorded (record.split)"
 
@@ -9,8 +9,8 @@ name = f"{snakemake.wildcards.experiment}/{snakemake.wildcards.variant}"
 with job(snakemake.log[0], f"train {name}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
-    from fpkit import gpus
-    from fpkit.progress import Progress
+    from fpkit.jobs import gpus
+    from fpkit.jobs.progress import Progress
     from fpkit.runs import run
 
     params = snakemake.params

@@ -7,8 +7,8 @@ import torch
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.spectra.common import NULLS, finish, outputs_of, target_of
-from fpkit.spectra.low_pass import low_high_energy, median_distance
+from fpkit.measures.common import NULLS, finish, outputs_of, target_of
+from fpkit.measures.low_pass import low_high_energy, median_distance
 
 NULL_SEED = 20180704
 COLUMN_BYTES = 384 * 2**20
@@ -25,7 +25,7 @@ def decompose(
 
     Args:
         predictions: prediction (step, member, sample, output), lazily or not.
-        dataset, split, null_draws: see `fpkit.config.Filtering`.
+        dataset, split, null_draws: see `Filtering` in `fpkit.config.measures`.
         widths: in units of the median distance between inputs.
 
     Returns:

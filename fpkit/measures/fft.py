@@ -9,8 +9,17 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import add_some, compute, finish, norm, outputs_of, target_of, telling_steps, with_convergence
+from fpkit.measures.common import (
+    add_some,
+    compute,
+    finish,
+    norm,
+    outputs_of,
+    target_of,
+    telling_steps,
+    with_convergence,
+)
+from fpkit.store.predictions import diverged
 
 
 def decompose(
@@ -31,9 +40,9 @@ def decompose(
     Args:
         predictions: prediction (step, member, sample, output), lazily or not.
         dataset: with `position_{split}`, the uniform grid.
-        split, threshold, hold, frequencies, peak_height: see `fpkit.config.Fft`.
+        split, threshold, hold, frequencies, peak_height: see `Fft` in `fpkit.config.measures`.
         file: takes `amplitude`, `output_median` and `relative_error` of a store that is large, while they are made:
-            see `fpkit.spectra.common.compute`. What is returned lacks them, then.
+            see `fpkit.measures.common.compute`. What is returned lacks them, then.
 
     Returns:
         amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (frequency, output),

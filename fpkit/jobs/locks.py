@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from fpkit import notices
+from fpkit.jobs import notices
 
 # What disks without `flock` answer: Lustre, NFS, SMB and FUSE, as they are mounted.
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fpkit import checksums, shortage
 from fpkit.errors import UserError
+from fpkit.jobs import shortage
+from fpkit.store import checksums
 
 if TYPE_CHECKING:  # imported where it is used: a training reads without it
     import xarray as xr

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from fpkit import convergence
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
+from fpkit.measures import convergence
+from fpkit.store.predictions import diverged
 
 NULLS = ("white_noise", "shuffled_labels")
 # Large results are held up to this size before they are written.

@@ -28,8 +28,8 @@ def write(
 
     Args:
         jobs: rule, wildcards and params of each.
-        code: the arguments of `fpkit.provenance.code_hashes` that gave each result.
-        files: `fpkit.provenance.STATES`.
+        code: the arguments of `fpkit.jobs.provenance.code_hashes` that gave each result.
+        files: `fpkit.jobs.provenance.STATES`.
     """
     plan = {
         "jobs": {_name(rule, wildcards): _digests(params) for rule, wildcards, params in jobs},
@@ -71,7 +71,7 @@ def _edited(plan: dict, params: Mapping) -> bool:
     if all(_state(file) == state for file, state in plan["files"].items()):
         return False
     arguments = plan["code"][_digest(params["code"])]
-    return _digest(import_module("fpkit.provenance").code_hashes(*arguments)) != _digest(params["code"])
+    return _digest(import_module("fpkit.jobs.provenance").code_hashes(*arguments)) != _digest(params["code"])
 
 
 def _state(file: str) -> list[int] | None:

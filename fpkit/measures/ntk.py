@@ -14,9 +14,9 @@ import torch
 import xarray as xr
 
 from fpkit import models
+from fpkit.bases.principal import coefficients
 from fpkit.errors import UserError
-from fpkit.principal import coefficients
-from fpkit.spectra.common import finish, norm, outputs_of, target_of, with_convergence
+from fpkit.measures.common import finish, norm, outputs_of, target_of, with_convergence
 
 THRESHOLD, HOLD = 0.2, 0.05
 # A mode's decay is measured until its residual is this share of the initial one.
@@ -42,7 +42,7 @@ def decompose(predictions: xr.Dataset, dataset: xr.Dataset, *, split: str, modes
             `recipe` says how the members were trained, the coordinate `member` from which seed.
         dataset: inputs equally spaced on the unit circle (`embedding: circle`).
         split: must be `train`.
-        modes: see `fpkit.config.Ntk`.
+        modes: see `Ntk` in `fpkit.config.measures`.
 
     Returns:
         predicted_rate, measured_rate (member, frequency); relative_residual |F[h - y]| / |F[h_0 - y]| (step, member,

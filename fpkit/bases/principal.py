@@ -94,7 +94,7 @@ def record_basis(x: np.ndarray, highest: int) -> np.ndarray:
         x: inputs (sample, *feature) of the recorded samples. highest: the largest frequency.
 
     Returns:
-        (sample, deal * frequency * part), float32; see `fpkit.predictions.Writer`.
+        (sample, deal * frequency * part), float32; see `fpkit.store.predictions.Writer`.
 
     Raises:
         UserError: fewer than two samples, or all inputs alike.

@@ -1,7 +1,7 @@
 """Trainings of other recipes than those whose results are shown: kept, so that a configuration that comes back finds
 them.
 
-`python -m fpkit.recipes` lists them with what they hold, `python -m fpkit.recipes --clear` deletes them.
+`python -m fpkit.jobs.recipes` lists them with what they hold, `python -m fpkit.jobs.recipes --clear` deletes them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from fpkit import locks
+from fpkit.jobs import locks
 
 RESULTS = Path("results")
 
@@ -71,7 +71,7 @@ def _in_words(size: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m fpkit.recipes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m fpkit.jobs.recipes", description=__doc__)
     parser.add_argument("--clear", action="store_true", help="delete them")
     if parser.parse_args().clear:
         clear()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from fpkit.bases.principal import centred, coefficients, coordinate, deals, frequency_grid
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.principal import centred, coefficients, coordinate, deals, frequency_grid
-from fpkit.spectra.common import NULLS, finish, norm, outputs_of, target_of, with_convergence
+from fpkit.measures.common import NULLS, finish, norm, outputs_of, target_of, with_convergence
+from fpkit.store.predictions import diverged
 
 FLOOR_QUANTILE = 0.95
 NULL_SEED = 20180704
@@ -38,7 +38,7 @@ def decompose(
     Args:
         predictions: prediction (step, member, sample, output), lazily or not, or what was recorded in its place:
             coefficient (step, member, deal, frequency, part, output) and error_norm (step, member).
-        dataset, split, threshold, hold, frequencies, max_frequency, permutations: see `fpkit.config.Projection`.
+        dataset, split, threshold, hold, frequencies, max_frequency, permutations: see `fpkit.config.measures`.
 
     Returns:
         amplitude (step, member, frequency), target_amplitude, followed (frequency), floor (), relative_error (step,

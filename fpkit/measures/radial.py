@@ -7,8 +7,8 @@ import scipy.fft
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import finish, target_of, telling_steps, with_convergence
+from fpkit.measures.common import finish, target_of, telling_steps, with_convergence
+from fpkit.store.predictions import diverged
 
 # A ring whose target amplitude is below this share of the largest holds rounding errors only.
 NEGLIGIBLE = 1e-6
@@ -26,7 +26,7 @@ def decompose(
     Args:
         predictions: prediction (step, member, sample, output=1) on all pixels, row by row; lazily or not.
         dataset: with `y_train (sample_train, output=1)` and the attribute `size`, pixels per side.
-        split, threshold, hold, rings: see `fpkit.config.Radial` and `fpkit.config.Record`.
+        split, threshold, hold, rings: see `Radial` in `fpkit.config.measures` and `fpkit.config.training.Record`.
 
     Returns:
         relative_error (step, member, frequency) with its convergence; target_amplitude (frequency), the root mean

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fpkit import shortage
 from fpkit.errors import PassingError, UserError
+from fpkit.jobs import shortage
 
 
 @dataclass

@@ -30,8 +30,8 @@ import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
-from fpkit import shortage
 from fpkit.errors import UserError
+from fpkit.jobs import shortage
 
 if TYPE_CHECKING:  # imported where it is used: writing needs none of it
     import xarray as xr

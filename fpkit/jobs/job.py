@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fpkit import endings, locks, shortage
 from fpkit.errors import UserError
+from fpkit.jobs import endings, locks, shortage
 
 # Objects that may lead to each other, as many as a garbage collection waits for.
 COLLECTED_AT = 10_000
@@ -90,7 +90,7 @@ def _told(error: Exception, log: str, remedies: dict[str, str]) -> str | None:
     """The one line that tells the user what to mend; None of any other error.
 
     Args:
-        remedies: against too little of what `fpkit.shortage.of` tells.
+        remedies: against too little of what `fpkit.jobs.shortage.of` tells.
     """
     short = shortage.of(error)
     if short:

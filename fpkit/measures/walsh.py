@@ -11,8 +11,8 @@ import scipy.linalg
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.predictions import diverged
-from fpkit.spectra.common import finish
+from fpkit.measures.common import finish
+from fpkit.store.predictions import diverged
 
 RESPONSES = 64
 

@@ -1,0 +1,198 @@
+"""Data sets: what may be asked of each kind, and what is known of its samples before they are made."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from fpkit.config.fields import (
+    Entry,
+    FilePath,
+    Finite,
+    Integer,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OwnPart,
+    PositiveFloat,
+    PositiveInt,
+    Real,
+    Seed,
+    Units,
+    tagged,
+)
+
+
+class Samples(Entry):
+    """What all data sets say of themselves."""
+
+    classes: ClassVar[bool] = False
+    """Whether targets are classes, one-hot."""
+
+    @property
+    def lacks(self) -> list[str]:
+        """The parts, of test and validation samples, that are known not to be there."""
+        return ["validation"]
+
+
+class Sines(Samples):
+    """y(x) = sum_i a_i sin(2 pi f_i x + phase_i) on a uniform grid."""
+
+    kind: Literal["sines"]
+    frequencies: list[PositiveFloat] = Field(min_length=1)
+    """Cycles per unit of x. Multiples of 1 / (stop - start) fall on the FFT grid; others leak."""
+    amplitudes: Finite | list[Finite] = 1.0
+    """One for all, or one per frequency."""
+    phases: Literal["random"] | Finite | list[Finite] = "random"
+    """Radians; `random` draws each from [0, 2 pi) with `seed`."""
+    interval: tuple[Finite, Finite] = (0.0, 1.0)
+    """[start, stop) of x."""
+    samples: Integer = Field(200, ge=2, le=10**8)
+    test_samples: NonNegativeInt = 200
+    """Noise-free test points, uniform and half a step off the training grid."""
+    validation_samples: NonNegativeInt = 0
+    """Points with noise of their own, a quarter step off the training grid: for choosing when to stop."""
+    noise: NonNegativeFloat = 0.0
+    """Standard deviation of the Gaussian noise added to the training and validation targets."""
+    embedding: Literal["line", "circle"] = "line"
+    """What the network sees: x rescaled to [-pi, pi), or the point (cos, sin) at that angle."""
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        for key in ("amplitudes", "phases"):
+            values = getattr(self, key)
+            if isinstance(values, list) and len(values) != len(self.frequencies):
+                raise ValueError(
+                    f"{key} has {len(values)} values for {len(self.frequencies)} frequencies; give one each"
+                )
+        start, stop = self.interval
+        if not start < stop:
+            raise ValueError(f"interval [{start}, {stop}) is empty; start must lie below stop")
+        nyquist = self.nyquist(self.samples)
+        if max(self.frequencies) >= nyquist:
+            raise ValueError(
+                f"frequency {max(self.frequencies):g} is not below the Nyquist frequency {nyquist:g} of"
+                f" {self.samples} samples on [{start:g}, {stop:g}); raise samples or lower the frequency"
+            )
+        return self
+
+    @property
+    def lacks(self) -> list[str]:
+        parts = {"validation": self.validation_samples, "test": self.test_samples}
+        return [part for part, samples in parts.items() if not samples]
+
+    def nyquist(self, samples: int) -> float:
+        """Of so many samples on the interval, in cycles per unit of x."""
+        start, stop = self.interval
+        return samples / (stop - start) / 2
+
+
+class Images(Samples):
+    """What all image data sets share. Inputs are centred and scaled by the training part, targets are one-hot."""
+
+    classes: ClassVar[bool] = True
+
+    limit: PositiveInt | None = None
+    """Stratified subset of the training images; all of them when left out."""
+    test_limit: PositiveInt | None = None
+    """The same for the test images."""
+    pool: PositiveInt = 1
+    """Average over pool x pool pixels: 2 turns 28 x 28 into 14 x 14."""
+    validation_limit: PositiveInt | None = None
+    """Stratified part of the training images set aside for choosing when to stop; none when left out."""
+    label_noise: Real = Field(0.0, ge=0, le=1)
+    """Fraction of the training and validation labels replaced by random ones."""
+    shuffle_labels: bool = False
+    """Deal the labels out at random: same images, same classes, nothing to generalize."""
+    seed: Seed = 0
+    """Draws the subsets, the digits' test part, the noise and the shuffle."""
+
+    @property
+    def lacks(self) -> list[str]:
+        return [] if self.validation_limit else ["validation"]
+
+
+class Digits(Images):
+    """scikit-learn's 1,797 handwritten digits, 8 x 8; a fifth of them is the test part."""
+
+    kind: Literal["digits"]
+
+
+class Downloaded(Images):
+    """An image data set that is downloaded once, or taken from a local folder."""
+
+    path: str | None = None
+    """Folder with the original files; left out, the usual places are looked at, then the mirrors."""
+    mirrors: list[str] | None = None
+    """Base addresses to download from, tried in order, instead of the built-in ones."""
+    optional: bool = False
+    """Leave out what needs this data set when its files are not on this machine, instead of downloading them."""
+
+
+class FashionMnist(Downloaded):
+    """Fashion-MNIST (Xiao, Rasul, Vollgraf; arXiv:1708.07747): 60,000 + 10,000 grey images, 28 x 28."""
+
+    kind: Literal["fashion_mnist"]
+
+
+class Mnist(Downloaded):
+    """MNIST (LeCun, Cortes, Burges): 60,000 + 10,000 grey images, 28 x 28."""
+
+    kind: Literal["mnist"]
+
+
+class Cifar10(Downloaded):
+    """CIFAR-10, binary version (Krizhevsky, 2009): 50,000 + 10,000 colour images, 32 x 32."""
+
+    kind: Literal["cifar10"]
+
+
+class Parity(Samples):
+    """Product of `bits` of the `dimensions` signs of an input: all of {-1, 1}^dimensions, parted in two."""
+
+    kind: Literal["parity"]
+    dimensions: Integer = Field(10, ge=2, le=16)
+    bits: PositiveInt | None = None
+    """How many bits the target depends on; all of them when left out."""
+    train_fraction: Real = Field(0.5, gt=0, lt=1)
+    seed: Seed = 0
+    """Draws the training part."""
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.bits and self.bits > self.dimensions:
+            raise ValueError(f"bits {self.bits} exceeds dimensions {self.dimensions}; lower it")
+        return self
+
+
+class Photograph(Samples):
+    """Grey value of a photograph at a point: scikit-learn's sample images, cut to a square, as a regression."""
+
+    kind: Literal["photograph"]
+    image: Literal["china", "flower"] = "china"
+    size: Integer = Field(48, ge=8, le=256)
+    """Pixels per side, after averaging."""
+    fourier_scale: PositiveFloat | None = None
+    """Random Fourier features of this scale (cycles per image; Tancik et al. 2020) instead of plain coordinates."""
+    fourier_features: Units = 64
+    """How many frequencies are drawn."""
+    seed: Seed = 0
+
+
+class OwnDataset(Samples):
+    """A data set of one's own: a function (**options) -> xarray.Dataset of the dataset contract."""
+
+    kind: OwnPart
+    """`package.module:function`."""
+    options: dict[str, Any] = {}
+    inputs: list[FilePath] = []
+    """The files that the function reads, by their path from the working directory: when one of them is exchanged, what
+    was made of it is made again."""
+
+    @property
+    def lacks(self) -> list[str]:
+        return []
+
+
+Dataset = tagged(OwnDataset, Sines, Digits, FashionMnist, Mnist, Cifar10, Parity, Photograph)

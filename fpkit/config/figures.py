@@ -1,0 +1,168 @@
+"""Figures: the kinds that there are, with their captions, and what may be asked of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fpkit.config.fields import Entry, Real
+
+
+class Style(Entry):
+    """How a figure is drawn."""
+
+    width_mm: Real = Field(180, ge=60, le=400)
+    font_size: Real = Field(8, ge=5, le=20)
+    colormap: Literal["cividis", "viridis", "mako", "rocket"] = "cividis"
+
+    @model_validator(mode="after")
+    def _readable(self):
+        least = 15 * self.font_size
+        if self.width_mm < least:
+            raise ValueError(
+                f"width_mm {self.width_mm:g} is too narrow for font_size {self.font_size:g}; give {least:g}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure, drawn by the module of its name in `fpkit.figures`.
+
+    `measures`: those whose spectra it shows, one of them at least; none for what is drawn from the claims. `category`
+    in the report, and the caption: what it `shows`, and where to `look` and how to read it, never what should be seen
+    there. `needs`: arrays of the spectra that not every data set gives.
+    """
+
+    category: str
+    measures: tuple[str, ...]
+    shows: str
+    look: str
+    needs: tuple[str, ...] = ()
+
+
+FIGURES = {
+    "synthetic": Kind(
+        category="Frequency Principle",
+        measures=("fft",),
+        shows="A one-dimensional target, outputs at some steps, and the errors and passages of its frequencies.",
+        look=(
+            "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
+            "in (d)."
+        ),
+    ),
+    "animation": Kind(
+        category="Frequency Principle",
+        measures=("fft",),
+        shows="The output of the networks and its amplitudes, step by step, over those of the target.",
+        look="In which order the dots on the right, the output's amplitudes, come to the bars of the target.",
+    ),
+    "order": Kind(
+        category="Scope",
+        measures=("fft", "projection"),
+        shows="First passages by frequency, and their order, for each activation, algorithm or loss.",
+        look=(
+            "In (a) colours that brighten from left to right are an order from low to high, and so are marks near 1 "
+            "in (b)."
+        ),
+    ),
+    "structures": Kind(
+        category="Scope",
+        measures=("fft", "projection"),
+        shows="The order of frequencies, and the steps it takes, over depth, width and other architectures.",
+        look=(
+            "In (a) 1 is an order from low to high, 0 none, and a cross stands where most members captured nothing; "
+            "in (b) it stands where most did not capture all."
+        ),
+    ),
+    "initialization": Kind(
+        category="Scope",
+        measures=("fft",),
+        shows="The order of frequencies over the scale of the initial weights.",
+        look="In (a) and (b) 1 is an order from low to high, 0 none; in (c) the part that no member captured.",
+    ),
+    "amplitudes": Kind(
+        category="Scope",
+        measures=("fft",),
+        shows="The order of frequencies where amplitude grows with frequency.",
+        look="In (c) where the lines lie at each exponent, above zero low to high, below it high to low.",
+    ),
+    "projection": Kind(
+        category="Frequency Principle",
+        measures=("projection",),
+        shows="Spectrum, errors and order of frequencies along the first principal component of real data.",
+        look=(
+            "In (c) the network's dots beside those of two nulls. White noise starts elsewhere than the network does, "
+            "and does not train, so that being below it says nothing about the order of learning."
+        ),
+    ),
+    "filtering": Kind(
+        category="Frequency Principle",
+        measures=("filtering",),
+        shows="Real data, split by a Gaussian filter into a low and a high part, and the error of each.",
+        look=(
+            "The solid lines (network) beside the dashed and dotted ones (nulls, of which white noise does not "
+            "train); in the maps, orange where the high part has the larger error."
+        ),
+    ),
+    "early_stopping": Kind(
+        category="Generalization",
+        measures=("fft", "projection"),
+        shows=(
+            "Losses over the steps, with the best step by validation, and the passages of the target's frequencies "
+            "and of its noise."
+        ),
+        look="The dashed line, the best step, beside the passages of the target's frequencies and those of the noise.",
+        needs=("loss_validation",),
+    ),
+    "generalization": Kind(
+        category="Generalization",
+        measures=("walsh", "projection"),
+        shows="Test accuracies on parity and on images, and spectra of targets and outputs on all points.",
+        look=(
+            "Test accuracies against chance in (a) and (b), and in (c) and (d) the outputs' spectra against the "
+            "targets'."
+        ),
+    ),
+    "natural_image": Kind(
+        category="Scope",
+        measures=("radial",),
+        shows=(
+            "A photograph as a function of the position in it, outputs at some steps, and the error of each ring of "
+            "frequency."
+        ),
+        look="The pictures in (a) from left to right, and in (b) the order in which the rings fall.",
+    ),
+    "theory": Kind(
+        category="Theory",
+        measures=("ntk",),
+        shows="Decay rates of each frequency, by the neural tangent kernel at initialization, and as measured.",
+        look="How close the dots lie to the dashed line, and below whether both rates change with frequency alike.",
+    ),
+    "claims": Kind(
+        category="Claims",
+        measures=(),
+        shows="Every claim on every variant of its experiment, against its bound.",
+        look="Intervals right of the line clear their bound; the numbers at the right count the verdicts.",
+    ),
+}
+
+
+class Figure(Entry):
+    """A picture of one experiment or several, all their variants side by side."""
+
+    kind: Literal[tuple(FIGURES)]
+    experiment: str | list[str] = []
+    style: Style = Style()
+
+    @property
+    def experiments(self) -> list[str]:
+        return [self.experiment] if isinstance(self.experiment, str) else self.experiment
+
+    @model_validator(mode="after")
+    def _shows_something(self):
+        if FIGURES[self.kind].measures and not self.experiments:
+            raise ValueError("experiment is missing; say what to draw")
+        return self

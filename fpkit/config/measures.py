@@ -1,0 +1,186 @@
+"""Measures: of each its parameters, the data sets it suits, what its spectra hold and what it computes under nulls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, create_model, model_validator
+
+from fpkit.config.datasets import Images, Parity, Photograph, Samples, Sines
+from fpkit.config.fields import Entry, FilterWidth, Fraction, Integer, PositiveFloat, PositiveInt, Units
+
+if TYPE_CHECKING:
+    from fpkit.config.schema import Experiment
+
+# What an error may be replaced with, to see what a statistic says where nothing was learned in an order.
+Null = Literal["white_noise", "shuffled_labels"]
+# Of every run: the spectra of all measures hold them.
+LOSSES = ("loss_train", "loss_validation", "loss_test")
+# Of classes, in the spectra of all measures, too.
+ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
+PASSAGES = ("first_passage", "hold_passage", "area")
+
+
+MEASURES: dict[str, type[Measure]] = {}
+
+
+class Measure(Entry):
+    """A measure, taken by the module of its name in `fpkit.measures`."""
+
+    suits: ClassVar[tuple[type[Samples], ...]]
+    """The kinds of data sets that it is taken on; one's own may be any."""
+    splits: ClassVar[tuple[str, ...]] = ("train", "test", "all")
+    """Samples that it may be taken of."""
+    gives: ClassVar[tuple[str, ...]]
+    """What its spectra hold for statistics, beside the losses, and the accuracies of classes."""
+    controlled: ClassVar[tuple[str, ...]] = ()
+    """Those of them that it computes under the nulls, too. A control needs all that its statistic is taken of: else it
+    would be the difference of a number to itself."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options) -> None:
+        if "gives" in vars(cls):  # else it is a base
+            MEASURES[cls.__name__.lower()] = cls
+
+    def problems(self, dataset: Samples, experiment: Experiment) -> Iterator[tuple[str, str]]:
+        """Keys of the experiment, and what is wrong with them for this measure on a data set that it suits."""
+        yield from ()
+
+
+class Passage(Measure):
+    """When a frequency counts as captured."""
+
+    threshold: Fraction = 0.2
+    """A frequency is captured when its relative error falls below this."""
+    hold: Fraction = 0.05
+    """`hold_passage`: the error stays below the threshold for this fraction of the records."""
+
+
+class Fft(Passage):
+    """Discrete Fourier transform on the uniform grid of a one-dimensional input."""
+
+    suits = (Sines,)
+    splits = ("train", "test")
+    gives = (*PASSAGES, "clean_amplitude")
+
+    frequencies: Annotated[list[PositiveFloat], Field(min_length=1)] | None = None
+    """Cycles per unit of x to follow; left out, the peaks of the target's spectrum."""
+    peak_height: Fraction = 0.1
+    """A peak reaches this fraction of the largest target amplitude."""
+
+    def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
+        """Frequencies that the recorded samples cannot tell from lower ones."""
+        split = experiment.record.split
+        samples = dataset.samples if split == "train" else dataset.test_samples
+        nyquist = dataset.nyquist(samples)
+        limit = f"the Nyquist frequency {nyquist:g} of the {samples} {split} samples of {experiment.dataset!r}"
+        if max(dataset.frequencies) >= nyquist:
+            yield (
+                "record.split",
+                f"frequency {max(dataset.frequencies):g} is not below {limit}; raise test_samples",
+            )
+        if max(self.frequencies or [0]) > nyquist:
+            yield "decomposition.fft.frequencies", f"{max(self.frequencies):g} is beyond {limit}; lower it"
+
+
+class Projection(Passage):
+    """Non-uniform Fourier transform along the first principal component of the inputs."""
+
+    suits = (Images,)
+    gives = PASSAGES
+    controlled = PASSAGES
+
+    frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
+    """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
+    max_frequency: Units = 20
+    permutations: Integer = Field(200, ge=20, le=10**5)
+    """Label permutations behind the 95% floor."""
+
+    @property
+    def highest_frequency(self) -> int:
+        return max([self.max_frequency, *(self.frequencies or [])])
+
+
+class Filtering(Measure):
+    """Gaussian low-pass filter in input space, for a range of widths."""
+
+    suits = (Images,)
+    gives = ("low_error", "high_error")
+    controlled = gives
+
+    widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
+    """Kernel widths in units of the median distance between inputs."""
+    null_draws: Integer = Field(8, gt=0, le=10**4)
+    """White-noise errors and permutations behind the controls."""
+
+
+class Walsh(Measure):
+    """Walsh-Hadamard transform over all sign vectors, for parity (with `record.split: all`)."""
+
+    suits = (Parity,)
+    splits = ("all",)
+    gives = ("accuracy_train", "accuracy_test")  # by sign
+
+
+class Radial(Passage):
+    """Two-dimensional Fourier transform of an image under a Hann window, error by ring of |k|."""
+
+    suits = (Photograph,)
+    splits = ("train", "all")
+    gives = PASSAGES
+
+    rings: Integer = Field(8, ge=2, le=1000)
+    """Rings of equal width up to the Nyquist frequency."""
+
+
+class Ntk(Measure):
+    """Decay rate of each Fourier mode, measured and predicted by the neural tangent kernel at initialization."""
+
+    suits = (Sines,)
+    splits = ("train",)
+    gives = (*PASSAGES, "predicted_rate", "measured_rate")
+
+    modes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    """Cycles per turn of the circle; left out, the target's frequencies."""
+
+    def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
+        """What keeps the kernel's prediction from being one: anything but gradient descent on the circle."""
+        training = experiment.training
+        whole = (training.batch_size or math.inf) >= dataset.samples
+        wants = {
+            f"dataset ({experiment.dataset!r}).embedding": (dataset.embedding, "circle"),
+            "training.optimizer": (training.optimizer, "sgd"),
+            "training.momentum": (training.momentum, 0),
+            "training.loss": (training.loss, "mse"),
+            "training.batch_size": (None if whole else training.batch_size, None),
+        }
+        for key, (given, needed) in wants.items():
+            if given != needed:
+                yield key, f"ntk needs {'none' if needed is None else needed}, not {given}"
+        if self.modes and max(self.modes) > (highest := (dataset.samples - 1) // 2):
+            yield (
+                "decomposition.ntk.modes",
+                f"{max(self.modes)} is beyond {highest}, what {dataset.samples} samples on the circle allow; lower it",
+            )
+
+
+class _Measures(Entry):
+    @model_validator(mode="after")
+    def _any(self):
+        if not self.measures:
+            raise ValueError(f"names no measure; give at least one of {', '.join(MEASURES)}")
+        return self
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        return {name: taken for name in MEASURES if (taken := getattr(self, name)) is not None}
+
+
+Decomposition = create_model(
+    "Decomposition",
+    __base__=_Measures,
+    __doc__="The measures taken of an experiment, each with its parameters (`{}` takes the defaults).",
+    **{name: (entry | None, None) for name, entry in MEASURES.items()},
+)

@@ -1,0 +1,128 @@
+"""Networks, how they are trained, and what is written down of a training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from fpkit.config.fields import (
+    Entry,
+    Integer,
+    Kernel,
+    OwnPart,
+    PositiveFloat,
+    PositiveInt,
+    Real,
+    Seed,
+    Units,
+    one_of,
+    tagged,
+)
+
+Activation = one_of("tanh", "relu", "sigmoid", "softplus", "elu", "gelu", "silu", "sin", "gaussian", "ricker")
+Optimizer = one_of("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta", "lbfgs")
+Loss = one_of("mse", "mae", "huber", "cross_entropy")
+
+
+class Network(Entry):
+    """What all networks share."""
+
+    activation: Activation = "tanh"
+    initialization: Literal["scaled", "gaussian", "xavier", "he"] = "scaled"
+    """`scaled`: weights N(0, 1/fan_in), biases N(0, 1); `gaussian`: all N(0, std^2), the paper's choice; `xavier`
+    (Glorot, Bengio 2010) and `he` (He et al. 2015): normal weights, zero biases."""
+    std: PositiveFloat = 0.1
+    """Standard deviation of `gaussian`; the others have their own."""
+
+
+class Mlp(Network):
+    """Fully connected network; images are flattened."""
+
+    kind: Literal["mlp"]
+    widths: list[Units] = [64, 64, 64]
+    """Units of each hidden layer."""
+
+
+class Cnn(Network):
+    """Convolutions of stride 2, then fully connected layers."""
+
+    kind: Literal["cnn"]
+    channels: list[Units] = Field([8, 16], min_length=1)
+    """Channels of each convolution; each halves the image."""
+    kernel: Kernel = 3
+    widths: list[Units] = [64]
+    """Units of each fully connected hidden layer after the convolutions."""
+
+
+class ResidualMlp(Network):
+    """x <- x + activation(W x + b), between a linear layer in and one out."""
+
+    kind: Literal["residual_mlp"]
+    width: Units = 64
+    blocks: Integer = Field(4, gt=0, le=1000)
+
+
+class ResidualCnn(Network):
+    """A convolution of stride 2, residual blocks of two convolutions, a linear layer."""
+
+    kind: Literal["residual_cnn"]
+    channels: Units = 8
+    blocks: Integer = Field(2, gt=0, le=1000)
+    kernel: Kernel = 3
+
+
+class OwnModel(Entry):
+    """A model of one's own: a function (features, outputs, **options) -> torch.nn.Module."""
+
+    kind: OwnPart
+    """`package.module:function`."""
+    options: dict[str, Any] = {}
+
+
+Model = tagged(OwnModel, Mlp, ResidualMlp, Cnn, ResidualCnn)
+
+
+class Training(Entry):
+    """How an ensemble is trained. All members of a variant train together and differ by their seed alone."""
+
+    optimizer: Optimizer = "adam"
+    """`sgd` without a batch size is gradient descent. One's own: (parameters, learning_rate) -> torch optimizer."""
+    learning_rate: PositiveFloat = 1e-3
+    momentum: Real = Field(0.0, ge=0, lt=1)
+    """Of `sgd`."""
+    nesterov: bool = False
+    """Nesterov's momentum instead of the classical one."""
+    batch_size: PositiveInt | None = None
+    """Samples per update, drawn without replacement in each epoch; all of them when left out."""
+    loss: Loss = "mse"
+    """One's own: a function (output, target) -> loss of each member."""
+    steps: PositiveInt = 3000
+    """Parameter updates. More of them continue from the last checkpoint."""
+    members: Units = 10
+    """Networks in the ensemble, one per seed."""
+    seed_offset: Seed = 1000
+    """Seed of the first member; the next ones count up. Keep off the data sets' seeds: equal ones share a stream."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Integer = Field(1, gt=0, le=1024)
+    """CPU threads of the job, which share its members, or the work on each. No result depends on their number."""
+
+    @model_validator(mode="after")
+    def _momentum_needs_sgd(self):
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"momentum goes with optimizer: sgd, not {self.optimizer}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Record(Entry):
+    """When, and on which samples, predictions are written down."""
+
+    per_decade: Integer = Field(50, ge=1, le=90)
+    """Recorded steps per factor of ten, log-spaced, rounded to two digits; step 0 is always recorded."""
+    split: Literal["train", "test", "all"] = "train"
+    """The samples whose predictions are kept and decomposed; `all` is training, then test samples."""
+    content: Literal["predictions", "spectrum"] = "predictions"
+    """`spectrum`: only what `projection` makes of the predictions is kept, computed some samples at a time while they
+    are made: for predictions too large to keep. Losses, one's own too, are then means over these parts."""
