@@ -55,13 +55,13 @@ def frequencies(count: int) -> Callable[[], object]:
     """Projection of 100 outputs on 10,000 samples."""
     import xarray as xr
 
-    from fpkit.bases.principal import coefficients
+    from fpkit.bases.waves import Waves
 
     rng = np.random.default_rng(0)
     values = xr.DataArray(rng.standard_normal((100, 10_000), dtype=np.float32), dims=("column", "sample"))
     position = xr.DataArray(rng.normal(size=10_000) / 8, dims="sample")
-    frequency = xr.DataArray(np.arange(1, count + 1), dims="frequency")
-    return lambda: coefficients(values, position, frequency)
+    basis = Waves(position, range(1, count + 1))
+    return lambda: basis.coefficients(values)
 
 
 def kernel_inputs(count: int) -> Callable[[], object]:

@@ -23,16 +23,15 @@ def _projected(case: dict):
 
 def projection(case: dict):
     """fpkit, which chooses."""
-    import numpy as np
     import xarray as xr
 
-    from fpkit.bases.principal import coefficients
+    from fpkit.bases.waves import Waves
 
     position, values = _projected(case)
     position = xr.DataArray(position, dims="sample")
-    frequency = xr.DataArray(np.arange(1, case["frequencies"] + 1), dims="frequency")
+    basis = Waves(position, range(1, case["frequencies"] + 1))
     values = xr.DataArray(values, dims=("column", "sample"))
-    return lambda: coefficients(values, position, frequency).compute()
+    return lambda: basis.coefficients(values).compute()
 
 
 def direct(case: dict):
@@ -75,8 +74,8 @@ def projection_error(case: dict) -> float:
     values = values.astype(np.float64)
     values -= values.mean(axis=1, keepdims=True)
     phase = -2 * np.pi * np.outer(position, np.arange(1, case["frequencies"] + 1))
-    exact = np.stack([values @ np.cos(phase), values @ np.sin(phase)]) / len(position)
-    found = projection(case)().transpose("part", "column", "frequency").to_numpy()
+    exact = np.stack([values @ np.cos(phase), values @ np.sin(phase)], axis=-1) / len(position)
+    found = projection(case)().transpose("column", "function").to_numpy().reshape(exact.shape)
     return float(np.abs(found - exact).max() / np.abs(exact).max())
 
 

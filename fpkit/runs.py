@@ -58,7 +58,7 @@ def run(
         output: folder of the finished run; replaced as a whole, at the very end.
         checkpoints: folder for this variant's work in progress.
         model, training, record: config entries as plain dictionaries; `training.threads` is how many there are to be
-            used, `record.frequencies`, if there, how many coefficients are recorded in place of predictions.
+            used, `record.basis`, if there, along what coefficients are recorded in place of predictions.
         code: hashes of the code in use; other code never continues a checkpoint.
         progress: see `fpkit.training.trainer.train`.
 
@@ -81,13 +81,13 @@ def run(
         seeds = range(training["seed_offset"], training["seed_offset"] + training["members"])
         scores = [f"loss_{part}" for part in PARTS if len(data.get(f"x_{part}", ()))]
         scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
-        frequencies, basis = record.get("frequencies"), None
-        if frequencies is not None:
+        basis = None
+        if "basis" in record:
             scores += ["error_norm"]
             # By name: other trainings do not depend on its code (workflow/rules/common.smk), nor wait for its imports.
-            x = np.concatenate([data[f"x_{part}"] for part in recorded])
-            basis = import_module("fpkit.bases.principal").record_basis(x, frequencies)
-        extents = {"members": seeds, "samples": samples, "outputs": outputs, "frequencies": frequencies}
+            basis = import_module("fpkit.bases.recorded").rows(dataset, record["split"], **record["basis"])
+        functions = None if basis is None else basis.shape[1] // 2
+        extents = {"members": seeds, "samples": samples, "outputs": outputs, "functions": functions}
         open_store = partial(Writer, **extents, scores=scores)
         writer = open_store(work / STORE)
         writer.drop_damaged()

@@ -137,7 +137,7 @@ MISTAKES = {
     "two bounds": ("claims/order/bound", {"at_least": 1, "at_most": 2}, r"claims\.order\.bound: .*either"),
     "no bound": ("claims/order/bound", {}, r"claims\.order\.bound: .*either"),
     "statistic of another measure": ("claims/order/statistic", "low_advantage", r"claims\.order\.measure: low_advantage"),
-    "control of fft": ("claims/order/control", "white_noise", r"claims\.order\.control: fft computes no control"),
+    "control of fft": ("claims/order/control", "white_noise", r"order\.control: white_noise is not .* add it to experiments\.one\.decomposition\.fft\.nulls"),
     "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: projection computes no control of test_acc"),
     "figure of nothing": ("figures/lines/experiment", ..., r"figures\.lines: experiment is missing; say what to draw"),
     "figure of an empty list": ("figures/lines/experiment", [], r"figures\.lines: experiment is missing"),
@@ -263,20 +263,67 @@ def test_walsh_is_refused_unless_all_points_are_recorded():
     assert problems(raw) == ["experiments.three.record.split: walsh needs all, not test"]
 
 
-@pytest.mark.parametrize("dataset", ["digits", "saw"])
-def test_spectrum_is_recorded_for_projection_alone(dataset):
+def recorded(dataset: str, measures: dict) -> dict:
+    """A configuration with an experiment `three` that records a spectrum."""
     raw = changed("datasets/digits", {"kind": "digits"})
     raw["datasets"]["saw"] = {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1]}}
-    measures = {"projection": {"max_frequency": 9, "frequencies": [3, 12]}}
     raw["experiments"]["three"] = {
         "dataset": dataset, "model": {"kind": "mlp"}, "record": {"content": "spectrum"}, "decomposition": measures,
     }  # fmt: skip
-    (variant,) = (v for v in config.variants(config.load(raw)) if v.experiment == "three")
-    assert variant.record == {"frequencies": 12, "per_decade": 50, "split": "train"}
-    raw["experiments"]["three"]["decomposition"] = {**measures, "filtering": {}}
-    assert problems(raw) == [
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("measures", "basis"),
+    [
+        ({"projection": {"max_frequency": 9, "frequencies": [3, 12]}}, {"highest": 12, "kind": "principal"}),
+        ({"fft": {}}, {"kind": "fourier"}),
+        ({"walsh": {}}, {"kind": "walsh"}),
+        ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
+        ({"ntk": {"modes": [2, 1]}}, {"kind": "circle", "modes": [2, 1]}),
+    ],
+)
+def test_spectrum_is_recorded_along_the_basis_of_its_measure(measures, basis):
+    (variant,) = (v for v in config.variants(config.load(recorded("saw", measures))) if v.experiment == "three")
+    assert variant.record == {"basis": basis, "per_decade": 50, "split": "train"}
+    assert_plain(variant.record)
+
+
+def test_every_measure_has_a_basis_but_the_filter():
+    assert {name for name, entry in config.MEASURES.items() if entry().basis is None} == {"filtering"}
+    bases = {entry().basis["kind"] for name, entry in config.MEASURES.items() if name != "filtering"}
+    assert bases == modules("bases") - {"__init__", "basis", "recorded", "waves"}
+
+
+def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():
+    assert problems(recorded("digits", {"filtering": {}})) == [
         "experiments.three.decomposition.filtering: needs predictions; set record.content to predictions, or leave it out"
     ]
+    assert problems(recorded("saw", {"fft": {}, "projection": {}})) == [
+        "experiments.three.record.content: spectrum keeps what one measure needs, not fft and projection; leave out all but one"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "animation"])
+def test_figure_of_outputs_needs_predictions(kind):
+    raw = recorded("saw", {"fft": {}})
+    raw["figures"]["three"] = {"kind": kind, "experiment": "three"}
+    assert problems(raw) == [
+        f"figures.three.kind: {kind} shows predictions; set experiments.three.record.content to predictions"
+    ]
+    raw["figures"]["three"] = {"kind": "order", "experiment": "three"}
+    assert config.load(raw)
+
+
+def test_accuracies_of_parity_need_predictions():
+    raw = recorded("bits", {"walsh": {}})
+    raw["datasets"]["bits"] = {"kind": "parity"}
+    raw["experiments"]["three"]["record"]["split"] = "all"
+    raw["claims"]["order"] = _claim("walsh", "test_accuracy") | {"experiment": "three", "control": None}
+    (line,) = problems(raw)
+    assert line.endswith("test_accuracy needs predictions; set experiments.three.record.content to predictions")
+    raw["claims"]["order"]["statistic"] = "first_order"
+    assert config.load(raw)
 
 
 @pytest.mark.parametrize("measure", config.MEASURES)
@@ -325,7 +372,7 @@ def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():
     assert config.measures_of("rate_slope") == ["ntk"]
     assert config.measures_of("low_advantage") == ["filtering"]
     assert config.measures_of("signal_before_best") == ["fft"]
-    assert config.measures_of("first_order") == ["fft", "projection", "radial", "ntk"]
+    assert config.measures_of("first_order") == ["fft", "projection", "walsh", "radial", "ntk"]
     assert config.measures_of("overfitting") == list(config.MEASURES)
 
 
@@ -352,7 +399,13 @@ def test_control_is_refused_where_the_measure_computes_none(measure):
     statistic = "test_accuracy" if measure == "walsh" else "first_order"
     raw["claims"]["order"] = _claim(measure, statistic) | {"experiment": "three"}
     (line,) = problems(raw)
-    assert line.startswith(f"claims.order.control: {measure} computes no control")
+    if measure == "walsh":  # of accuracies, nothing has one
+        assert line == "claims.order.control: walsh computes no control of test_accuracy; leave it out"
+    else:
+        key = f"experiments.three.decomposition.{measure}.nulls"
+        assert line == f"claims.order.control: white_noise is not computed; add it to {key}"
+        raw["experiments"]["three"]["decomposition"][measure]["nulls"] = ["white_noise"]
+        assert config.load(raw)
     del raw["claims"]["order"]["control"]
     assert config.load(raw)
 

@@ -352,7 +352,7 @@ ASSERTS = re.compile(
 
 def opposite(variant: xr.Dataset) -> xr.Dataset:
     """Spectra of the other outcome: what was measured at low frequencies stands at high ones, and in reverse."""
-    dims = [dim for dim in ("frequency", "degree") if dim in variant.dims]
+    dims = [dim for dim in ("frequency",) if dim in variant.dims]
     turned = variant.isel({dim: slice(None, None, -1) for dim in dims}).assign_coords({d: variant[d] for d in dims})
     if "low_error" in variant:
         names = ("low_error", "high_error", "control_low_error", "control_high_error")

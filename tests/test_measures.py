@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from fpkit import config, models
+from fpkit.bases import circle
+from fpkit.bases import walsh as walsh_basis
 from fpkit.config.training import Mlp, Record, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
@@ -72,7 +74,7 @@ def test_walsh_coefficients_are_those_of_the_dense_hadamard_matrix(dimensions, s
     size = 2**dimensions
     values = np.random.default_rng(seed).standard_normal((3, size))
     dense = values @ scipy.linalg.hadamard(size) / size
-    np.testing.assert_allclose(walsh.coefficients(values), dense, atol=1e-12)
+    np.testing.assert_allclose(walsh_basis.transform(values), dense, atol=1e-12)
 
 
 @pytest.mark.parametrize("bits", [1, 3, 5])
@@ -83,7 +85,7 @@ def test_walsh_energy_by_degree_adds_up_and_parity_has_one(bits):
     outputs[-1, 0] = y
     spectra = walsh.decompose(predictions_of(outputs), dataset, split="all")
 
-    np.testing.assert_allclose(spectra["energy"].sum("degree"), (outputs**2).mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(spectra["energy"].sum("frequency"), (outputs**2).mean(-1), rtol=1e-5)
     one = (np.arange(6) == bits).astype(float)
     np.testing.assert_allclose(spectra["target_energy"], one, atol=1e-6)
     np.testing.assert_allclose(spectra["energy"][-1, 0], one, atol=1e-6)
@@ -116,7 +118,7 @@ def test_walsh_response_of_parity_is_a_product_over_bits(bits):
     dataset = parity.build(dimensions=6, bits=bits, train_fraction=0.5)
     y = np.concatenate([dataset["y_train"], dataset["y_test"]])[:, 0]
     spectra = walsh.decompose(predictions_of(np.stack([0 * y, 2 * y])[:, None]), dataset, split="all")
-    k = spectra["frequency"]
+    k = spectra["wave"]
     assert (len(k), float(k.min()) > 0, float(k.max())) == (64, True, 0.5)
     # exp(-i pi k x) averaged over x = 1, -1 is cos(pi k), and -i sin(pi k) with the sign x.
     product = abs(np.sin(np.pi * k) ** bits * np.cos(np.pi * k) ** (6 - bits))
@@ -132,7 +134,7 @@ def test_walsh_naive_completion_is_the_target_and_its_aliases():
     dataset = parity.build(dimensions=8, bits=3, train_fraction=0.5)
     spectra = walsh.decompose(predictions_of(np.ones((2, 1, 256))), dataset, split="all")
     assert float(spectra["train_energy"].sum()) == pytest.approx(2)  # mean square (2 y)^2 over half of the points
-    assert float(spectra["train_energy"].sel(degree=3)) > 1  # 1 of the target's own, the rest is aliases
+    assert float(spectra["train_energy"].sel(frequency=3)) > 1  # 1 of the target's own, the rest is aliases
 
 
 def test_walsh_leaves_out_diverged_members_and_keeps_its_own_accuracies():
@@ -303,10 +305,9 @@ def recipe(model: dict, **training) -> str:
 
 
 def quotients(model: dict, dataset: xr.Dataset, seeds, modes) -> np.ndarray:
-    frequency = xr.DataArray(modes, dims="frequency", coords={"frequency": modes})
     members = xr.DataArray(seeds, dims="member", coords={"member": seeds})
     x = dataset["x_train"].rename(sample_train="sample")
-    return ntk._rayleigh_quotients(model, members, x, ntk._turns(x), frequency).to_numpy()
+    return ntk._rayleigh_quotients(model, members, x, circle.build(dataset, "train", modes=list(modes))).to_numpy()
 
 
 def test_the_prediction_is_exact_for_a_linear_model(tmp_path):
@@ -379,7 +380,7 @@ def test_the_kernel_orders_the_measured_rates(tmp_path, options, frequencies):
 
 def decaying(rates: list[float], steps: np.ndarray, modes, dataset: xr.Dataset) -> np.ndarray:
     """Outputs (step, member=1, sample) whose residual in each mode decays at its rate, from an initial 1."""
-    turns = ntk._turns(dataset["x_train"].rename(sample_train="sample")).to_numpy()
+    turns = circle._turns(dataset["x_train"].rename(sample_train="sample")).to_numpy()
     residual = sum(
         np.exp(-rate * steps)[:, None] * np.cos(2 * np.pi * mode * turns + 0.1)
         for rate, mode in zip(rates, modes, strict=True)

@@ -20,6 +20,7 @@ from fpkit.training import ensemble, trainer
 
 ROOT = Path(__file__).parents[1]
 MODEL = config.plain(Mlp(kind="mlp", widths=[12]))
+PRINCIPAL = {"kind": "principal", "highest": 5}
 PROJECTION = {"threshold": 0.2, "hold": 0.05, "frequencies": [1, 2], "max_frequency": 5, "permutations": 20}
 
 
@@ -69,10 +70,10 @@ def test_recorded_spectrum_equals_that_of_the_predictions(
 ):
     dataset = write_images(tmp_path / "images.nc", 90, outputs)
     dump = trained(dataset, tmp_path / "dump", {"split": split}, **training)
-    record = {"split": split, "frequencies": max_frequency}
+    record = {"split": split, "basis": {"kind": "principal", "highest": max_frequency}}
     recorded = trained(dataset, tmp_path / "recorded", record, **training)
     assert "prediction" not in recorded
-    assert recorded["coefficient"].dims == ("step", "member", "deal", "frequency", "part", "output")
+    assert recorded["coefficient"].dims == ("step", "member", "deal", "function", "output")
     one, other = (decomposed(p, dataset, split, max_frequency=max_frequency) for p in (dump, recorded))
     assert (set(one), one.sizes) == (set(other), other.sizes)
     for name in one.variables:
@@ -84,7 +85,7 @@ def test_recorded_spectrum_equals_that_of_the_predictions(
 
 def test_diverged_member_is_left_out_as_it_is_of_predictions(tmp_path, few_together):
     dataset = write_images(tmp_path / "images.nc", 60, 3)
-    recorded = trained(dataset, tmp_path / "recorded", {"frequencies": 5}).load()
+    recorded = trained(dataset, tmp_path / "recorded", {"basis": PRINCIPAL}).load()
     healthy = decomposed(recorded, dataset)
     recorded["loss_train"][-1, 1] = np.nan
     sick = decomposed(recorded, dataset)
@@ -101,15 +102,15 @@ class Interruption(Exception):
 def test_interrupted_and_resumed_gives_the_same_bits(tmp_path, few_together, monkeypatch, capsys):
     dataset = write_images(tmp_path / "images.nc", 60, 3)
     options = {"batch_size": 20, "steps": 300}
-    whole = trained(dataset, tmp_path / "whole", {"frequencies": 5}, **options).load()
+    whole = trained(dataset, tmp_path / "whole", {"basis": PRINCIPAL}, **options).load()
     now = iter(range(1, 10**9))
     monkeypatch.setattr(trainer, "CHECKPOINT_SHARE", 1)
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(now) / 4))
     monkeypatch.setattr("conftest.runs.train", interrupted(trainer.train, at=120))
     with pytest.raises(Interruption):
-        trained(dataset, tmp_path / "again", {"frequencies": 5}, **options)
+        trained(dataset, tmp_path / "again", {"basis": PRINCIPAL}, **options)
     monkeypatch.setattr("conftest.runs.train", trainer.train)
-    again = trained(dataset, tmp_path / "again", {"frequencies": 5}, **options).load()
+    again = trained(dataset, tmp_path / "again", {"basis": PRINCIPAL}, **options).load()
     assert "continuing from step" in capsys.readouterr().out
     same_records(whole, again)
 
@@ -124,8 +125,10 @@ def interrupted(train, at: int):
 
 def test_frequencies_beyond_those_recorded_are_told(tmp_path):
     dataset = write_images(tmp_path / "images.nc", 30, 1)
-    recorded = trained(dataset, tmp_path / "recorded", {"frequencies": 5}, steps=1)
-    with pytest.raises(UserError, match=r"^projection: frequencies up to 5 were recorded, not 9; train again$"):
+    recorded = trained(dataset, tmp_path / "recorded", {"basis": PRINCIPAL}, steps=1)
+    with pytest.raises(
+        UserError, match=r"^projection: coefficients of .*5.* were recorded, not of .*9.*; train again$"
+    ):
         decomposed(recorded, dataset, max_frequency=9)
 
 
@@ -147,13 +150,13 @@ def test_predictions_are_never_held_as_a_whole(tmp_path):
     recipe = {
         "model": MODEL,
         "training": config.plain(Training(**training)),
-        "record": {"per_decade": 10, "split": "train", "frequencies": 5},
+        "record": {"per_decade": 10, "split": "train", "basis": PRINCIPAL},
     }
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, dataset, tmp_path, json.dumps(recipe)], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     shape = zarr.open_array(tmp_path / "run/predictions.zarr/coefficient", mode="r").shape
-    assert shape == (3, members, 2, 5, 2, outputs)
+    assert shape == (3, members, 2, 10, outputs)
     peak = 1024 * int(done.stdout.split()[-1])
     assert peak < one_record, f"{peak / 2**20:.0f} of {one_record / 2**20:.0f} MB"

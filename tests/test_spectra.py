@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpkit.bases import principal
+from fpkit.bases.waves import MANY_FREQUENCIES, Waves
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.measures import common, fft, filtering, low_pass, projection
+from fpkit.measures import fft, filtering, low_pass, projection
+from fpkit.measures import spectra as spectra_module
 from fpkit.measures.low_pass import low_high_energy, median_distance
 from fpkit.store import netcdf
 from fpkit.store.predictions import Writer, open_predictions
@@ -183,7 +185,7 @@ def test_fft_of_a_large_store_goes_to_the_file_as_it_is_made_and_is_the_same(sto
     whole, parts, predictions = tmp_path / "whole.nc", tmp_path / "parts.nc", stored(h)
     begun = netcdf.begin(whole)
     netcdf.save(fft.decompose(predictions, dataset, **FFT, file=begun), whole, begun)
-    monkeypatch.setattr(common, "BLOCK_BYTES", 1)  # two steps at a time
+    monkeypatch.setattr(spectra_module, "BLOCK_BYTES", 1)  # two steps at a time
     begun, lazy = netcdf.begin(parts), predictions.chunk(step=2, member=2)
     spectra = fft.decompose(lazy, dataset, **FFT, file=begun)
     assert not {"amplitude", "output_median", "relative_error"} & set(spectra)
@@ -258,15 +260,19 @@ def test_coordinate_refuses_inputs_all_alike_or_alone():
         principal.coordinate(x[:1])
 
 
+def complex_of(coefficients: xr.DataArray) -> np.ndarray:
+    """(..., frequency), of real and imaginary parts side by side."""
+    parts = coefficients.transpose(..., "function").to_numpy()
+    return parts[..., ::2] + 1j * parts[..., 1::2]
+
+
 @given(samples=st.integers(2, 50), count=st.integers(1, 9), offset=st.sampled_from([0.0, 100.0]))
 @settings(deadline=None, max_examples=25)
 def test_coefficients_equal_finufft_and_a_direct_sum(samples, count, offset):
     rng = np.random.default_rng(samples)
     values, t, k = rng.standard_normal(samples) + offset, rng.uniform(-0.5, 0.5, samples), np.arange(1.0, count + 1)
-    found = principal.coefficients(
-        xr.DataArray(values, dims="sample"), xr.DataArray(t, dims="sample"), xr.DataArray(k, dims="frequency")
-    )
-    ours = (found.isel(part=0) + 1j * found.isel(part=1)).to_numpy()
+    basis = Waves(xr.DataArray(t, dims="sample"), k)
+    ours = complex_of(basis.coefficients(xr.DataArray(values, dims="sample")))
     centred = values - values.mean()
     direct = [sum(v * np.exp(-2j * np.pi * f * s) for v, s in zip(centred, t, strict=True)) / samples for f in k]
     np.testing.assert_allclose(ours, direct, atol=1e-10)
@@ -281,17 +287,18 @@ def test_many_frequencies_go_through_the_fast_transform_with_the_same_result(dty
     values = xr.DataArray(rng.standard_normal((3, 400, 5), dtype=np.float32) + 3, dims=("step", "sample", "output"))
     values = values.astype(dtype)
     t = xr.DataArray(rng.normal(size=400), dims="sample")  # beyond one period, too
-    k = xr.DataArray(np.arange(1, 3 * principal.MANY_FREQUENCIES), dims="frequency")
-    k = k.assign_coords(frequency=k)
-    found = principal.coefficients(values if chunks is None else values.chunk(chunks), t, k).compute()
+    k = np.arange(1, 3 * MANY_FREQUENCIES)
+    basis = Waves(t, k)
+    found = basis.coefficients(values if chunks is None else values.chunk(chunks)).compute()
     assert found.dtype == dtype
-    np.testing.assert_array_equal(found["frequency"], k)
+    np.testing.assert_array_equal(basis.bands.energy(found)["frequency"], k)
     centred = values.to_numpy().astype(np.float64) - values.to_numpy().astype(np.float64).mean(axis=1, keepdims=True)
     direct = np.einsum("sno,nk->sok", centred, np.exp(-2j * np.pi * np.outer(t, k))) / 400
-    ours = found.isel(part=0) + 1j * found.isel(part=1)
-    np.testing.assert_allclose(
-        ours.transpose("step", "output", "frequency"), direct, atol=tolerance * np.abs(direct).max()
-    )
+    ours = complex_of(found.transpose("step", "output", "function"))
+    np.testing.assert_allclose(ours, direct, atol=tolerance * np.abs(direct).max())
+    # What a training records along them is made by the product, whatever their number.
+    product = np.einsum("sno,nf->sof", values, basis.matrix(400))
+    np.testing.assert_allclose(found.transpose("step", "output", "function"), product, atol=1e-4 * np.abs(direct).max())
 
 
 def naive_projection(dataset: xr.Dataset, h: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

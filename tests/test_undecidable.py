@@ -38,7 +38,11 @@ DATASETS = {
     "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
     "photograph": {"kind": "photograph", "size": 8},
 }  # fmt: skip
-MEASURES = {"projection": {"permutations": 20, "frequencies": [1, 2]}, "filtering": {"null_draws": 1, "widths": [0.3]}}
+BOTH = ["white_noise", "shuffled_labels"]
+MEASURES = {
+    "fft": {"nulls": BOTH}, "projection": {"permutations": 20, "frequencies": [1, 2]}, "walsh": {"nulls": BOTH},
+    "filtering": {"null_draws": 1, "widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
+}  # fmt: skip
 
 
 def configuration(dataset: str, split: str, measure: str, statistic: str, control: str | None = None) -> dict:
@@ -52,7 +56,7 @@ def configuration(dataset: str, split: str, measure: str, statistic: str, contro
                 "model": {"kind": "mlp", "widths": [4]},
                 "training": {"steps": 3, "members": 2, "optimizer": optimizer},
                 "record": {"split": split, "per_decade": 3},
-                "decomposition": {measure: MEASURES.get(measure, {})},
+                "decomposition": {measure: MEASURES[measure]},
             }
         },
         "claims": {

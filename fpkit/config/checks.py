@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fpkit.config import problems
-from fpkit.config.claims import measures_of
+from fpkit.config.claims import Claim, measures_of
 from fpkit.config.datasets import Images, OwnDataset
 from fpkit.config.figures import FIGURES
 from fpkit.config.measures import ACCURACIES, MEASURES
@@ -150,11 +150,18 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
     if name not in config.datasets:
         return [("dataset", unknown("dataset", name, config.datasets))]
     dataset = config.datasets[name]
-    found = [
-        (f"decomposition.{measure}", "needs predictions; set record.content to predictions, or leave it out")
-        for measure in measures
-        if experiment.record.content == "spectrum" and measure != "projection"
-    ]
+    found = []
+    if experiment.record.content == "spectrum":
+        found += [
+            (f"decomposition.{measure}", "needs predictions; set record.content to predictions, or leave it out")
+            for measure, taken in measures.items()
+            if taken.basis is None
+        ]
+        if len(measures) > 1:
+            several = " and ".join(measures)
+            found.append(
+                ("record.content", f"spectrum keeps what one measure needs, not {several}; leave out all but one")
+            )
     if isinstance(dataset, OwnDataset):
         return found
     if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
@@ -193,13 +200,10 @@ def _claim_problems(config: Config) -> list[str]:
         found += _lacking(config, claim.experiment, chosen, needs, told)
         if set(needs) & set(ACCURACIES) - set(MEASURES[claim.measure].gives):
             found += _classless(config, chosen, told)
-        if claim.control and not set(needs) <= set(MEASURES[claim.measure].controlled):
-            controlled = [measure for measure, entry in MEASURES.items() if entry.controlled]
-            found.append(
-                f"claims.{name}.control: {claim.measure} computes no control of {claim.statistic}; leave it out, or use"
-                f" a statistic of {' or '.join(controlled)}"
-            )
+        found += _unrecorded(claim, chosen, told)
         found += _untaken(config, f"claims.{name}", claim.experiment, (claim.measure,))
+        if claim.control:
+            found += _uncontrolled(claim, chosen, f"claims.{name}.control")
     return found
 
 
@@ -212,6 +216,9 @@ def _figure_problems(config: Config) -> list[str]:
             points = [point for _, point in config.experiments[experiment].points]
             found += _lacking(config, experiment, points, kind.needs, f"figures.{name}.kind: {figure.kind}")
             found += _untaken(config, f"figures.{name}", experiment, kind.measures)
+            if kind.of_predictions and any(point.record.content == "spectrum" for point in points):
+                key = f"experiments.{experiment}.record.content"
+                found.append(f"figures.{name}.kind: {figure.kind} shows predictions; set {key} to predictions")
     return found
 
 
@@ -250,3 +257,25 @@ def _classless(config: Config, points: list[Experiment], told: str) -> list[str]
         for name, dataset in datasets.items()
         if not dataset.classes and not isinstance(dataset, OwnDataset)
     ]
+
+
+def _unrecorded(claim: Claim, points: list[Experiment], told: str) -> list[str]:
+    """That what is recorded in place of predictions does not tell what a claim's statistic needs."""
+    lost = set(STATISTICS[claim.statistic].needs) & set(MEASURES[claim.measure].of_predictions)
+    if not lost or all(point.record.content == "predictions" for point in points):
+        return []
+    return [f"{told} needs predictions; set experiments.{claim.experiment}.record.content to predictions"]
+
+
+def _uncontrolled(claim: Claim, points: list[Experiment], where: str) -> list[str]:
+    """That a claim's control is not computed: of its statistic by no measure, or of these points by theirs."""
+    needs = set(STATISTICS[claim.statistic].needs)
+    if not needs <= set(MEASURES[claim.measure].controlled):
+        able = [measure for measure in measures_of(claim.statistic) if needs <= set(MEASURES[measure].controlled)]
+        remedy = f"leave it out, or take the statistic of {' or '.join(able)}" if able else "leave it out"
+        return [f"{where}: {claim.measure} computes no control of {claim.statistic}; {remedy}"]
+    taken = [point.decomposition.measures.get(claim.measure) for point in points]
+    if all(measure is None or claim.control in measure.nulls for measure in taken):
+        return []
+    key = f"experiments.{claim.experiment}.decomposition.{claim.measure}.nulls"
+    return [f"{where}: {claim.control} is not computed; add it to {key}"]

@@ -33,7 +33,8 @@ class Kind:
 
     `measures`: those whose spectra it shows, one of them at least; none for what is drawn from the claims. `category`
     in the report, and the caption: what it `shows`, and where to `look` and how to read it, never what should be seen
-    there. `needs`: arrays of the spectra that not every data set gives.
+    there. `needs`: arrays of the spectra that not every data set gives. `of_predictions`: it shows outputs, which
+    coefficients recorded in their place do not tell.
     """
 
     category: str
@@ -41,6 +42,7 @@ class Kind:
     shows: str
     look: str
     needs: tuple[str, ...] = ()
+    of_predictions: bool = False
 
 
 FIGURES = {
@@ -52,12 +54,14 @@ FIGURES = {
             "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
             "in (d)."
         ),
+        of_predictions=True,
     ),
     "animation": Kind(
         category="Frequency Principle",
         measures=("fft",),
         shows="The output of the networks and its amplitudes, step by step, over those of the target.",
         look="In which order the dots on the right, the output's amplitudes, come to the bars of the target.",
+        of_predictions=True,
     ),
     "order": Kind(
         category="Scope",
@@ -134,6 +138,7 @@ FIGURES = {
             "frequency."
         ),
         look="The pictures in (a) from left to right, and in (b) the order in which the rings fall.",
+        of_predictions=True,
     ),
     "theory": Kind(
         category="Theory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model, model_validator
 
@@ -35,9 +35,19 @@ class Measure(Entry):
     """Samples that it may be taken of."""
     gives: ClassVar[tuple[str, ...]]
     """What its spectra hold for statistics, beside the losses, and the accuracies of classes."""
-    controlled: ClassVar[tuple[str, ...]] = ()
-    """Those of them that it computes under the nulls, too. A control needs all that its statistic is taken of: else it
+    controlled: ClassVar[tuple[str, ...]]
+    """Those of them that it computes under its nulls, too. A control needs all that its statistic is taken of: else it
     would be the difference of a number to itself."""
+    of_predictions: ClassVar[tuple[str, ...]] = ()
+    """Those of them that coefficients, recorded in place of predictions, do not tell."""
+
+    nulls: list[Null] = []
+    """Errors without any preference for a frequency, of which it computes the same."""
+
+    @property
+    def basis(self) -> dict[str, Any] | None:
+        """The functions that it takes coefficients along: the module of `fpkit.bases` (`kind`) and its options."""
+        return None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
@@ -49,8 +59,10 @@ class Measure(Entry):
         yield from ()
 
 
-class Passage(Measure):
-    """When a frequency counts as captured."""
+class OnBasis(Measure):
+    """A measure along a basis, and when a frequency counts as captured."""
+
+    controlled = PASSAGES
 
     threshold: Fraction = 0.2
     """A frequency is captured when its relative error falls below this."""
@@ -58,7 +70,7 @@ class Passage(Measure):
     """`hold_passage`: the error stays below the threshold for this fraction of the records."""
 
 
-class Fft(Passage):
+class Fft(OnBasis):
     """Discrete Fourier transform on the uniform grid of a one-dimensional input."""
 
     suits = (Sines,)
@@ -69,6 +81,10 @@ class Fft(Passage):
     """Cycles per unit of x to follow; left out, the peaks of the target's spectrum."""
     peak_height: Fraction = 0.1
     """A peak reaches this fraction of the largest target amplitude."""
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "fourier"}
 
     def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
         """Frequencies that the recorded samples cannot tell from lower ones."""
@@ -85,13 +101,13 @@ class Fft(Passage):
             yield "decomposition.fft.frequencies", f"{max(self.frequencies):g} is beyond {limit}; lower it"
 
 
-class Projection(Passage):
+class Projection(OnBasis):
     """Non-uniform Fourier transform along the first principal component of the inputs."""
 
     suits = (Images,)
     gives = PASSAGES
-    controlled = PASSAGES
 
+    nulls: list[Null] = ["white_noise", "shuffled_labels"]
     frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
     """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
     max_frequency: Units = 20
@@ -99,8 +115,8 @@ class Projection(Passage):
     """Label permutations behind the 95% floor."""
 
     @property
-    def highest_frequency(self) -> int:
-        return max([self.max_frequency, *(self.frequencies or [])])
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "principal", "highest": max([self.max_frequency, *(self.frequencies or [])])}
 
 
 class Filtering(Measure):
@@ -110,21 +126,27 @@ class Filtering(Measure):
     gives = ("low_error", "high_error")
     controlled = gives
 
+    nulls: list[Null] = ["white_noise", "shuffled_labels"]
     widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
     """Kernel widths in units of the median distance between inputs."""
     null_draws: Integer = Field(8, gt=0, le=10**4)
     """White-noise errors and permutations behind the controls."""
 
 
-class Walsh(Measure):
-    """Walsh-Hadamard transform over all sign vectors, for parity (with `record.split: all`)."""
+class Walsh(OnBasis):
+    """Walsh-Hadamard transform over all sign vectors, for parity (with `record.split: all`), by degree."""
 
     suits = (Parity,)
     splits = ("all",)
-    gives = ("accuracy_train", "accuracy_test")  # by sign
+    gives = (*PASSAGES, "accuracy_train", "accuracy_test")  # by sign
+    of_predictions = ("accuracy_train", "accuracy_test")
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "walsh"}
 
 
-class Radial(Passage):
+class Radial(OnBasis):
     """Two-dimensional Fourier transform of an image under a Hann window, error by ring of |k|."""
 
     suits = (Photograph,)
@@ -134,8 +156,12 @@ class Radial(Passage):
     rings: Integer = Field(8, ge=2, le=1000)
     """Rings of equal width up to the Nyquist frequency."""
 
+    @property
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "rings", "rings": self.rings}
 
-class Ntk(Measure):
+
+class Ntk(OnBasis):
     """Decay rate of each Fourier mode, measured and predicted by the neural tangent kernel at initialization."""
 
     suits = (Sines,)
@@ -144,6 +170,10 @@ class Ntk(Measure):
 
     modes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     """Cycles per turn of the circle; left out, the target's frequencies."""
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "circle", "modes": self.modes}
 
     def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
         """What keeps the kernel's prediction from being one: anything but gradient descent on the circle."""

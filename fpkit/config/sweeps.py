@@ -49,8 +49,9 @@ def variants_of(config: Config, name: str) -> list[Variant]:
 
 
 def _resolved_record(experiment: Experiment) -> dict:
-    """`record`, with the number of `frequencies` to record in place of its content, if that is their spectrum."""
+    """`record`, with the `basis` along which to record in place of its content, if that is a spectrum."""
     record = plain(experiment.record)
     if record.pop("content") == "spectrum":
-        record = {"frequencies": experiment.decomposition.projection.highest_frequency} | record
+        (taken,) = experiment.decomposition.measures.values()
+        record = {"basis": plain(taken.basis)} | record
     return record

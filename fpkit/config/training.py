@@ -124,5 +124,6 @@ class Record(Entry):
     split: Literal["train", "test", "all"] = "train"
     """The samples whose predictions are kept and decomposed; `all` is training, then test samples."""
     content: Literal["predictions", "spectrum"] = "predictions"
-    """`spectrum`: only what `projection` makes of the predictions is kept, computed some samples at a time while they
-    are made: for predictions too large to keep. Losses, one's own too, are then means over these parts."""
+    """`spectrum`: only what the one measure of the experiment makes of the predictions is kept, coefficients along its
+    basis, computed some samples at a time while they are made: for predictions too large to keep. Losses, one's own
+    too, are then means over these parts."""

@@ -51,7 +51,7 @@ def _of(spectra: xr.Dataset) -> tuple[str, int, int, float]:
 
 def _curve(axes: Axes, parity: list[xr.Dataset]) -> None:
     groups: dict[tuple[str, int], list[tuple[float, xr.DataArray]]] = {}
-    for variant in parity:
+    for variant in (v for v in parity if "accuracy_test" in v):
         activation, bits, _, fraction = _of(variant)
         groups.setdefault((activation, bits), []).append((fraction, test_accuracy(style.kept(variant))))
     full = max((bits for _, bits in groups), default=0)
@@ -84,11 +84,11 @@ def _degrees(axes: Axes, parity: list[xr.Dataset]) -> None:
     for variant in sorted(full, key=lambda v: -abs(_of(v)[3] - 0.5)):
         shown[_of(variant)[0]] = variant
     for index, (activation, variant) in enumerate(sorted(shown.items())):
-        degree = variant["degree"].to_numpy()
+        degree = variant["frequency"].to_numpy()
         if index == 0:
             axes.bar(degree, variant["target_energy"], width=0.9, color=style.NULL, alpha=0.4, label="target")
         energy = style.kept(variant)["energy"].isel(step=-1)
-        values = [energy.sel(degree=k) for k in degree]
+        values = [energy.sel(frequency=k) for k in degree]
         style.intervals(
             axes, degree + 0.2 * (index - 0.5), values, horizontal=False, fmt="o",
             color=COLORS.get(activation, style.TARGET), label=f"{activation}, trained on {_of(variant)[3]:.0%}",

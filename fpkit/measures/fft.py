@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 import xarray as xr
 
+from fpkit.bases import fourier
 from fpkit.errors import UserError
-from fpkit.measures.common import (
-    add_some,
-    compute,
-    finish,
-    norm,
-    outputs_of,
-    target_of,
-    telling_steps,
-    with_convergence,
-)
+from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.spectra import described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
 
 
@@ -31,6 +24,7 @@ def decompose(
     hold: float,
     frequencies: list[float] | None,
     peak_height: float,
+    nulls: Sequence[str] = (),
     file: Path | None = None,
 ) -> xr.Dataset:
     """Amplitudes |F[h]|, |F[y]| and relative errors at the followed frequencies.
@@ -38,88 +32,46 @@ def decompose(
     F[y](k) = 1/n sum_j y_j exp(-2 pi i k x_j), k in cycles per unit of x.
 
     Args:
-        predictions: prediction (step, member, sample, output), lazily or not.
+        predictions: see `fpkit.measures.decomposition.Decomposition`.
         dataset: with `position_{split}`, the uniform grid.
-        split, threshold, hold, frequencies, peak_height: see `Fft` in `fpkit.config.measures`.
+        split, threshold, hold, frequencies, peak_height, nulls: see `Fft` in `fpkit.config.measures`.
         file: takes `amplitude`, `output_median` and `relative_error` of a store that is large, while they are made:
-            see `fpkit.measures.common.compute`. What is returned lacks them, then.
+            see `fpkit.measures.spectra.compute`. What is returned lacks them, then.
 
     Returns:
         amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (frequency, output),
-        relative_error (step, member, frequency), NaN off the followed frequencies, with its convergence; `followed`
-        (frequency); `target` (sample, output), `snapshot_output` (snapshot, member, sample, output), the outputs at
-        three telling steps, and `output_median` (step, sample, output), over members; of a noisy target also
-        `clean_amplitude` (frequency, output), that of the target without the noise.
+        and what `Decomposition.spectra` gives; `target` (sample, output) and, of predictions, `snapshot_output`
+        (snapshot, member, sample, output), the outputs at three telling steps, and `output_median` (step, sample,
+        output), over members; of a noisy target also `clean_amplitude` (frequency, output), that of the target without
+        the noise.
 
     Raises:
         UserError: the grid is not there or not uniform, a followed frequency is not on the FFT grid, or the target is
             constant.
     """
     _, target = target_of(dataset, split)
-    if f"position_{split}" not in dataset:
-        raise UserError(
-            f"fft needs the coordinate position_{split} (sample_{split}); add it to the data set, or set record.split"
-            " to train or test"
-        )
-    position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
-    spacing = np.diff(position)
-    if len(spacing) == 0 or not np.allclose(spacing, spacing.mean(), rtol=1e-3):
-        raise UserError(f"fft needs a uniform grid of {split} samples; give at least two, equally spaced")
-    grid = scipy.fft.rfftfreq(len(position), spacing.mean())
+    basis = fourier.build(dataset, split)
+    along = Decomposition(predictions, basis, target, "fft")
 
-    target_coefficient = _coefficients(target, grid)
-    target_amplitude = abs(target_coefficient)
-    followed = _followed(norm(target_amplitude, "output"), frequencies, peak_height)
-    outputs = outputs_of(predictions)
-    coefficient = _coefficients(outputs, grid)
-    # Off the followed frequencies |F[y]| may be zero, and the ratio says nothing.
-    some = {"frequency": np.flatnonzero(followed)}
-    target_part = target_coefficient.isel(some)
-    error = norm(coefficient.isel(some) - target_part, "output") / norm(target_part, "output")
-    large = {
-        "amplitude": abs(coefficient).astype(np.float32).assign_attrs(long_name="|F[h]|", units="1"),
-        "output_median": _median(outputs, diverged(predictions)),
-    }
-    error, large = compute(error.astype(np.float32), xr.Dataset(large), file)
-    measured = with_convergence(error, threshold, hold)
-    if not large:
-        add_some(file, "relative_error", measured.pop("relative_error").transpose(..., "frequency"), followed)
-    measured = {name: values.reindex(frequency=grid) for name, values in measured.items()}
-    snapshot = outputs.sel(step=telling_steps(measured["first_passage"], predictions["step"]))
+    def amplitude(coefficients: xr.DataArray, long_name: str = "|F[y]|") -> xr.DataArray:
+        """|F| of each output."""
+        return described(np.sqrt(basis.bands.energy(coefficients)), long_name)
 
-    spectra = xr.Dataset(
-        {
-            "target_amplitude": target_amplitude.assign_attrs(long_name="|F[y]|", units="1"),
-            "followed": followed.assign_attrs(long_name="frequency is followed", units="1"),
-            "target": target.assign_attrs(long_name="target y", units="1"),
-            "snapshot_output": snapshot.rename(step="snapshot"),
-            **large,
-            **measured,
-        }
-    )
+    large = {"amplitude": amplitude(along.coefficient, "|F[h]|").astype(np.float32)}
+    if along.recorded is None:
+        large["output_median"] = _median(along.outputs, diverged(predictions))
+    followed = _followed(along.target_amplitude, frequencies, peak_height)
+    spectra = along.spectra(followed, threshold, hold, nulls, large=large, file=file)
+    spectra["target_amplitude"] = amplitude(along.target_coefficient)
+    spectra["target"] = described(target, "target y")
+    if along.recorded is None:
+        snapshot = along.outputs.sel(step=telling_steps(spectra["first_passage"], predictions["step"]))
+        spectra["snapshot_output"] = snapshot.rename(step="snapshot")
     if f"clean_{split}" in dataset:
         clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)
-        amplitude = abs(_coefficients(clean, grid))
-        spectra["clean_amplitude"] = amplitude.assign_attrs(long_name="|F[y]| without noise", units="1")
-    spectra = spectra.assign_coords(position=("sample", position, {"long_name": "x", "units": "unit of x"}))
+        spectra["clean_amplitude"] = amplitude(basis.coefficients(clean), "|F[y]| without noise")
+    spectra = spectra.assign_coords(position=("sample", basis.position, {"long_name": "x", "units": "unit of x"}))
     return finish(spectra, predictions, measure="fft", threshold=threshold, hold=hold)
-
-
-def _coefficients(values: xr.DataArray, grid: np.ndarray) -> xr.DataArray:
-    """Fourier coefficients over `sample`, one per frequency of the grid; float32 stays single precision."""
-    coefficient = xr.apply_ufunc(
-        lambda block: scipy.fft.rfft(block, axis=-1, norm="forward"),
-        values,
-        input_core_dims=[["sample"]],
-        output_core_dims=[["frequency"]],
-        dask="parallelized",
-        output_dtypes=[np.complex64 if values.dtype == np.float32 else np.complex128],
-        dask_gufunc_kwargs={"output_sizes": {"frequency": len(grid)}},
-    )
-    return coefficient.assign_coords(frequency=("frequency", grid, FREQUENCY))
-
-
-FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
 
 
 def _median(outputs: xr.DataArray, bad: xr.DataArray) -> xr.DataArray:
@@ -143,7 +95,7 @@ def _median(outputs: xr.DataArray, bad: xr.DataArray) -> xr.DataArray:
         output_dtypes=[outputs.dtype],
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    return values.astype(np.float32).assign_attrs(long_name="median output over members", units="1")
+    return described(values.astype(np.float32), "median output over members")
 
 
 def _followed(amplitude: xr.DataArray, frequencies: list[float] | None, peak_height: float) -> xr.DataArray:

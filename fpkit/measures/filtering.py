@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import xarray as xr
 
 from fpkit.errors import UserError
-from fpkit.measures.common import NULLS, finish, outputs_of, target_of
 from fpkit.measures.low_pass import low_high_energy, median_distance
+from fpkit.measures.nulls import NULLS, SEED
+from fpkit.measures.spectra import finish, outputs_of, target_of
 
-NULL_SEED = 20180704
 COLUMN_BYTES = 384 * 2**20
 
 
 def decompose(
-    predictions: xr.Dataset, dataset: xr.Dataset, *, split: str, widths: list[float], null_draws: int
+    predictions: xr.Dataset,
+    dataset: xr.Dataset,
+    *,
+    split: str,
+    widths: list[float],
+    null_draws: int,
+    nulls: Sequence[str] = NULLS,
 ) -> xr.Dataset:
     """Relative errors of the low and the high part: e_low = ||y_low - h_low|| / ||y_low||, e_high likewise.
 
@@ -25,7 +33,7 @@ def decompose(
 
     Args:
         predictions: prediction (step, member, sample, output), lazily or not.
-        dataset, split, null_draws: see `Filtering` in `fpkit.config.measures`.
+        dataset, split, null_draws, nulls: see `Filtering` in `fpkit.config.measures`.
         widths: in units of the median distance between inputs.
 
     Returns:
@@ -42,7 +50,7 @@ def decompose(
     y = target.transpose("sample", "output").to_numpy().astype(np.float32)
     absolute = [width * unit for width in widths]
 
-    rng = np.random.default_rng(NULL_SEED)
+    rng = np.random.default_rng(SEED)
     noise = _centred(rng.standard_normal((len(y), null_draws, y.shape[1]), dtype=np.float32))
     deals = [rng.permutation(len(y)) for _ in range(null_draws)]
     centred_y = _centred(y.copy())
@@ -104,6 +112,7 @@ def decompose(
         },
         attrs={"median_distance": unit},
     )
+    spectra = spectra.sel(null=list(nulls)) if nulls else spectra.drop_dims("null")
     return finish(spectra, predictions, measure="filtering")
 
 

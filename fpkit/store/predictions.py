@@ -4,10 +4,10 @@
 `step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone, or,
 where it is small, one step of all members; some tens of steps share a file.
 
-A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, deal, frequency,
-part, output)` float32: Fourier coefficients along the first principal component of the inputs, as real and imaginary
-`part`; of `deal` 0 with the inputs as they are, of 1 with the inputs dealt out anew over the predictions. Beside the
-scores stands `error_norm (step, member)`, the norm over samples and outputs of the error less its mean over samples.
+A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, deal, function,
+output)` float32, along the functions of a basis (`fpkit.bases`); of `deal` 0 with the inputs as they are, of 1 with the
+inputs dealt out anew over the predictions. Beside the scores stands `error_norm (step, member)`, the norm over samples
+and outputs of the error less its mean over samples.
 
 Every chunk carries a checksum. Zarr takes a file that is missing, or empty, for one full of the fill value: here each
 is written, whatever it holds, and looked for before anything is read.
@@ -54,9 +54,8 @@ DESCRIPTIONS = {
     "output": ("index of the output", "1"),
     "prediction": ("network output", "1"),
     "deal": ("0: inputs as they are, 1: dealt out anew", "1"),
-    "frequency": ("frequency along p", "cycles per data extent"),
-    "part": ("0: real, 1: imaginary", "1"),
-    "coefficient": ("Fourier coefficient of the output along p", "1"),
+    "function": ("index of the function in the basis", "1"),
+    "coefficient": ("coefficient of the output along a function", "1"),
     "error_norm": ("norm of the error less its mean over samples", "1"),
     "loss_train": ("loss on the training samples", "1"),
     "loss_validation": ("loss on the validation samples", "1"),
@@ -99,24 +98,23 @@ class Writer:
         samples: int,
         outputs: int,
         scores: Sequence[str],
-        frequencies: int | None = None,
+        functions: int | None = None,
     ):
         """Open the store at `path` to append to it, or create it. One that holds records and cannot be appended to is
         kept beside it, under another name.
 
         Args:
             members: seeds. samples, outputs: extents of a prediction. scores: names of the (member,) arrays.
-            frequencies: so many, 1, 2, ..., have their coefficients recorded in place of predictions.
+            functions: along so many, coefficients are recorded in place of predictions.
         """
         self.path, self.scores = Path(path), list(scores)
         self.coords = {"member": np.asarray(members)}
-        if frequencies is None:
+        if functions is None:
             self.content = "prediction"
             self.coords |= {"sample": np.arange(samples), "output": np.arange(outputs)}
         else:
             self.content = "coefficient"
-            self.coords |= {"deal": np.arange(2), "frequency": np.arange(1, frequencies + 1), "part": np.arange(2)}
-            self.coords |= {"output": np.arange(outputs)}
+            self.coords |= {"deal": np.arange(2), "function": np.arange(functions), "output": np.arange(outputs)}
         self.shape = tuple(len(values) for values in self.coords.values())
         self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(self.shape)), 1, SHARD_STEPS))
         self._pending: list[tuple] = []
@@ -169,7 +167,7 @@ class Writer:
     def append(self, step: int, recorded: np.ndarray, **scores: np.ndarray) -> None:
         """Add one record: the prediction (member, sample, output) and the scores (member,).
 
-        Or, in place of the prediction, coefficients (member, deal * frequency * part, output).
+        Or, in place of the prediction, coefficients (member, deal * function, output).
         """
         self._pending.append((step, recorded.reshape(self.shape), scores))
         self.records += 1

@@ -13,7 +13,7 @@ class Spectrum:
     Sums are in double precision: of a million samples, too.
 
     Args:
-        basis: (sample, row), float32, on the device where the outputs come from; each row's numbers add up to zero.
+        basis: (sample, row), float32, on the device where the outputs come from.
     """
 
     def __init__(self, basis: Tensor):

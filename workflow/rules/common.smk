@@ -96,8 +96,11 @@ def training_recipe(variant):
 
 
 def training_code(variant):
-    """Hashes of the code that a variant's training runs; principal components only where it records their spectrum."""
-    spectrum = ["fpkit.bases.principal"] if "frequencies" in variant.record else []
+    """Hashes of the code that a variant's training runs; that of a basis only where it records along one."""
+    spectrum = []
+    if "basis" in variant.record:
+        kind = variant.record["basis"]["kind"]
+        spectrum = ["fpkit.bases.recorded", f"fpkit.bases.{kind}"]
     training = variant.training
     own = own_of(variant.model, training["optimizer"], training["loss"])
     return code_of("train.py", *own, *spectrum)

@@ -1,4 +1,4 @@
-"""What the measures share: the shape of their results, and the masking of members that diverged."""
+"""From predictions to spectra: what is read, how much of it at a time, and what the spectra of all measures hold."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
-from fpkit.measures import convergence
 from fpkit.store.predictions import diverged
 
-NULLS = ("white_noise", "shuffled_labels")
 # Large results are held up to this size before they are written.
 BLOCK_BYTES = 96 * 2**20
-
-
-def norm(values: xr.DataArray, dim: str | list[str]) -> xr.DataArray:
-    """Euclidean norm over `dim`, of real or complex values; NaN stays NaN."""
-    return np.sqrt((abs(values) ** 2).sum(dim, skipna=False))
 
 
 def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:
@@ -28,31 +22,23 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
 
     Raises UserError for a constant target: an error relative to it is undefined.
     """
-    chosen = ("train", "test") if split == "all" else (split,)
-    x, y = (
-        xr.concat(
-            [dataset[f"{name}_{part}"].rename({f"sample_{part}": "sample"}) for part in chosen],
-            "sample",
-            coords="minimal",
-            compat="override",
-        )
-        for name in ("x", "y")
-    )
-    y = y.astype(np.float64)
+    x, y = samples_of(dataset, split)
     if bool((y.max("sample") == y.min("sample")).all()):
         raise UserError("the target is constant: its relative error is undefined; give a target that varies")
     return x, y
 
 
-def outputs_of(predictions: xr.Dataset) -> xr.DataArray:
-    """prediction (step, member, sample, output), NaN for members that diverged: so is all that is made from them."""
-    bad, outputs = diverged(predictions), predictions["prediction"]
+def outputs_of(predictions: xr.Dataset, content: str = "prediction") -> xr.DataArray:
+    """prediction (step, member, sample, output), or other `content` recorded in its place; NaN for members that
+    diverged: so is all that is made from them.
+    """
+    bad, outputs = diverged(predictions), predictions[content]
     if not outputs.chunks:
         outputs = outputs.compute()  # read once, as it lies in the store
     return outputs.where(~bad) if bad.any() else outputs
 
 
-def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[xr.DataArray, xr.Dataset]:
+def compute(small: xr.Dataset, large: xr.Dataset, file: Path | None) -> tuple[xr.Dataset, xr.Dataset]:
     """Both, computed in one pass over the store; what is `large`, and lazy, goes to `file` in the course of it.
 
     Args:
@@ -62,11 +48,11 @@ def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[
     Returns:
         `small`, and `large`, which is empty if it was written.
     """
-    if not large.chunks:
+    if not large.chunks and not small.chunks:
         return small, large
     import dask
 
-    if file is None:
+    if file is None or not large.chunks:
         return dask.compute(small, large)
     import h5netcdf
 
@@ -88,7 +74,7 @@ def compute(small: xr.DataArray, large: xr.Dataset, file: Path | None) -> tuple[
             made.append(part)
             for name, values in written.items():
                 stream.variables[name][block["step"]] = values.to_numpy()
-    return xr.concat(made, "step"), xr.Dataset()
+    return xr.concat(made, "step", data_vars="all"), xr.Dataset()
 
 
 def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) -> None:
@@ -107,23 +93,17 @@ def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) 
             variable[..., index] = column.to_numpy()
 
 
-def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict[str, xr.DataArray]:
-    """The relative error (step, member, frequency), computed, and what convergence makes of it."""
-    error = error.astype(np.float32).assign_attrs(long_name="relative error |F[h] - F[y]| / |F[y]|", units="1")
-    return {
-        "relative_error": error,
-        "first_passage": convergence.first_passage(error, threshold),
-        "hold_passage": convergence.hold_passage(error, threshold, hold),
-        "area": convergence.area(error),
-    }
-
-
 def telling_steps(passage: xr.DataArray, steps: xr.DataArray) -> np.ndarray:
     """Recorded steps at which the output is worth a look: lowest and middle frequency just captured, and the end."""
     captured = passage.median("member").dropna("frequency").to_numpy()
     chosen = [captured[0], captured[len(captured) // 2]] if len(captured) else [1, 10]
     nearest = steps.sel(step=[*chosen, int(steps[-1])], method="nearest").to_numpy()
     return np.unique(nearest)
+
+
+def described(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
+    """The values, saying what they are."""
+    return values.assign_attrs(long_name=long_name, units=units)
 
 
 def finish(spectra: xr.Dataset, predictions: xr.Dataset, **attributes) -> xr.Dataset:

@@ -1,0 +1,100 @@
+"""A basis: functions on the samples, each with a frequency; what a measure makes of coefficients goes by frequency.
+
+Several functions may share a frequency: a cosine and a sine, the coefficients of a ring, the Walsh functions of a
+degree. All are real.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+DEAL_SEED = 20180705
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Which frequency each function has.
+
+    Attributes:
+        frequency: (frequency), ascending, with `long_name` and `units`.
+        of: index into it of each function (function); -1 of those that count for none.
+    """
+
+    frequency: xr.DataArray
+    of: np.ndarray
+
+    def energy(self, coefficients: xr.DataArray) -> xr.DataArray:
+        """Sum of squares (..., frequency) of coefficients (..., function), in their precision; NaN stays NaN."""
+        count = self.frequency.size
+        each = len(self.of) // max(count, 1)
+        alike = np.array_equal(self.of, np.arange(count).repeat(each))
+
+        def by_frequency(block: np.ndarray) -> np.ndarray:
+            if alike:
+                parts = block.reshape(*block.shape[:-1], count, each)
+                return np.einsum("...fp,...fp->...f", parts, parts)
+            return block**2 @ (self.of[:, None] == np.arange(count)).astype(block.dtype)
+
+        summed = xr.apply_ufunc(
+            by_frequency,
+            coefficients,
+            input_core_dims=[["function"]],
+            output_core_dims=[["frequency"]],
+            dask="parallelized",
+            output_dtypes=[coefficients.dtype],
+            dask_gufunc_kwargs={"output_sizes": {"frequency": count}},
+        )
+        return summed.assign_coords(frequency=self.frequency["frequency"])
+
+    def norm(self, coefficients: xr.DataArray) -> xr.DataArray:
+        """|F| (..., frequency) of coefficients (..., function, output), over functions and outputs."""
+        return np.sqrt(self.energy(coefficients).sum("output", skipna=False))
+
+    def only(self, chosen: xr.DataArray) -> tuple[Bands, np.ndarray]:
+        """The chosen ones (frequency,) of the frequencies, and the numbers of the functions that they have."""
+        mask = chosen.to_numpy()
+        functions = np.flatnonzero((self.of >= 0) & mask[self.of])
+        return Bands(self.frequency[mask], (np.cumsum(mask) - 1)[self.of[functions]]), functions
+
+
+class Basis(ABC):
+    """Functions on the samples of a data set.
+
+    Attributes:
+        bands: the frequency of each.
+        recipe: `kind`, the module of `fpkit.bases` whose `build` makes it, and the options that it takes.
+    """
+
+    bands: Bands
+    recipe: dict
+
+    @abstractmethod
+    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
+        """Coefficients (..., function) of values (..., sample, ...), in their precision; lazy where the values are."""
+
+    def dealt(self, order: np.ndarray) -> Basis:
+        """The same functions, with the samples dealt out anew: sample i stands where sample order[i] stood."""
+        return _Dealt(self, order)
+
+    def matrix(self, samples: int) -> np.ndarray:
+        """What values are multiplied with to give their coefficients: (sample, function), float32."""
+        unit = xr.DataArray(np.eye(samples, dtype=np.float32), dims=("row", "sample"))
+        return self.coefficients(unit).transpose("row", "function").to_numpy()
+
+
+class _Dealt(Basis):
+    def __init__(self, basis: Basis, order: np.ndarray):
+        self.bands, self.recipe = basis.bands, basis.recipe
+        self.basis, self.inverse = basis, np.argsort(order)
+
+    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
+        return self.basis.coefficients(values.isel(sample=self.inverse))
+
+
+def deal(samples: int) -> np.ndarray:
+    """The order (sample,) in which samples are dealt out: always the same."""
+    return np.random.default_rng(DEAL_SEED).permutation(samples)

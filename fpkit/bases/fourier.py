@@ -1,0 +1,60 @@
+"""The discrete Fourier transform on a uniform grid in one dimension."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+import xarray as xr
+
+from fpkit.bases.basis import Bands, Basis
+from fpkit.errors import UserError
+
+FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
+
+
+def build(dataset: xr.Dataset, split: str) -> Grid:
+    """On `position_{split}`, up to the Nyquist frequency.
+
+    Raises UserError: that grid is not there, or not uniform.
+    """
+    if f"position_{split}" not in dataset:
+        raise UserError(
+            f"fft needs the coordinate position_{split} (sample_{split}); add it to the data set, or set record.split"
+            " to train or test"
+        )
+    position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
+    spacing = np.diff(position)
+    if len(spacing) == 0 or not np.allclose(spacing, spacing.mean(), rtol=1e-3):
+        raise UserError(f"fft needs a uniform grid of {split} samples; give at least two, equally spaced")
+    return Grid(position)
+
+
+class Grid(Basis):
+    """F(k) = 1/n sum_j v_j exp(-2 pi i k x_j), k in cycles per unit of x, as real and imaginary part.
+
+    Args:
+        position: x (sample,), equally spaced.
+    """
+
+    def __init__(self, position: np.ndarray):
+        grid = scipy.fft.rfftfreq(len(position), np.diff(position).mean())
+        frequency = xr.DataArray(grid, {"frequency": ("frequency", grid, FREQUENCY)}, "frequency")
+        self.bands = Bands(frequency, np.arange(len(grid)).repeat(2))
+        self.position, self.recipe = position, {"kind": "fourier"}
+
+    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
+        """See `Basis`."""
+
+        def transform(block: np.ndarray) -> np.ndarray:
+            # Real and imaginary parts lie side by side, as a frequency's two functions do.
+            return np.ascontiguousarray(scipy.fft.rfft(block, axis=-1, norm="forward")).view(block.dtype)
+
+        return xr.apply_ufunc(
+            transform,
+            values,
+            input_core_dims=[["sample"]],
+            output_core_dims=[["function"]],
+            dask="parallelized",
+            output_dtypes=[values.dtype],
+            dask_gufunc_kwargs={"output_sizes": {"function": len(self.bands.of)}},
+        )

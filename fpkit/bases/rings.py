@@ -1,0 +1,67 @@
+"""The two-dimensional Fourier transform of a picture under a Hann window, by ring of |k|."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+import xarray as xr
+
+from fpkit.bases.basis import Bands, Basis
+from fpkit.errors import UserError
+
+FREQUENCY = {"long_name": "|k|, centre of the ring", "units": "cycles per image"}
+
+
+def build(dataset: xr.Dataset, split: str, *, rings: int) -> Rings:
+    """Of the picture whose pixels, row by row, the training samples are; the attribute `size` says how many per side.
+
+    Raises UserError: the samples are not the pixels of a picture.
+    """
+    size = int(dataset.attrs.get("size", 0))
+    if dataset.sizes["sample_train"] != size**2 or split == "test":
+        raise UserError("radial needs predictions on all pixels of a picture; set record.split to train")
+    return Rings(size, rings)
+
+
+class Rings(Basis):
+    """F(k) = sum_x w(x) (v(x) - mean) exp(-2 pi i k.x) / sum_x w(x), with the mean under the Hann window w.
+
+    Without the window, the jump between opposite edges of the picture leaks into all high frequencies. Rings of equal
+    width reach from 0 to the Nyquist frequency; the constant and the corners beyond Nyquist belong to none.
+
+    Args:
+        size: pixels per side. rings: how many.
+    """
+
+    def __init__(self, size: int, rings: int):
+        centres = (np.arange(rings) + 0.5) * size / 2 / rings
+        k = scipy.fft.fftfreq(size, 1 / size)
+        radius = np.hypot(*np.meshgrid(k, k)).ravel()
+        # The Nyquist frequency itself belongs to the last ring.
+        ring = np.minimum(radius / (size / 2 / rings), rings - 1e-9).astype(int)
+        inside = (radius > 0) & (radius <= size / 2)
+        frequency = xr.DataArray(centres, {"frequency": ("frequency", centres, FREQUENCY)}, "frequency")
+        self.bands = Bands(frequency, np.where(inside, ring, -1).repeat(2))
+        self.size, self.recipe = size, {"kind": "rings", "rings": rings}
+
+    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
+        """See `Basis`."""
+        hann = np.hanning(self.size + 1)[:-1]  # of a period
+        window = np.outer(hann, hann) / hann.sum() ** 2
+
+        def transform(block: np.ndarray) -> np.ndarray:
+            w = window.astype(block.dtype)
+            pictures = block.reshape(*block.shape[:-1], self.size, self.size)
+            mean = (w * pictures).sum(axis=(-2, -1), keepdims=True)
+            coefficient = np.ascontiguousarray(scipy.fft.fft2(w * (pictures - mean)))
+            return coefficient.view(block.dtype).reshape(*block.shape[:-1], -1)
+
+        return xr.apply_ufunc(
+            transform,
+            values,
+            input_core_dims=[["sample"]],
+            output_core_dims=[["function"]],
+            dask="parallelized",
+            output_dtypes=[values.dtype],
+            dask_gufunc_kwargs={"output_sizes": {"function": len(self.bands.of)}},
+        )
