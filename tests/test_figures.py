@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-import yaml
 from conftest import REPOSITORY, run
 from matplotlib.figure import SubFigure
 from PIL import Image, ImageSequence
@@ -411,12 +410,10 @@ def test_titles_that_say_how_it_came_out_would_be_noticed(title):
 
 def test_captions_say_what_is_shown():
     """In the report and under the pictures of the README."""
-    captions = yaml.safe_load((REPOSITORY / "workflow/report/captions.yaml").read_text())
-    assert set(captions) == {*KINDS, "claims"}
-    said = [caption["shows"] for caption in captions.values()]
+    said = [kind.shows for kind in config.FIGURES.values()]
     readme = (REPOSITORY / "README.md").read_text()
     said += re.findall(r"!\[(.*?)\]", readme)
-    assert len(said) > len(captions)
+    assert len(said) > len(config.FIGURES)
     said += re.findall(r"!\[.*\n\n\*([^*]+)\*", readme)
     table = re.search(r"\| figure \|.*\n\|---.*\n((?:\|.*\n)+)", readme)[1]
     said += [line.split("|")[2] for line in table.splitlines()]

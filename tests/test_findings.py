@@ -39,3 +39,9 @@ def test_table_is_read_by_claim_and_broken_rows_are_passed_over(tmp_path):
     (tmp_path / "claims.csv").write_text("\n".join(lines))
     (found,) = findings.judged_claims(tmp_path / "claims.csv").values()
     assert [values["variant"] for values in found] == ["base", "other"]
+
+
+def test_rows_stand_together_by_claim_and_verdicts_are_counted_in_their_order():
+    rows = [row(verdict="does not hold"), row("other"), row(claim="area"), row(claim="area", variant="other")]
+    assert findings.by_claim(rows) == [rows[:2], rows[2:]]
+    assert list(findings.given(rows).items()) == [("holds", 3), ("does not hold", 1)]

@@ -123,6 +123,15 @@ def test_edit_of_the_script_itself_changes_its_hash(copy):
     assert {name for name in before if before[name] != after[name]} == {"script.py"}
 
 
+def test_template_counts_whole(copy):
+    template = copy / "page.html.jinja"
+    template.write_text("<p>{{ one }}</p>")
+    before = hashes(copy, copy / "script.py", str(template))
+    assert changed(hashes(copy, copy / "script.py"), before) == {"page.html.jinja"}
+    template.write_text("<p>{{ one }} </p>")
+    assert changed(before, hashes(copy, copy / "script.py", str(template))) == {"page.html.jinja"}
+
+
 def test_code_in_a_package_that_is_passed_through_counts(copy):
     before = hashes(copy, copy / "script.py")
     assert {"fpkit", "fpkit/figures", "fpkit/figures/synthetic", STYLE} <= set(before)

@@ -142,12 +142,55 @@ def page(chromium, reported):
     assert not errors
 
 
+def judged(project: Project) -> list[dict[str, str]]:
+    with open(project / "results/claims.csv", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+@pytest.mark.workflow
+def test_first_page_shows_the_claims(page):
+    picture = page.find("//main//img")
+    page.wait(lambda browser: picture.get_property("complete") and picture.get_property("naturalWidth") > 0)
+    window = page.browser.execute_script("return window.innerHeight")
+    assert picture.is_displayed()
+    assert picture.rect["width"] > 400
+    assert 0 <= picture.rect["y"] < window / 2
+
+
+@pytest.mark.workflow
+def test_every_verdict_has_a_line_on_the_first_page_that_leads_to_its_row(page, reported):
+    rows = judged(reported[0])
+    assert len({(row["claim"], row["variant"]) for row in rows}) == len(rows) > 2
+    page.find("//table[@class='verdicts']")
+    assert len(page.browser.find_elements(By.XPATH, "//table[@class='verdicts']//tr[td]")) == len(rows)
+    for number, row in enumerate(rows, start=1):
+        page.open()
+        line = page.find(f"(//table[@class='verdicts']//tr[td])[{number}]")
+        assert f"{row['value']} [{row['ci_low']}, {row['ci_high']}]" in line.text or not row["value"]
+        assert all(row[column] in line.text for column in ("verdict", "variant", "statistic", "bound"))
+        page.click(f"(//table[@class='verdicts']//tr[td])[{number}]//a")
+        page.browser.switch_to.frame(page.find("//iframe"))
+        target = page.wait(lambda browser: browser.find_element(By.CSS_SELECTOR, "tr:target"))
+        place = page.browser.execute_script("return arguments[0].getBoundingClientRect().top", target)
+        assert 0 <= place < page.browser.execute_script("return window.innerHeight")
+        claim = target.find_element(By.XPATH, "../tr[th]").text
+        assert f"{row['claim']}; experiment {row['experiment']}" in claim
+        assert [cell.text for cell in target.find_elements(By.TAG_NAME, "td")][:2] == [row["variant"], row["statistic"]]
+        page.browser.switch_to.default_content()
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("figure", [name for names in FIGURES.values() for name in names])
+def test_every_figure_is_one_click_away(page, figure):
+    page.click(f"//main//a[normalize-space()='{figure}']")
+    assert page.picture()
+    assert figure in page.names(), "the menu is at the figure's category, where its caption is"
+
+
 @pytest.mark.workflow
 @pytest.mark.parametrize(("category", "names"), FIGURES.items())
 def test_every_figure_is_shown_with_what_was_found(page, reported, category, names):
-    with open(reported[0] / "results/claims.csv", newline="") as table:
-        rows = list(csv.DictReader(table))
-    numbers = ["median {value} [{ci_low}, {ci_high}]".format_map(row) for row in rows]
+    numbers = ["median {value} [{ci_low}, {ci_high}]".format_map(row) for row in judged(reported[0])]
     page.open(category)
     assert [name for name in page.names() if name != "table of all claims"] == names
     for name in names:
@@ -186,6 +229,46 @@ def test_run_times_are_shown(page):
 
 
 @pytest.mark.workflow
+def test_home_is_the_first_page(page):
+    page.open("Statistics")
+    page.find("//div[@id='runtimes']")
+    page.click("(//nav//a)[2]")
+    assert page.find("//main//img").is_displayed()
+
+
+@pytest.mark.workflow
+def test_without_its_pages_a_report_begins_with_how_to_read_it(reported, chromium):
+    """`snakemake --report` of the figures alone, whatever else was made."""
+    project, overlays = reported
+    overview = project / "results/report/overview.html"
+    aside = overview.rename(project / "overview.html")
+    project.make("--report", "results/figures.html", overlays=overlays)
+    aside.rename(overview)
+    page = Page(chromium, project / "results/figures.html")
+    assert "The results are at the left" in page.find("//div[contains(@class, 'prose')]").text
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("template", "planned"),
+    [
+        ("base", {"animation_page animation", "claims_page", "config_page", "overview_page"}),
+        ("claims_page", {"claims_page"}),
+        ("overview_page", {"overview_page"}),
+    ],
+)
+def test_edit_of_a_template_plans_its_pages_again(reported, template, planned):
+    project, overlays = reported
+    path = project / f"workflow/report/{template}.html.jinja"
+    before = path.read_text()
+    path.write_text(before + "{# edited #}\n")
+    try:
+        assert project.plan("report_inputs", overlays=overlays) == planned | {"report_inputs"}
+    finally:
+        path.write_text(before)
+
+
+@pytest.mark.workflow
 def test_what_was_found_runs_no_job_again(reported):
     project, overlays = reported
     assert project.plan("report_inputs", "figures", overlays=overlays) == set()
@@ -198,4 +281,4 @@ def test_broken_claims_do_not_keep_the_workflow_from_starting(project, broken):
     (project / "results/claims.csv").write_text(broken)
     planned = project.plan("figures")
     assert "judge_claims" in planned
-    assert "summarize" not in planned
+    assert "claims_page" not in planned

@@ -347,12 +347,11 @@ def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path,
     assert table["value"].notna().to_dict() == {
         ("claim", "base"): True, ("claim", "less"): False, ("order", "base"): True, ("order", "less"): True,
     }  # fmt: skip
-    pages = {name: tmp_path / f"{name}.html" for name in ("claims", "config")}
     run_script(
-        "summarize.py", input=SimpleNamespace(claims=tmp_path / "claims.csv"), output=SimpleNamespace(**pages),
-        params=SimpleNamespace(rows=4, config={}, variants={}, absent=[]),
+        "claims_page.py", input=SimpleNamespace(claims=tmp_path / "claims.csv"),
+        output=SimpleNamespace(page=tmp_path / "claims.html"), params=SimpleNamespace(rows=4),
     )  # fmt: skip
-    assert "overfitting needs loss_test, which the run does not have" in pages["claims"].read_text()
+    assert "overfitting needs loss_test, which the run does not have" in (tmp_path / "claims.html").read_text()
 
 
 def test_the_notebook_without_test_samples_is_refused_in_one_line():

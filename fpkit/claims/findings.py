@@ -1,4 +1,4 @@
-"""What was found, in words: the rows of `claims.csv` as sentences for captions."""
+"""What was found, in words: the rows of `claims.csv` as sentences for captions and pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import csv
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 VERDICTS = ("holds", "undecided", "does not hold")
@@ -24,10 +27,20 @@ def judged_claims(path: str | Path) -> dict[str, list[dict[str, str]]]:
     return rows
 
 
+def by_claim(rows: Iterable[dict[str, str]]) -> list[list[dict[str, str]]]:
+    """The rows of each claim, which stand together."""
+    return [list(rows) for _, rows in groupby(rows, itemgetter("claim"))]
+
+
+def given(rows: Iterable[dict[str, str]]) -> dict[str, int]:
+    """How often each verdict was given that was given at all."""
+    counted = Counter(row["verdict"] for row in rows)
+    return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
+
+
 def counts(rows: list[dict[str, str]]) -> str:
-    """How often each verdict was given: `holds for 9, undecided for 1 of 10 variants`."""
-    given = Counter(row["verdict"] for row in rows)
-    parts = [f"{verdict} for {given[verdict]}" for verdict in VERDICTS if given[verdict]]
+    """The same in words: `holds for 9, undecided for 1 of 10 variants`."""
+    parts = [f"{verdict} for {count}" for verdict, count in given(rows).items()]
     return f"{', '.join(parts)} of {len(rows)} variants"
 
 

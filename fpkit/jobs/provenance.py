@@ -31,19 +31,20 @@ STATES: dict[Path, tuple[int, int]] = {}
 
 
 @cache  # a workflow asks for every one of its jobs
-def code_hashes(script: str | Path, *modules: str) -> tuple[str, ...]:
-    """Sorted `path@hash` of `script`, of what it imports, of `modules`, and of all that these import; `name==version`
-    of the libraries that the package computes with, and of all that the user's own code imports.
+def code_hashes(script: str | Path, *read: str) -> tuple[str, ...]:
+    """Sorted `path@hash` of `script`, of what it imports, of what it has `read`, and of all that this imports;
+    `name==version` of the libraries that the package computes with, and of all that the user's own code imports.
 
     Args:
-        modules: what the script imports by name at run time, which its text does not show: dotted names of fpkit
-            modules, or a user's own parts (`package.module:name`).
+        read: what the script reads at run time, which its text does not show: dotted names of fpkit modules, a user's
+            own parts (`package.module:name`), or templates of pages (`folder/page.html.jinja`), which count whole.
     """
     script = Path(script)
-    parts = {module.partition(":")[0] for module in modules}
+    templates = [Path(name) for name in read if name.endswith(".jinja")]
+    parts = {name.partition(":")[0] for name in read if not name.endswith(".jinja")}
     counted = {PACKAGE, *COMPUTING, *(part.partition(".")[0] for part in parts)}
     digest, imported = _source(script)
-    found, seen = {f"{script.name}@{digest}"}, set()
+    found, seen = {f"{script.name}@{digest}", *(f"{one.name}@{_bytes_hash(one)}" for one in templates)}, set()
     waiting = [(name, PACKAGE) for name in (*_absolute(imported, ""), *parts)]
     while waiting:
         name, importer = waiting.pop()

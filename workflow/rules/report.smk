@@ -1,9 +1,11 @@
-# TAKES    all figures, results/claims.csv, the configuration
-# MAKES    results/report/: claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all in one file
-# STEPS    findings in words for the captions, claims as a table, configuration resolved, animations on pages
+# TAKES    all figures, results/claims.csv, the configuration; templates in workflow/report/
+# MAKES    results/report/: overview.html, claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all
+#          in one file, which begins with the overview
+# STEPS    findings in words for the captions, all verdicts at a glance, claims as a table, configuration resolved,
+#          animations on pages
 from collections import Counter
 
-from fpkit.claims.findings import counts, finding, judged_claims
+from fpkit.claims.findings import finding, judged_claims
 
 
 def findings(figure, judged):
@@ -37,12 +39,36 @@ config["captions"] = {
     }
     for name, figure in CONFIG.figures.items()
 }
-config["verdicts"] = (
-    counts([row for rows in JUDGED.values() for row in rows]) if JUDGED else ""
-)
+# The description of the workflow is the overview, where one was made.
+OVERVIEW = "results/report/overview.html"
+config["overview"] = OVERVIEW if os.path.exists(OVERVIEW) else ""
+TEMPLATES = os.path.normpath(f"{SCRIPTS}/../report")
+CLAIMS_PICTURES = [
+    name for name, figure in CONFIG.figures.items() if figure.kind == "claims"
+]
+
+
+def code_of_page(name):
+    """Hashes of the script of a page and of the templates, which are its code too."""
+    templates = name, "base", "verdict"
+    return code_of(
+        f"{name}.py", *(f"{TEMPLATES}/{one}.html.jinja" for one in templates)
+    )
+
+
+def shown_figures():
+    """By category, the file in the report that shows each figure."""
+    shown = {}
+    for name, figure in CONFIG.figures.items():
+        animated = name in ANIMATIONS
+        path = f"report/animations/{name}.html" if animated else f"figures/{name}.svg"
+        category = fpconfig.FIGURES[figure.kind].category
+        shown.setdefault(category, {})[name] = f"results/{path}"
+    return shown
 
 
 REPORT_FILES = [
+    OVERVIEW,
     "results/report/claims.html",
     "results/report/config.html",
     *expand("results/report/animations/{figure}.html", figure=ANIMATIONS),
@@ -56,7 +82,8 @@ def undone_for_report(dag):
     if "report_inputs" not in asked or "figures" in asked:
         return None
     undone = Counter(job.rule.name for job in dag.needrun_jobs())
-    for name in ("report_inputs", "summarize", "embed_animation"):
+    pages = "overview_page", "claims_page", "config_page", "animation_page"
+    for name in ("report_inputs", *pages):
         undone.pop(name, None)
     if not undone:
         return None
@@ -71,52 +98,101 @@ def undone_for_report(dag):
 report: "../report/workflow.rst"
 
 
-rule summarize:
-    """Write the claims as a table, and the configuration with all variants and defaults filled in."""
+rule overview_page:
+    """Write the first page of the report: the picture of the claims, the verdicts, the way to every figure."""
     input:
         claims="results/claims.csv",
+        picture=expand("results/figures/{figure}.svg", figure=CLAIMS_PICTURES[:1]),
     output:
-        claims=report(
-            "results/report/claims.html",
-            category="Claims",
-            labels={"shows": "table of all claims"},
-        ),
-        config=report(
-            "results/report/config.html",
-            category="Configuration",
-            labels={"shows": "resolved configuration"},
-        ),
+        page=OVERVIEW,
     log:
-        "results/logs/report.log",
+        "results/logs/report/overview.log",
     benchmark:
-        "results/benchmarks/report.tsv"
+        "results/benchmarks/report/overview.tsv"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 1000),
         runtime=growing("runtime", 5),
         gpu=0,
     params:
-        config={
-            table: {name: fpconfig.plain(entry) for name, entry in entries.items()}
-            for table, entries in (
-                ("datasets", CONFIG.datasets),
-                ("claims", CONFIG.claims),
-                ("figures", CONFIG.figures),
-            )
+        figures=shown_figures(),
+        pages={
+            "claims": "results/report/claims.html",
+            "config": "results/report/config.html",
         },
-        variants={
-            "/".join(place): fpconfig.plain(vars(variant))
-            for place, variant in VARIANTS.items()
-        },
-        absent=sorted(ABSENT),
         rows=CLAIM_ROWS,
         recipe=CLAIMS_RECIPE,
-        code=code_of("summarize.py"),
+        code=code_of_page("overview_page"),
     script:
-        "../scripts/summarize.py"
+        "../scripts/overview_page.py"
 
 
-rule embed_animation:
+rule claims_page:
+    """Write all claims as a table."""
+    input:
+        claims="results/claims.csv",
+    output:
+        page=report(
+            "results/report/claims.html",
+            category="Claims",
+            labels={"shows": "table of all claims"},
+        ),
+    log:
+        "results/logs/report/claims.log",
+    benchmark:
+        "results/benchmarks/report/claims.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing("mem_mb", 1000),
+        runtime=growing("runtime", 5),
+        gpu=0,
+    params:
+        rows=CLAIM_ROWS,
+        recipe=CLAIMS_RECIPE,
+        code=code_of_page("claims_page"),
+    script:
+        "../scripts/claims_page.py"
+
+
+rule config_page:
+    """Write the configuration with all variants and defaults filled in."""
+    output:
+        page=report(
+            "results/report/config.html",
+            category="Configuration",
+            labels={"shows": "resolved configuration"},
+        ),
+    log:
+        "results/logs/report/config.log",
+    benchmark:
+        "results/benchmarks/report/config.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing("mem_mb", 1000),
+        runtime=growing("runtime", 5),
+        gpu=0,
+    params:
+        tables={
+            "variants": {
+                "/".join(place): fpconfig.plain(vars(variant))
+                for place, variant in VARIANTS.items()
+            },
+            **{
+                table: {name: fpconfig.plain(entry) for name, entry in entries.items()}
+                for table, entries in (
+                    ("datasets", CONFIG.datasets),
+                    ("claims", CONFIG.claims),
+                    ("figures", CONFIG.figures),
+                )
+            },
+        },
+        absent=sorted(ABSENT),
+        code=code_of_page("config_page"),
+    script:
+        "../scripts/config_page.py"
+
+
+rule animation_page:
     """Put an animation on a page of its own: Snakemake's report shows no GIF."""
     input:
         animation="results/figures/{figure}.gif",
@@ -138,6 +214,6 @@ rule embed_animation:
         gpu=0,
     params:
         recipe=lambda w: digest(figure_params(w), figure_recipes(w), figure_code(w)),
-        code=code_of("embed_animation.py"),
+        code=code_of_page("animation_page"),
     script:
-        "../scripts/embed_animation.py"
+        "../scripts/animation_page.py"
