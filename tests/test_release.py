@@ -12,7 +12,8 @@ from packaging.version import Version
 import fpkit
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 
 
 def found(pattern: str, path: str) -> str:
@@ -46,3 +47,14 @@ def test_pre_commit_runs_what_make_lint_runs():
     assert len(linted) == len(entries)
     for line, entry in zip(linted, entries, strict=True):
         assert f"{line} ".startswith(f"{entry} "), "the same tool and options; files are its own"
+
+
+def test_contributors_read_of_the_folders_in_the_order_of_their_imports():
+    rows = re.findall(r"^\| `(\w+)` \|.*\|(.*)\|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    folders = [folder for folder, _ in rows]
+    assert set(folders) == {path.parent.name for path in (ROOT / "fpkit").glob("*/__init__.py")}
+    layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+    order = [name for layer in reversed(layers) for name in layer.split(" | ")]
+    assert folders == [name for name in order if name in folders]
+    for name in re.findall(r"`(\w+\.\w+)`", " ".join(files for _, files in rows)):
+        assert (ROOT / "workflow" / ("rules" if name.endswith(".smk") else "scripts") / name).exists()

@@ -14,7 +14,7 @@ TAG = f"fpkit-test:{fpkit.__version__}"
 
 def docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=3600)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
     return done.stdout
 
 
