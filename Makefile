@@ -10,7 +10,7 @@ export CONFIG
 OVERLAYS := --configfile $$CONFIG
 endif
 
-.PHONY: figures report old clear-old test test-faults test-cluster lint clean again
+.PHONY: figures report old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -35,6 +35,24 @@ test: .venv/installed
 test-cluster: .venv/installed
 	tests/cluster/run $(BIN)/python
 
+# The image of the Dockerfile, where docker is.
+test-image: .venv/installed
+	$(BIN)/python -m pytest -n0 -rs tests/image
+
+# Both ends of what pyproject.toml allows, each in an environment of its own. TESTS names some of the tests; TORCH a
+# version in place of the oldest, of which there may be a build with CUDA alone. Old libraries are warned by newer ones.
+test-oldest:
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(PYTHON) tests/oldest.py $(if $(TORCH),torch==$(TORCH)) >.venv-oldest/requirements.txt
+	.venv-oldest/bin/python -m pip install --quiet --requirement .venv-oldest/requirements.txt
+	.venv-oldest/bin/python -m pip install --quiet --no-deps --editable .
+	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(TESTS)
+
+test-latest:
+	$(PYTHON) -m venv --clear .venv-latest
+	.venv-latest/bin/python -m pip install --quiet --upgrade --editable '.[dev]'
+	.venv-latest/bin/python -m pytest $(TESTS)
+
 # Every row of docs/reliability.md, done for real; the rows with their marks at the end.
 test-faults: .venv/installed
 	$(BIN)/python -m pytest tests/faults $$(grep -o 'tests/test_[a-z_]*\.py::test_[a-z_0-9]*' docs/reliability.md | sort -u)
@@ -44,6 +62,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/lint-imports
+	$(BIN)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 
 # Results only; the environment stays.
 clean:

@@ -1,3 +1,3 @@
 """fpkit measures in which order a neural network learns the frequencies of its target."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

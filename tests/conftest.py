@@ -22,6 +22,9 @@ from fpkit.store.predictions import open_predictions
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = ("Snakefile", "config.yaml", "figures", "presets", "profiles", "workflow", "fpkit")
 SMOKE = "presets/smoke.yaml"
+# Memory is measured, and bounded, as Linux does it.
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is not told or bounded so on this system")
+
 JOB_SECONDS = 300  # no job of a test takes this long: whoever waits longer waits for ever
 
 STARTED: list[subprocess.Popen] = []

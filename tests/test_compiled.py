@@ -12,6 +12,7 @@ import scipy.special
 import torch
 import xarray as xr
 import zarr
+from conftest import on_linux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gradients import assert_exact_near_zero
@@ -138,6 +139,7 @@ assert np.array_equal(*found)
 """
 
 
+@on_linux
 def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
     """An exception of a thread library ends Python at once, where nobody catches it."""
     command = [sys.executable, "-c", FEW_THREADS]

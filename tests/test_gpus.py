@@ -87,6 +87,7 @@ def test_a_training_that_must_have_a_gpu_asks_for_one(project, listed):
 
 @pytest.mark.workflow
 def test_a_cluster_knows_its_own_gpus(project, listed):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
     listed(2)
     (project / "config.yaml").write_text(SWEEP.replace("DEVICE", "auto"))
     done = project.make(*RUNS, "--dry-run", "--profile", "profiles/slurm", overlays=())

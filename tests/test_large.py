@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from conftest import on_linux
 
 from fpkit import config
 from fpkit.config.training import Mlp, Training
@@ -149,6 +150,7 @@ def assert_repeats(large: xr.Dataset, small: xr.Dataset, measure: str, per_shard
         np.testing.assert_allclose(last, first, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@on_linux
 @pytest.mark.parametrize("measure", CASES)
 def test_store_larger_than_the_memory_taken_gives_what_a_small_one_gives(tmp_path, measure):
     large, peak, per_shard = decompose(tmp_path / "large", measure, STORE_BYTES)
@@ -169,6 +171,7 @@ def cluster():
             yield cluster
 
 
+@on_linux
 @pytest.mark.xdist_group("dask")
 @pytest.mark.parametrize("measure", ["fft", "projection"])
 def test_workers_with_less_memory_than_the_store_decompose_it(tmp_path, cluster, measure):

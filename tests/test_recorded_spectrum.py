@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from conftest import run, same_records
+from conftest import on_linux, run, same_records
 
 from fpkit import config
 from fpkit.config.training import Mlp, Training
@@ -142,6 +142,7 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 """
 
 
+@on_linux
 def test_predictions_are_never_held_as_a_whole(tmp_path):
     samples, outputs, members = 50_000, 400, 16
     one_record = 4 * samples * outputs * members

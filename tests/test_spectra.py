@@ -10,6 +10,7 @@ import scipy.spatial.distance
 import torch
 import xarray as xr
 import xrft
+from conftest import on_linux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -442,6 +443,7 @@ def test_filter_of_images_with_equal_pixels_and_copies_is_still_a_number():
     np.testing.assert_allclose(high, 6 * 35 / 12, rtol=1e-3)
 
 
+@on_linux
 def test_filter_never_holds_the_whole_kernel():
     # In a process of its own, whose peak memory nobody else has raised. The whole kernel would take 1.6 GB.
     program = """

@@ -73,6 +73,7 @@ def test_without_the_default_profile_a_touched_script_plans_what_it_made(finishe
 
 def test_the_profile_for_slurm_plans_the_same(project, finished):
     """It adds to profiles/default, whose triggers go on to hold: a touched script plans nothing."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
     slurm = ("figures", "--profile", "profiles/slurm")
     assert project.plan(*slurm) == ALL
     assert finished.plan(*slurm) == set()

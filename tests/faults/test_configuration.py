@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from conftest import on_linux
 
 from fpkit import config, parts
 from fpkit.config import ConfigError
@@ -115,6 +116,7 @@ def test_a_file_that_no_configuration_is_written_in_is_one_line(case, tmp_path):
     assert str(error.value).isprintable()
 
 
+@on_linux
 @pytest.mark.parametrize("text", [LISTS, MAPPINGS, TEXTS], ids=["lists", "mappings", "texts"])
 def test_a_bomb_that_another_reader_let_pass_is_refused(text):
     """Snakemake reads overlays before this package is asked."""

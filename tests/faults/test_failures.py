@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import JOB_SECONDS, environment, same_records, wait_until
+from conftest import JOB_SECONDS, environment, on_linux, same_records, wait_until
 from test_interruption import MODEL, RECORD, TRAINING
 
 from faults.lives import forks, live
@@ -181,6 +181,7 @@ def short_of_memory(store: Path, more: int) -> None:
         raise
 
 
+@on_linux
 def test_a_store_that_does_not_fit_into_memory_is_not_taken_for_damaged(tmp_path):
     writer = predictions.Writer(tmp_path / "store", range(1), SAMPLES, 1, scores=["loss_train"])
     for step in range(4):
@@ -205,6 +206,7 @@ def few_threads(folder: Path, threads: int, more: int) -> None:
     live(folder, {"model": model, "training": training, "record": RECORD}, terminal=folder / "terminal.txt")
 
 
+@on_linux
 def test_a_training_goes_on_with_the_threads_that_can_be_had(tmp_path):
     """64 of torch's, in memory for the stacks of some."""
     for name, more in (("many", 2**40), ("few", 2**28)):
