@@ -25,8 +25,8 @@ from benchmarks.measure import goal, options, write
 # trainings are told apart by what made their updates.
 IMPORTS = {
     "datasets": "fpkit.store.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
-    "runs, compiled": "fpkit.jobs.progress, fpkit.runs",
-    "runs, torch": "fpkit.jobs.progress, fpkit.runs, fpkit.training.stacked",
+    "runs, compiled": "fpkit.jobs.progress, fpkit.training.run",
+    "runs, torch": "fpkit.jobs.progress, fpkit.training.run, fpkit.training.stacked",
     "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.synthetic",
     "claims": "fpkit.store.netcdf, fpkit.claims",
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from fpkit import runs
+import fpkit.training.run
 from fpkit.store.predictions import open_predictions
 
 REPOSITORY = Path(__file__).parents[1]
@@ -103,8 +103,8 @@ class Project:
 
 def run(dataset: Path, output: Path, checkpoints: Path, **recipe) -> xr.Dataset:
     """The predictions of a finished run, lazily."""
-    runs.run(dataset, output, checkpoints, **recipe)
-    return open_predictions(Path(output) / runs.STORE)
+    fpkit.training.run.run(dataset, output, checkpoints, **recipe)
+    return open_predictions(Path(output) / fpkit.training.run.STORE)
 
 
 def same_records(one: xr.Dataset, other: xr.Dataset) -> None:

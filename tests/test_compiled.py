@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from test_gradients import assert_exact_near_zero
 from test_training import MLP, Records, image_data, line_data, trained
 
-from fpkit import config, models
+from fpkit import config
 from fpkit.config.training import Training
-from fpkit.training import compiled, losses
+from fpkit.training import compiled, losses, networks
 from fpkit.training.gradients import Autograd
 from fpkit.training.trainer import build, train
 
@@ -31,7 +31,7 @@ SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 
 def network(widths, features=3, outputs=2, activation="tanh", members=2):
     model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
-    built = models.build(features=(features,), outputs=outputs, **model)
+    built = networks.build(features=(features,), outputs=outputs, **model)
     return built, [parameter.numpy() for parameter in built.initialize(range(members))]
 
 
@@ -191,7 +191,7 @@ def test_functions_of_the_activations_are_within_rounding_errors():
         # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
         unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
         networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
-        expected = models.ACTIVATIONS[activation](torch.from_numpy(z).double()).numpy()
+        expected = networks.ACTIVATIONS[activation](torch.from_numpy(z).double()).numpy()
         error = np.abs(networks.predict(z[:, np.newaxis])[0, :, 0] - expected) / np.abs(expected).clip(min=1)
         assert error.max() < 3e-7, activation
 
@@ -238,7 +238,7 @@ def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatc
 
 WITHOUT_TORCH = """
 import sys
-from fpkit.runs import run
+from fpkit.training.run import run
 run(*sys.argv[1:4], model={model}, training={training}, record={record})
 assert "torch" not in sys.modules
 """

@@ -160,7 +160,7 @@ MISTAKES = {
     "photograph of no scale": ("datasets/p", {"kind": "photograph", "fourier_scale": 0}, r"datasets\.p\.fourier_scale: .*0"),
     "nesterov without momentum": ("experiments/one/training/nesterov", True, r"one\.training: nesterov needs a momentum"),
     "sweep of a part of nowhere": ("experiments/one/sweep", {"model": {"a": {"kind": "no.where:net"}}}, r"sweep\.model\.kind: cannot find module"),
-    "sweep of unnamed paths": ("experiments/one/sweep", {"model.activation": ["fpkit.models:F"]}, r"no file name; give the values names"),
+    "sweep of unnamed paths": ("experiments/one/sweep", {"model.activation": ["fpkit.training.networks:F"]}, r"no file name; give the values names"),
     "sweep of null points": ("experiments/one/sweep", {"model.activation": {"a": None}}, r"sweep\.model\.activation: names no value"),
     "claim on a measure not taken": ("claims/order/experiment", "two", r"claims\.order: needs .*two\.decomposition\.fft"),
     "figure of a measure not taken": ("figures/lines/kind", "filtering", r"figures\.lines: needs experiments\.one"),
@@ -338,14 +338,14 @@ def test_own_data_set_takes_any_measure_model_and_loss(measure):
 
 def test_parts_of_ones_own_load_wherever_a_name_may_stand():
     raw = small()
-    raw["experiments"]["one"]["model"] |= {"activation": "fpkit.models:F"}
+    raw["experiments"]["one"]["model"] |= {"activation": "fpkit.training.networks:F"}
     raw["experiments"]["one"]["training"] = {"optimizer": "fpkit.errors:UserError", "loss": "fpkit.training.losses:mae"}
     raw["experiments"]["two"]["model"] = {
         "kind": "fpkit.errors:UserError",
         "options": {"b": [1], "a": {"z": 1, "y": 2}},
     }
     one, two = config.variants(config.load(raw))
-    assert one.model["activation"] == "fpkit.models:F"
+    assert one.model["activation"] == "fpkit.training.networks:F"
     assert (one.training["optimizer"], one.training["loss"]) == ("fpkit.errors:UserError", "fpkit.training.losses:mae")
     assert two.model == {"kind": "fpkit.errors:UserError", "options": {"a": {"y": 2, "z": 1}, "b": [1]}}
     assert_plain(two.model)

@@ -8,9 +8,9 @@ import torch
 from pydantic import TypeAdapter
 from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
-from fpkit import config, models
+from fpkit import config
 from fpkit.config.training import Activation, ResidualCnn, ResidualMlp, Training
-from fpkit.training import gradients, losses, stacked
+from fpkit.training import gradients, losses, networks, stacked
 from fpkit.training.trainer import train
 
 ACTIVATIONS = TypeAdapter(Activation).json_schema()["anyOf"][0]["enum"]
@@ -19,7 +19,7 @@ ACTIVATIONS = TypeAdapter(Activation).json_schema()["anyOf"][0]["enum"]
 def both(activation="tanh", loss="mse", widths=(7, 5), features=(3,), outputs=2, members=3):
     """The same stack twice: its gradient by hand, and by autograd."""
     model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
-    network = models.build(features=features, outputs=outputs, **model)
+    network = networks.build(features=features, outputs=outputs, **model)
     initial = network.initialize(range(members))
     by_hand = gradients.build(model, len(features), network, initial, loss)
     assert isinstance(by_hand, gradients.Backpropagation)
@@ -93,7 +93,7 @@ def test_tanh_is_within_a_rounding_error_of_torch():
 
 def assert_exact_near_zero(activation: str, z: np.ndarray, found: np.ndarray) -> None:
     """The relative error of an activation's values is that of rounding, down to 1e-30."""
-    exactly = models.ACTIVATIONS[activation]
+    exactly = networks.ACTIVATIONS[activation]
     if activation == "elu":  # of torch's, e^x - 1 may be rounded in between
         exactly = lambda x: torch.where(x < 0, torch.expm1(x), x)  # noqa: E731
     expected = exactly(torch.from_numpy(z).double()).numpy()
@@ -120,7 +120,7 @@ def test_activations_are_exact_near_zero_too(activation, by):
 
 
 def test_own_activation_and_own_loss_go_by_autograd():
-    network = models.build(features=(3,), outputs=2, **MLP)
+    network = networks.build(features=(3,), outputs=2, **MLP)
     for model, loss in ((MLP, "test_training:quartic"), (MLP | {"activation": "torch:tanh"}, "mse"), (CNN, "mse")):
         assert isinstance(gradients.build(model, 1, network, network.initialize([0]), loss), gradients.Autograd)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fpkit.initialization import dense, initialize
+from fpkit.training.initialization import dense, initialize
 
 SHAPES = [(400, 300), (300, 200), (16, 8, 5, 5)]
 # (fan_in, fan_out) of each shape: of a convolution, channels times kernel area.

@@ -13,13 +13,13 @@ import zarr
 from conftest import run, same_records
 from matplotlib.text import Text
 
-from fpkit import runs
 from fpkit.claims.verdicts import judge
 from fpkit.datasets import sines
 from fpkit.figures import style, synthetic
 from fpkit.measures import fft
 from fpkit.store.predictions import Writer
 from fpkit.training import checkpoint, compiled, trainer
+from fpkit.training.run import STORE
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
 TRAINING = {
@@ -126,14 +126,14 @@ def test_a_store_cut_short_while_writing_is_mended(dataset, tmp_path, uninterrup
     """Some of its arrays are longer than `step` then."""
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
-    store = zarr.open_group(work_in_progress(tmp_path / "again") / runs.STORE, mode="r+")
+    store = zarr.open_group(work_in_progress(tmp_path / "again") / STORE, mode="r+")
     for name in ("prediction", "loss_train"):
         store[name].resize((store[name].shape[0] + 5, *store[name].shape[1:]))
         store[name][-5:] = 7
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
 
 
-@pytest.mark.parametrize("broken", [f"{runs.STORE}/step/zarr.json", f"{runs.STORE}/zarr.json"])
+@pytest.mark.parametrize("broken", [f"{STORE}/step/zarr.json", f"{STORE}/zarr.json"])
 @pytest.mark.parametrize("how", ["empty", "half"])
 def test_a_half_written_store_starts_the_training_again(
     broken, how, dataset, tmp_path, uninterrupted, fast_clock, capsys
@@ -150,14 +150,14 @@ def test_foreign_folders_beside_the_arrays_do_not_begin_the_training_again(
 ):
     with pytest.raises(Interruption):
         train(dataset, tmp_path / "again", progress=interrupt_at(200))
-    left = work_in_progress(tmp_path / "again") / runs.STORE / ".ipynb_checkpoints"
+    left = work_in_progress(tmp_path / "again") / STORE / ".ipynb_checkpoints"
     left.mkdir()
     (left / "zarr-checkpoint.json").write_text("{}")
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
     (start,) = continued_from(capsys.readouterr().out)
     assert start > 100
     assert left.is_dir()
-    assert not (tmp_path / "again/run" / runs.STORE / left.name).exists()
+    assert not (tmp_path / "again/run" / STORE / left.name).exists()
 
 
 @pytest.mark.parametrize("how", ["empty", "half", "flipped"])
@@ -200,7 +200,7 @@ def test_a_checkpoint_ahead_of_its_store_is_not_continued(ahead, dataset, tmp_pa
     work = work_in_progress(tmp_path / "again")
     newest, older = checkpoint.load(work / "state.npz")
     assert newest["records"] > older["records"] > 1
-    store = zarr.open_group(work / runs.STORE, mode="r+")
+    store = zarr.open_group(work / STORE, mode="r+")
     for _, array in store.arrays():
         if "step" in array.metadata.dimension_names:
             array.resize((older["records"] - (ahead == "of both"), *array.shape[1:]))
@@ -215,7 +215,7 @@ def test_a_damaged_file_of_the_store_is_made_again(array, how, dataset, tmp_path
     train(dataset, tmp_path / "again")
     shutil.rmtree(tmp_path / "again/run")
     (file,) = (
-        path for path in (work_in_progress(tmp_path / "again") / runs.STORE / array / "c").rglob("*") if path.is_file()
+        path for path in (work_in_progress(tmp_path / "again") / STORE / array / "c").rglob("*") if path.is_file()
     )
     file.unlink() if how == "missing" else damage(file, how)
     same_records(train(dataset, tmp_path / "again"), uninterrupted)
@@ -277,7 +277,7 @@ def test_more_or_fewer_steps_in_any_order_are_parts_of_one_training(
 def test_fewer_steps_are_cut_from_a_store_whose_end_is_damaged(dataset, tmp_path, uninterrupted):
     """Its last shard is lost, and with it the state; what is wanted lies before."""
     train(dataset, tmp_path / "again")
-    store = zarr.open_group(work_in_progress(tmp_path / "again") / runs.STORE, mode="r+")
+    store = zarr.open_group(work_in_progress(tmp_path / "again") / STORE, mode="r+")
     for _, array in store.arrays():
         if "step" in array.metadata.dimension_names:
             array.resize((array.shape[0] - 1, *array.shape[1:]))

@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from fpkit import config, models
+from fpkit import config
 from fpkit.bases import circle
 from fpkit.bases import walsh as walsh_basis
 from fpkit.config.training import Mlp, Record, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.measures import ntk, radial, walsh
+from fpkit.training import networks
 
 RADIAL = {"split": "train", "threshold": 0.2, "hold": 0.05, "rings": 6}
 
@@ -261,7 +262,7 @@ def test_theory_is_trained_in_steps_that_no_mode_oscillates_at(overlays):
             continue
         dataset = config.plain(loaded.datasets[variant.dataset])
         x = torch.from_numpy(sines.build(**{k: v for k, v in dataset.items() if k != "kind"})["x_train"].to_numpy())
-        network = models.build(features=x.shape[1:], outputs=1, **variant.model)
+        network = networks.build(features=x.shape[1:], outputs=1, **variant.model)
         for seed in range(variant.training["seed_offset"], variant.training["seed_offset"] + 3):
             parameters = network.initialize([seed])
             _, pullback = torch.func.vjp(lambda *stack, x=x, of=network: of.forward(stack, x)[0, :, 0], *parameters)
@@ -334,7 +335,7 @@ def test_the_kernel_is_that_of_the_explicit_jacobian(kind):
 
     x = torch.from_numpy(dataset["x_train"].to_numpy())
     angle = np.arctan2(*x.numpy().T[::-1])
-    network = models.build(features=(2,), outputs=1, **model)
+    network = networks.build(features=(2,), outputs=1, **model)
     for member, seed in enumerate(seeds):
         parameters = [parameter.requires_grad_() for parameter in network.initialize([seed])]
         rows = []

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpkit import models, parts
+from fpkit import parts
 from fpkit.datasets import sines
 from fpkit.errors import UserError
 from fpkit.jobs import provenance
-from fpkit.training import algorithms, losses
+from fpkit.training import algorithms, losses, networks
 
 SCRIPT = Path(__file__).parents[1] / "workflow/scripts/train.py"
 
@@ -210,7 +210,7 @@ def test_package_takes_its_own_parts_by_their_path(mine):
     )
     own = "mine_parts.shapes"
     options = {"activation": f"{own}:bump", "initialization": "he", "std": 0.1, "widths": [3]}
-    network = models.build("mlp", (2,), 1, **options)
+    network = networks.build("mlp", (2,), 1, **options)
     flat = torch.nn.Parameter(torch.cat([parameter.flatten() for parameter in network.initialize([0, 1])]))
     algorithm = algorithms.build(f"{own}:descend", flat, 0.5, 0.0, False)
     assert type(algorithm.optimizer).__name__ == "SGD"

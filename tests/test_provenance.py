@@ -144,15 +144,15 @@ def test_imports_of_a_script_are_found_in_every_form_and_place(copy):
     script = copy / "forms.py"
     script.write_text(
         "import fpkit.measures.convergence as c\n"
-        "from fpkit import models\n"
+        "from fpkit.training import networks\n"
         "from fpkit.store.schedule import record_steps\n"
         "import os, numpy\n"
         "def late():\n    from fpkit.errors import UserError\n"
     )
     found = set(hashes(copy, script))
-    wanted = {"fpkit/measures/convergence", "fpkit/models", "fpkit/store/schedule", "fpkit/errors", "fpkit"}
-    wanted |= {"fpkit/measures", "fpkit/store"}
-    wanted |= {"fpkit/initialization", "fpkit/parts"}  # those of fpkit.models
+    wanted = {"fpkit/measures/convergence", "fpkit/training/networks", "fpkit/store/schedule", "fpkit/errors", "fpkit"}
+    wanted |= {"fpkit/measures", "fpkit/store", "fpkit/training"}
+    wanted |= {"fpkit/training/initialization", "fpkit/parts"}  # those of fpkit.training.networks
     assert found == wanted | {"forms.py"}
 
 
@@ -342,7 +342,7 @@ def test_every_python_hashes_alike(own):
 
 def test_training_depends_on_no_spectra_no_figures_and_no_claims():
     found = modules_of("train.py")
-    assert {"train.py", "fpkit/runs", "fpkit/training/trainer", "fpkit/models", "fpkit/store/predictions"} <= found
+    assert {"train.py", "fpkit/training/run", "fpkit/training/trainer", "fpkit/store/predictions"} <= found
     assert not [name for name in found if name.startswith(("fpkit/measures", "fpkit/figures", "fpkit/claims"))]
     assert "fpkit/config" not in found  # whose defaults are in the parameters already
 
@@ -355,7 +355,7 @@ def test_decomposition_by_one_measure_depends_on_no_other():
         "fpkit/measures/convergence",
         "fpkit/store/predictions",
     } <= found
-    other = ("fpkit/measures/projection", "fpkit/measures/filtering", "fpkit/training", "fpkit/models", "fpkit/figures")
+    other = ("fpkit/measures/projection", "fpkit/measures/filtering", "fpkit/training", "fpkit/figures")
     assert not [name for name in found if name.startswith(other)]
 
 
@@ -369,7 +369,7 @@ def test_one_figure_depends_on_no_other_and_on_no_spectra():
 def test_data_set_depends_on_its_own_module_and_no_other():
     found = modules_of("make_dataset.py", "fpkit.datasets.sines")
     assert "fpkit/datasets/sines" in found
-    other = ("fpkit/datasets/digits", "fpkit/datasets/mnist", "fpkit/models", "fpkit/training")
+    other = ("fpkit/datasets/digits", "fpkit/datasets/mnist", "fpkit/training")
     assert not [name for name in found if name.startswith(other)]
 
 
@@ -392,7 +392,7 @@ HEAVY = {"torch", "matplotlib", "xarray", "zarr", "scipy", "sklearn", "snakemake
         ("import fpkit", HEAVY | {"numpy", "pydantic"}),
         ("import fpkit.config, fpkit.jobs.job, fpkit.jobs.progress", HEAVY),
         ("import fpkit.training.trainer, fpkit.training.stacked", HEAVY - {"torch"} | {"pydantic"}),
-        ("import fpkit.runs", HEAVY - {"zarr"} | {"pydantic"}),
+        ("import fpkit.training.run", HEAVY - {"zarr"} | {"pydantic"}),
         ("import fpkit.figures.filtering, fpkit.claims", {"torch", "zarr", "snakemake"}),
     ],
 )

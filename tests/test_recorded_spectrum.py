@@ -134,7 +134,7 @@ def test_frequencies_beyond_those_recorded_are_told(tmp_path):
 
 TRAIN = """
 import json, sys
-from fpkit.runs import run
+from fpkit.training.run import run
 
 dataset, folder, recipe = sys.argv[1:]
 run(dataset, folder + "/run", folder + "/checkpoints", **json.loads(recipe))

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fpkit import config, initialization, models
+from fpkit import config
 from fpkit.config.training import Cnn, Loss, Mlp, Optimizer, Training
 from fpkit.errors import UserError
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint, compiled, losses, trainer
+from fpkit.training import checkpoint, compiled, initialization, losses, networks, trainer
 from fpkit.training.batches import Batches
 from fpkit.training.trainer import train
 
@@ -165,11 +165,11 @@ def test_every_algorithm_and_loss_of_the_config_is_compared_with_a_plain_one():
 def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) -> np.ndarray:
     """Predictions (step, sample, output) of one network at every step; what comes out is what the paper's loop does."""
     x, y = torch.from_numpy(data["x_train"]), torch.from_numpy(data["y_train"])
-    stacked = models.build(features=x.shape[1:], outputs=y.shape[1], **model).initialize([seed])
+    stacked = networks.build(features=x.shape[1:], outputs=y.shape[1], **model).initialize([seed])
     parameters = [parameter[0].clone().requires_grad_() for parameter in stacked]
     update = ALGORITHMS[algorithm][1](parameters)
     batches = Batches(len(x), batch_size, [seed])
-    activation = models.ACTIVATIONS[model["activation"]]
+    activation = networks.ACTIVATIONS[model["activation"]]
     history = []
     for step in range(steps + 1):
         with torch.no_grad():
@@ -324,7 +324,7 @@ def test_broken_member_leaves_the_others_untouched_bit_for_bit(monkeypatch, algo
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber", "cross_entropy"])
 def test_gradient_of_the_summed_loss_is_each_member_its_own(loss):
     data = {name: torch.from_numpy(values) for name, values in image_data().items()}
-    network = models.build(features=(1, 4, 4), outputs=3, **MLP)
+    network = networks.build(features=(1, 4, 4), outputs=3, **MLP)
     parameters = [p.requires_grad_() for p in network.initialize(range(3))]
     by_member = losses.build(loss)(network.forward(parameters, data["x_train"]), data["y_train"])
     summed = torch.autograd.grad(by_member.sum(), parameters, retain_graph=True)

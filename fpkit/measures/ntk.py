@@ -14,12 +14,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from fpkit import models
 from fpkit.bases import circle
 from fpkit.bases.waves import Waves
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.spectra import described, finish, target_of
+from fpkit.training import networks
 
 # A mode's decay is measured until its residual is this share of the initial one.
 DECAYED = 0.1
@@ -94,7 +94,9 @@ def decompose(
 def _recipe(predictions: xr.Dataset, samples: int) -> dict:
     """The recipe of the training, which must be gradient descent on the mean squared error of one output."""
     if "recipe" not in predictions.attrs:
-        raise UserError("ntk needs to know the training: the predictions carry no recipe; train them with fpkit.runs")
+        raise UserError(
+            "ntk needs to know the training: the predictions carry no recipe; train them with fpkit.training.run"
+        )
     if predictions.sizes["output"] != 1:
         raise UserError(f"ntk needs a single output, not {predictions.sizes['output']}")
     recipe = json.loads(predictions.attrs["recipe"])
@@ -114,7 +116,7 @@ def _rayleigh_quotients(model: dict, seeds: xr.DataArray, x: xr.DataArray, basis
 
     As K = J J^T, v.K v = |J^T v|^2: the gradient of the sum of v_i h(x_i). Neither K nor J is ever held.
     """
-    network = models.build(features=x.shape[1:], outputs=1, **model)
+    network = networks.build(features=x.shape[1:], outputs=1, **model)
     parameters = network.initialize(seeds.to_numpy().tolist())
     inputs = torch.from_numpy(x.to_numpy())
     _, pullback = torch.func.vjp(lambda *stack: network.forward(stack, inputs)[..., 0], *parameters)

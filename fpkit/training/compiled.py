@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpkit import initialization
-from fpkit.training import compiler
+from fpkit.training import compiler, initialization
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import ADAMW_WEIGHT_DECAY, Ensemble, parted
 

@@ -15,8 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fpkit import models
-from fpkit.training import losses
+from fpkit.training import losses, networks
 from fpkit.training.ensemble import parted
 
 aten = torch.ops.aten
@@ -45,7 +44,7 @@ class _Stack:
 class Autograd(_Stack):
     """Any network and any loss."""
 
-    def __init__(self, network: models.Network, initial: Sequence[Tensor], member_losses: Callable):
+    def __init__(self, network: networks.Network, initial: Sequence[Tensor], member_losses: Callable):
         super().__init__(initial)
         self.network, self.member_losses = network, member_losses
         self.parameters = [parameter.requires_grad_() for parameter in self.stacks(self.flat.detach())]
@@ -90,7 +89,7 @@ class Backpropagation(_Stack):
         self.x = self.y = None
 
     def _flattened(self, x: Tensor) -> Tensor:
-        return models.flattened(x, self.features, len(self.weights[0]))
+        return networks.flattened(x, self.features, len(self.weights[0]))
 
     def gradient(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill `flat.grad`; return the outputs (member, sample, output): see `Autograd.gradient`.
@@ -292,7 +291,7 @@ def by_hand(model: dict, loss: str) -> bool:
 
 
 def build(
-    model: dict, features: int, network: models.Network, initial: Sequence[Tensor], loss: str
+    model: dict, features: int, network: networks.Network, initial: Sequence[Tensor], loss: str
 ) -> Autograd | Backpropagation:
     """The gradient of a config `model` entry from its initial parameters, under a config `training.loss`.
 

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpkit import models, parts
+from fpkit import parts
 from fpkit.errors import UserError
-from fpkit.training import algorithms, checkpoint
+from fpkit.training import algorithms, checkpoint, networks
 from fpkit.training.stacked import StackedEnsemble
 
 SAMPLES, MEMBERS, STEPS = 2, 3, 4
@@ -120,7 +120,7 @@ def _check_network(path: str, needs: str, model: dict, x: Tensor, outputs: int) 
     """The outputs (member, sample, output) of a network that is what it must be."""
     require = partial(_require, path=path, needs=needs)
     with _trying(path, needs):
-        network = models.build(features=x.shape[1:], outputs=outputs, **model)
+        network = networks.build(features=x.shape[1:], outputs=outputs, **model)
         parameters = [parameter.to(x.device) for parameter in network.initialize(range(MEMBERS))]
     require(bool(parameters), what="has no parameters")
     odd = [parameter for parameter in parameters if parameter.dtype != torch.float32]

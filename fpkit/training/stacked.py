@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpkit import models
 from fpkit.errors import UserError
-from fpkit.training import algorithms, gradients, losses
+from fpkit.training import algorithms, gradients, losses, networks
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 
@@ -52,7 +51,7 @@ class StackedEnsemble(Ensemble):
         }
         super().__init__(data, loss, None if basis is None else torch.as_tensor(basis).to(device))
         x, y = self.parts["train"]
-        build = partial(models.build, features=x.shape[1:], outputs=y.shape[-1], **model)
+        build = partial(networks.build, features=x.shape[1:], outputs=y.shape[-1], **model)
         initial = [parameter.to(device) for parameter in build().initialize(seeds)]
         count = _blocks(model, loss, algorithm["name"], initial, min(len(x), batch_size or len(x)), threads)
         borders = [len(seeds) * block // count for block in range(count + 1)]

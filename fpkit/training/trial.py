@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fpkit import initialization
-from fpkit.training import compiled, compiler
+from fpkit.training import compiled, compiler, initialization
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-import fpkit.runs
+import fpkit.training.run
 from fpkit.store import predictions
 from fpkit.training import trainer
 
@@ -18,7 +18,7 @@ from fpkit.training import trainer
 def forks() -> ForkServerContext:
     """Makes such processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["fpkit.runs"])  # and not this module, which its path does not reach
+    context.set_forkserver_preload(["fpkit.training.run"])  # and not this module, which its path does not reach
     return context
 
 
@@ -30,7 +30,7 @@ def live(
     memory: Path | None = None,
     shard_steps: int = predictions.SHARD_STEPS,
 ) -> None:
-    """Train what `fpkit.runs.run` is given, on `folder/sines.nc`, to the end.
+    """Train what `fpkit.training.run.run` is given, on `folder/sines.nc`, to the end.
 
     Args:
         terminal: file for what is said. memory: file for step and resident memory (MiB) at each record.
@@ -49,4 +49,4 @@ def live(
             stream = stack.enter_context(open(terminal, "a", buffering=1))
             stack.enter_context(contextlib.redirect_stdout(stream))
             stack.enter_context(contextlib.redirect_stderr(stream))
-        fpkit.runs.run(folder / "sines.nc", folder / "run", folder / "checkpoints", **recipe, progress=note)
+        fpkit.training.run.run(folder / "sines.nc", folder / "run", folder / "checkpoints", **recipe, progress=note)

@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 from conftest import copy_sources
 
-from fpkit import runs
 from fpkit.datasets import contract, digits, own, parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.store import netcdf
+from fpkit.training import run
 
 # --- data sets of one's own, by the library ---------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ ENCODINGS = {
 
 def read_both_ways(path) -> tuple[dict, xr.Dataset]:
     """What a training reads, and what the spectra do."""
-    return runs._load(path, "train"), netcdf.load_dataset(path)
+    return run._load(path, "train"), netcdf.load_dataset(path)
 
 
 @pytest.mark.parametrize("case", ENCODINGS)
@@ -214,7 +214,7 @@ def test_a_packed_file_is_not_trained_on(tmp_path):
     given.y_train.encoding.update(ENCODINGS["packed"])
     given.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
     with pytest.raises(UserError, match=r"data\.nc: damaged \(y_train is packed: int16, scale_factor, add_offset\)"):
-        runs._load(tmp_path / "data.nc", "train")
+        run._load(tmp_path / "data.nc", "train")
 
 
 def test_data_that_are_read_late_and_are_gone_are_one_line(tmp_path, monkeypatch):

@@ -15,9 +15,9 @@ from faults.lives import forks, live
 from faults.test_load import folder_with_data
 from faults.test_processes import job_process
 from fpkit.jobs import shortage
-from fpkit.runs import STORE
 from fpkit.store import predictions
 from fpkit.store.predictions import open_predictions
+from fpkit.training.run import STORE
 
 # A data set of the user's own, the first attempts at which fail as `how` says; all attempts are counted in a file.
 MINE = """

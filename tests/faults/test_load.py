@@ -14,8 +14,8 @@ from test_interruption import MODEL, RECORD, TRAINING, continued_from
 
 from faults.lives import forks, live
 from fpkit.datasets import sines
-from fpkit.runs import STORE
 from fpkit.store.predictions import open_predictions
+from fpkit.training.run import STORE
 
 KILLS = 50
 

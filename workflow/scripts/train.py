@@ -11,7 +11,7 @@ with job(snakemake.log[0], f"train {name}", snakemake.threads, snakemake.rule, L
 
     from fpkit.jobs import gpus
     from fpkit.jobs.progress import Progress
-    from fpkit.runs import run
+    from fpkit.training.run import run
 
     params = snakemake.params
     if params.training["device"] != "cpu" and (gpu := gpus.take()):

@@ -9,10 +9,10 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from fpkit import config, models, parts
-from fpkit.config import Activation
-from fpkit.config.training import Model
-from fpkit.initialization import initialize
+from fpkit import config, parts
+from fpkit.config.training import Activation, Model
+from fpkit.training import networks
+from fpkit.training.initialization import initialize
 
 POINTS = np.linspace(-3, 3, 61)
 
@@ -33,21 +33,21 @@ FORMULAS = {
 
 def test_every_activation_of_the_config_is_there_and_has_a_formula():
     named, own = TypeAdapter(Activation).json_schema()["anyOf"]
-    assert set(named["enum"]) == set(models.ACTIVATIONS) == set(FORMULAS)
+    assert set(named["enum"]) == set(networks.ACTIVATIONS) == set(FORMULAS)
     assert own == {"pattern": parts.PATTERN}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_activation_equals_its_formula(name):
-    ours = models.ACTIVATIONS[name](torch.from_numpy(POINTS)).numpy()
+    ours = networks.ACTIVATIONS[name](torch.from_numpy(POINTS)).numpy()
     np.testing.assert_allclose(ours, FORMULAS[name](POINTS), atol=1e-12)
 
 
 def test_ricker_is_the_negative_second_derivative_of_the_gaussian():
     x = torch.from_numpy(POINTS).requires_grad_()
-    (slope,) = torch.autograd.grad(models.ACTIVATIONS["gaussian"](x).sum(), x, create_graph=True)
+    (slope,) = torch.autograd.grad(networks.ACTIVATIONS["gaussian"](x).sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.sum(), x)
-    torch.testing.assert_close(models.ACTIVATIONS["ricker"](x), -curvature)
+    torch.testing.assert_close(networks.ACTIVATIONS["ricker"](x), -curvature)
 
 
 # --- forward ----------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class Residual(nn.Module):
 def plain_network(kind: str, parameters: list[torch.Tensor], activation: str) -> nn.Sequential:
     """One member's network from torch.nn's layers, with its weights (weight, bias, weight, ...)."""
     pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
-    act = Function(models.ACTIVATIONS[activation])
+    act = Function(networks.ACTIVATIONS[activation])
     if kind == "residual_mlp":
         first, *blocks, last = pairs
         inner = [Residual(linear(*pair), act) for pair in blocks]
@@ -146,7 +146,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_stacked_forward_equals_a_plain_network_per_member(name, members, shared):
     model, features = NETWORKS[name]
-    network = models.build(features=features, outputs=2, **model)
+    network = networks.build(features=features, outputs=2, **model)
     parameters = network.initialize(range(members))
     generator = torch.Generator().manual_seed(1)
     x = torch.randn((10, *features) if shared else (members, 10, *features), generator=generator)
@@ -157,7 +157,7 @@ def test_stacked_forward_equals_a_plain_network_per_member(name, members, shared
         torch.testing.assert_close(output[member], plain(x if shared else x[member]), rtol=1e-4, atol=1e-5)
 
 
-def gradients_are_each_members_own(network: models.Network, features: tuple[int, ...]) -> None:
+def gradients_are_each_members_own(network: networks.Network, features: tuple[int, ...]) -> None:
     parameters = [p.requires_grad_() for p in network.initialize(range(3))]
     x = torch.randn((5, *features), generator=torch.Generator().manual_seed(1))
     gradients = torch.autograd.grad(network.forward(parameters, x)[1].square().sum(), parameters)
@@ -169,7 +169,7 @@ def gradients_are_each_members_own(network: models.Network, features: tuple[int,
 @pytest.mark.parametrize("name", ["mlp", "cnn", "residual mlp", "residual cnn"])
 def test_gradient_of_a_member_comes_from_its_own_output_alone(name):
     model, features = NETWORKS[name]
-    gradients_are_each_members_own(models.build(features=features, outputs=2, **model), features)
+    gradients_are_each_members_own(networks.build(features=features, outputs=2, **model), features)
 
 
 # --- one's own --------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ OWN = {"kind": "test_models:Towers", "options": {"width": 3}}
 @pytest.mark.parametrize("shared", [True, False], ids=["shared inputs", "inputs per member"])
 @pytest.mark.parametrize("features", [(3,), (1, 4, 4)])
 def test_own_model_by_vmap_equals_the_module_run_alone(features, shared):
-    network = models.build(features=features, outputs=2, **OWN)
+    network = networks.build(features=features, outputs=2, **OWN)
     seeds = [7, 8, 9]
     parameters = network.initialize(seeds)
     x = torch.randn((10, *features) if shared else (3, 10, *features), generator=torch.Generator().manual_seed(1))
@@ -216,7 +216,7 @@ def test_own_model_by_vmap_equals_the_module_run_alone(features, shared):
 
 
 def test_own_model_is_initialized_by_seed_alone_and_leaves_the_global_generator_alone():
-    network = models.build(features=(3,), outputs=2, **OWN)
+    network = networks.build(features=(3,), outputs=2, **OWN)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -231,12 +231,12 @@ def test_building_an_own_model_leaves_the_global_generator_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    models.build(features=(3,), outputs=2, **OWN)
+    networks.build(features=(3,), outputs=2, **OWN)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_own_activation_is_applied_between_layers():
-    network = models.build(features=(3,), outputs=2, **entry("mlp", widths=[4], activation="test_models:cube"))
+    network = networks.build(features=(3,), outputs=2, **entry("mlp", widths=[4], activation="test_models:cube"))
     parameters = network.initialize([0])
     x = torch.randn((5, 3), generator=torch.Generator().manual_seed(1))
     first, last = linear(parameters[0][0], parameters[1][0]), linear(parameters[2][0], parameters[3][0])
@@ -258,7 +258,7 @@ def test_own_activation_is_applied_between_layers():
     ids=["cnn", "residual_cnn", "residual_mlp", "mlp"],
 )
 def test_parameters_that_are_built_fit_the_forward_function_of_a_flattened_image(model, weights):
-    network = models.build(features=(1, 7, 9), outputs=2, **model)
+    network = networks.build(features=(1, 7, 9), outputs=2, **model)
     shapes = [tuple(parameter.shape[1:]) for parameter in network.initialize([0])]
     assert shapes[::2] == weights
     assert shapes[1::2] == [(shape[-1] if len(shape) == 2 else shape[0],) for shape in weights]
@@ -267,6 +267,6 @@ def test_parameters_that_are_built_fit_the_forward_function_of_a_flattened_image
 def test_initialization_of_the_entry_is_the_one_that_is_taken():
     for initialization in ("scaled", "gaussian", "xavier", "he"):
         model = entry("mlp", widths=[6], initialization=initialization, std=0.7)
-        found = models.build(features=(3,), outputs=2, **model).initialize([3, 4])
+        found = networks.build(features=(3,), outputs=2, **model).initialize([3, 4])
         expected = initialize([(3, 6), (6, 2)], initialization, 0.7, [3, 4])
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
