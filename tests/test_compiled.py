@@ -16,16 +16,20 @@ from conftest import on_linux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gradients import assert_exact_near_zero
-from test_training import MLP, Records, image_data, line_data, trained
+from test_training import MLP, Records, image_data, line_data, names_of, trained
 
 from fpkit import config
-from fpkit.config.training import Training
-from fpkit.training import compiled, losses, networks
+from fpkit.config.training import Activation, Loss, Training
+from fpkit.training import activations, losses, networks
+from fpkit.training.compiled import ensemble, library
+from fpkit.training.compiled import networks as compiled
 from fpkit.training.gradients import Autograd
 from fpkit.training.trainer import build, train
 
-pytestmark = pytest.mark.skipif(compiled.library() is None, reason="no C++ compiler on this machine")
+pytestmark = pytest.mark.skipif(library.loaded() is None, reason="no C++ compiler on this machine")
 
+ACTIVATIONS = [name for name in names_of(Activation) if library.knows("activation", name)]
+LOSSES = [name for name in names_of(Loss) if library.knows("loss", name)]
 SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 
 
@@ -59,8 +63,8 @@ def assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, 
         np.testing.assert_allclose(bias.reshape(len(bias), -1), expected[1], rtol=1e-3, atol=3e-6)
 
 
-@pytest.mark.parametrize("loss", compiled.LOSSES)
-@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_step_is_the_gradient_of_autograd(activation, loss):
     assert_step_of_length_one_is_the_gradient((20, 33), 70, 3, 2, activation, loss)
 
@@ -71,7 +75,7 @@ def test_step_is_the_gradient_of_autograd(activation, loss):
     count=st.integers(1, 300),
     features=st.integers(1, 40),
     outputs=st.integers(1, 20),
-    activation=st.sampled_from(compiled.ACTIVATIONS),
+    activation=st.sampled_from(ACTIVATIONS),
 )
 def test_step_is_the_gradient_whatever_the_shapes(widths, count, features, outputs, activation):
     assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, "mse")
@@ -99,7 +103,7 @@ def test_threads_that_share_an_update_change_no_bit(monkeypatch, optimizer, batc
     count=st.integers(1, 1500),
     features=st.integers(1, 40),
     outputs=st.integers(1, 20),
-    activation=st.sampled_from(compiled.ACTIVATIONS),
+    activation=st.sampled_from(ACTIVATIONS),
     members=st.integers(1, 3),
     threads=st.integers(2, 9),
 )
@@ -121,7 +125,7 @@ def test_threads_change_no_bit_whatever_the_shapes(widths, count, features, outp
 FEW_THREADS = """
 import resource
 import numpy as np
-from fpkit.training import compiled
+from fpkit.training.compiled import networks as compiled
 compiled.SHARED_NUMBERS = 0
 rng = np.random.default_rng(0)
 initial = [rng.standard_normal(shape, np.float32) for shape in ((8, 3, 40), (8, 40), (8, 40, 2), (8, 2))]
@@ -148,7 +152,7 @@ def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
     assert re.fullmatch(r"the system starts \d+ threads only, of 64: slower, the same results\n", done.stdout)
 
 
-@pytest.mark.parametrize("loss", compiled.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_evaluation_is_that_of_torch_whatever_the_threads(monkeypatch, loss, outputs):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
@@ -173,11 +177,11 @@ def test_evaluated_on_the_way_or_afterwards(members):
     algorithm = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
     records = []
     for evaluate in (True, False):
-        with build(MLP, image_data(), range(members), algorithm, batch_size=7, threads=2) as ensemble:
-            assert isinstance(ensemble, compiled.CompiledEnsemble)
+        with build(MLP, image_data(), range(members), algorithm, batch_size=7, threads=2) as whole:
+            assert isinstance(whole, ensemble.CompiledEnsemble)
             for start in range(0, 60, 20):
-                ensemble.advance(start, start + 20, evaluate)
-                records.append(ensemble.record("all"))
+                whole.advance(start, start + 20, evaluate)
+                records.append(whole.record("all"))
     for (prediction, scores), (other, others) in zip(records[:3], records[3:], strict=True):
         assert np.array_equal(prediction, other)
         assert scores.keys() == others.keys()
@@ -187,16 +191,16 @@ def test_evaluated_on_the_way_or_afterwards(members):
 
 def test_functions_of_the_activations_are_within_rounding_errors():
     z = np.concatenate([np.linspace(-30, 30, 10_001), [0.0, 1e-8, 1e3, -1e3]]).astype(np.float32)
-    for activation in compiled.ACTIVATIONS:
+    for activation in ACTIVATIONS:
         # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
         unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
         networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
-        expected = networks.ACTIVATIONS[activation](torch.from_numpy(z).double()).numpy()
+        expected = activations.build(activation)(torch.from_numpy(z).double()).numpy()
         error = np.abs(networks.predict(z[:, np.newaxis])[0, :, 0] - expected) / np.abs(expected).clip(min=1)
         assert error.max() < 3e-7, activation
 
 
-@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_are_exact_near_zero_too(activation):
     """Where small weights keep a network: relative to what the activation adds to its value at zero."""
     sizes = np.logspace(-30, 0, 3001)
@@ -206,7 +210,7 @@ def test_activations_are_exact_near_zero_too(activation):
     assert_exact_near_zero(activation, z, networks.predict(z[:, np.newaxis])[0, :, 0])
 
 
-@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_what_pads_the_rows_stays_zero(activation):
     _, initial = network((5, 18), outputs=3, activation=activation)
     networks = compiled.Networks(initial, activation, "mse", SGD | {"learning_rate": 0.01}, 1)
@@ -216,7 +220,7 @@ def test_what_pads_the_rows_stays_zero(activation):
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-@pytest.mark.parametrize("activation", compiled.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_what_is_no_number_is_not_hidden(activation, poison):
     _, initial = network((5, 4), activation=activation, members=1)
     initial[0][0, 0, 0] = poison
@@ -229,7 +233,7 @@ def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatc
     options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7}
     sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
     train(MLP, line_data(), sink, **options | {"steps": 6}, **rest)
-    monkeypatch.setattr(compiled, "library", lambda: None)
+    monkeypatch.setattr(library, "loaded", lambda: None)
     train(MLP, line_data(), sink, **options | {"steps": 14}, **rest)
     whole = trained(line_data(), per_decade=50, **options | {"steps": 14})
     assert sink.steps == whole.steps

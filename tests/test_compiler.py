@@ -11,9 +11,10 @@ from test_training import line_data, trained
 
 from fpkit.datasets import files
 from fpkit.jobs import cache
-from fpkit.training import compiled, compiler
+from fpkit.training.compiled import compiler, library
 
 COMPILER = next(filter(None, map(shutil.which, compiler.COMPILERS)), "")
+SOURCES = sorted(file.name for file in library.SOURCE.parent.glob("*.[ch]pp"))
 needs_compiler = pytest.mark.skipif(not COMPILER or "CXX" in os.environ, reason="no C++ compiler, or one of choice")
 
 
@@ -32,7 +33,7 @@ def compiled_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FPKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
         forget()
-        assert compiled.library() is not None
+        assert library.loaded() is not None
         forget()
         return cache.folder("compiled")
 
@@ -46,13 +47,13 @@ def kept(fresh, compiled_once) -> Path:
 
 
 def forget() -> None:
-    compiled.library.cache_clear()
+    library.loaded.cache_clear()
 
 
 def again():
     """The library as another process finds it."""
     forget()
-    return compiled.library()
+    return library.loaded()
 
 
 def libraries(folder: Path) -> set[str]:
@@ -96,7 +97,7 @@ def test_one_folder_keeps_downloads_and_compiled_code(monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.parametrize("change", ["options", "tuning", "source", "processor", "arguments", "compiler"])
+@pytest.mark.parametrize("change", [*SOURCES, "options", "tuning", "processor", "arguments", "compiler"])
 def test_everything_that_a_library_depends_on_is_in_its_name(change, kept, monkeypatch, tmp_path):
     def compile_nothing(command, source, trial, named, refused):
         names.append(named.name)
@@ -108,10 +109,13 @@ def test_everything_that_a_library_depends_on_is_in_its_name(change, kept, monke
         monkeypatch.setattr(compiler, "OPTIONS", [*compiler.OPTIONS, "-ffast-math"])
     if change == "tuning":
         monkeypatch.setattr(compiler, "TUNING", [[]])
-    if change == "source":
-        source = tmp_path / "compiled.cpp"
-        source.write_text(compiled.SOURCE.read_text() + "\n")
-        monkeypatch.setattr(compiled, "SOURCE", source)
+    if change in SOURCES:
+        for name in SOURCES:
+            shutil.copy(library.SOURCE.with_name(name), tmp_path)
+        monkeypatch.setattr(library, "SOURCE", tmp_path / library.SOURCE.name)
+        assert again()._name == str(kept), "a copy is the same"
+        with open(tmp_path / change, "a") as source:
+            source.write("\n")
     if change == "processor":
         monkeypatch.setattr(compiler, "processor", lambda: ["another"])
     if change == "arguments":
@@ -270,7 +274,7 @@ def test_a_command_may_hold_spaces(command, arguments, tmp_path):
         ("/nowhere/c++", "CXX is '/nowhere/c++', which is no command here: install"),
         ("nowhere -m64", "CXX is 'nowhere -m64', which is no command here: install"),
         ("c++ 'oh", r"CXX is \"c++ 'oh\" \(No closing quotation\): set it to the command of a C++ compiler"),
-        ("false", r"false does not compile .*compiled.cpp \(it ended with 1\): set CXX to another compiler"),
+        ("false", r"false does not compile .*library.cpp \(it ended with 1\): set CXX to another compiler"),
     ],
 )
 def test_a_command_that_is_no_compiler_is_told_in_one_line(command, told, monkeypatch, capsys):
@@ -293,7 +297,7 @@ def test_without_a_compiler_torch_trains(monkeypatch, command):
     expected = trained(line_data())
     forget()
     monkeypatch.setenv("CXX", command)
-    assert compiled.library() is None
+    assert library.loaded() is None
     np.testing.assert_allclose(trained(line_data()).predictions, expected.predictions, rtol=1e-4, atol=1e-5)
 
 
@@ -327,9 +331,9 @@ def test_a_library_that_fails_its_trial_is_never_loaded_and_not_tried_again(
 
     monkeypatch.setattr(compiler, "_made", lambda *_: pytest.fail("compiled again"))
     assert refused(capsys) == said, "remembered"
-    monkeypatch.setattr(compiler, "_made", lambda *_: compiled.SOURCE)
+    monkeypatch.setattr(compiler, "_made", lambda *_: library.SOURCE)
     note.unlink()
-    assert "compiled.cpp" in refused(capsys), "made again"
+    assert "library.cpp" in refused(capsys), "made again"
 
 
 @needs_compiler

@@ -9,11 +9,11 @@ from pydantic import TypeAdapter
 from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
 from fpkit import config
-from fpkit.config.training import Activation, ResidualCnn, ResidualMlp, Training
-from fpkit.training import gradients, losses, networks, stacked
+from fpkit.config.training import Activation, Loss, ResidualCnn, ResidualMlp, Training
+from fpkit.training import activations, gradients, losses, networks, stacked
 from fpkit.training.trainer import train
 
-ACTIVATIONS = TypeAdapter(Activation).json_schema()["anyOf"][0]["enum"]
+ACTIVATIONS, LOSSES = (TypeAdapter(part).json_schema()["anyOf"][0]["enum"] for part in (Activation, Loss))
 
 
 def both(activation="tanh", loss="mse", widths=(7, 5), features=(3,), outputs=2, members=3):
@@ -52,7 +52,7 @@ def assert_same_gradient(by_hand, by_autograd, x, y) -> None:
     torch.testing.assert_close(by_hand.predict(x[..., :4, :]), by_autograd.predict(x[..., :4, :]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", gradients.LOSS_GRADIENTS)
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradient_by_hand_is_that_of_autograd(activation, loss):
     assert_same_gradient(*both(activation, loss), *data(11, (3,), 2))
@@ -85,15 +85,15 @@ def test_other_samples_give_another_gradient_in_new_memory_and_in_the_same():
 
 def test_tanh_is_within_a_rounding_error_of_torch():
     z = torch.cat([torch.linspace(-20, 20, 100_001), torch.tensor([0.0, -0.0, 1e-8, torch.inf, -torch.inf])])
-    h = z * gradients.ACTIVATIONS["tanh"].scale
-    for call in gradients.ACTIVATIONS["tanh"].forward(h, h):
+    h = z * activations.by_hand("tanh").scale
+    for call in activations.by_hand("tanh").forward(h, h):
         call()
     assert (h - torch.tanh(z.double())).abs().max() < 2e-7
 
 
 def assert_exact_near_zero(activation: str, z: np.ndarray, found: np.ndarray) -> None:
     """The relative error of an activation's values is that of rounding, down to 1e-30."""
-    exactly = networks.ACTIVATIONS[activation]
+    exactly = activations.build(activation)
     if activation == "elu":  # of torch's, e^x - 1 may be rounded in between
         exactly = lambda x: torch.where(x < 0, torch.expm1(x), x)  # noqa: E731
     expected = exactly(torch.from_numpy(z).double()).numpy()

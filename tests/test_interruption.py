@@ -18,7 +18,8 @@ from fpkit.datasets import sines
 from fpkit.figures import style, synthetic
 from fpkit.measures import fft
 from fpkit.store.predictions import Writer
-from fpkit.training import checkpoint, compiled, trainer
+from fpkit.training import checkpoint, trainer
+from fpkit.training.compiled import library
 from fpkit.training.run import STORE
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
@@ -258,8 +259,8 @@ def test_more_or_fewer_steps_in_any_order_are_parts_of_one_training(
     order, batch_size, by, dataset, tmp_path, monkeypatch
 ):
     if by == "torch":
-        monkeypatch.setattr(compiled, "library", lambda: None)
-    elif compiled.library() is None:
+        monkeypatch.setattr(library, "loaded", lambda: None)
+    elif library.loaded() is None:
         pytest.skip("no C++ compiler on this machine")
     training = TRAINING | {"batch_size": batch_size}
     whole = train(dataset, tmp_path / "uninterrupted", training | {"steps": max(STEPS)})

@@ -7,11 +7,12 @@ import pytest
 import scipy.special
 import torch
 from pydantic import TypeAdapter
+from test_training import functions_of
 from torch import nn
 
 from fpkit import config, parts
 from fpkit.config.training import Activation, Model
-from fpkit.training import networks
+from fpkit.training import activations, networks
 from fpkit.training.initialization import initialize
 
 POINTS = np.linspace(-3, 3, 61)
@@ -33,21 +34,21 @@ FORMULAS = {
 
 def test_every_activation_of_the_config_is_there_and_has_a_formula():
     named, own = TypeAdapter(Activation).json_schema()["anyOf"]
-    assert set(named["enum"]) == set(networks.ACTIVATIONS) == set(FORMULAS)
+    assert set(named["enum"]) == functions_of(activations) == set(FORMULAS)
     assert own == {"pattern": parts.PATTERN}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_activation_equals_its_formula(name):
-    ours = networks.ACTIVATIONS[name](torch.from_numpy(POINTS)).numpy()
+    ours = activations.build(name)(torch.from_numpy(POINTS)).numpy()
     np.testing.assert_allclose(ours, FORMULAS[name](POINTS), atol=1e-12)
 
 
 def test_ricker_is_the_negative_second_derivative_of_the_gaussian():
     x = torch.from_numpy(POINTS).requires_grad_()
-    (slope,) = torch.autograd.grad(networks.ACTIVATIONS["gaussian"](x).sum(), x, create_graph=True)
+    (slope,) = torch.autograd.grad(activations.build("gaussian")(x).sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.sum(), x)
-    torch.testing.assert_close(networks.ACTIVATIONS["ricker"](x), -curvature)
+    torch.testing.assert_close(activations.build("ricker")(x), -curvature)
 
 
 # --- forward ----------------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class Residual(nn.Module):
 def plain_network(kind: str, parameters: list[torch.Tensor], activation: str) -> nn.Sequential:
     """One member's network from torch.nn's layers, with its weights (weight, bias, weight, ...)."""
     pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
-    act = Function(networks.ACTIVATIONS[activation])
+    act = Function(activations.build(activation))
     if kind == "residual_mlp":
         first, *blocks, last = pairs
         inner = [Residual(linear(*pair), act) for pair in blocks]
@@ -194,7 +195,7 @@ def cube(x: torch.Tensor) -> torch.Tensor:
     return x**3
 
 
-OWN = {"kind": "test_models:Towers", "options": {"width": 3}}
+OWN = {"kind": "test_networks:Towers", "options": {"width": 3}}
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared inputs", "inputs per member"])
@@ -236,7 +237,7 @@ def test_building_an_own_model_leaves_the_global_generator_alone():
 
 
 def test_own_activation_is_applied_between_layers():
-    network = networks.build(features=(3,), outputs=2, **entry("mlp", widths=[4], activation="test_models:cube"))
+    network = networks.build(features=(3,), outputs=2, **entry("mlp", widths=[4], activation="test_networks:cube"))
     parameters = network.initialize([0])
     x = torch.randn((5, 3), generator=torch.Generator().manual_seed(1))
     first, last = linear(parameters[0][0], parameters[1][0]), linear(parameters[2][0], parameters[3][0])

@@ -61,13 +61,14 @@ def test_hashes_of_a_copy_are_the_same_wherever_it_lies(copy):
     assert hashes(copy, script) == hashes(ROOT, script)
 
 
-def test_compiled_source_counts_as_code_of_its_module(copy):
+@pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "fpkit/training/compiled").glob("*.[ch]pp")))
+def test_compiled_source_and_what_it_includes_count_as_code_of_its_module(copy, name):
     (copy / "script.py").write_text("import fpkit.training.trainer\n")
     before = hashes(copy, copy / "script.py")
-    source = copy / "fpkit/training/compiled.cpp"
+    source = copy / "fpkit/training/compiled" / name
     source.write_text(source.read_text() + "\n")
     after = hashes(copy, copy / "script.py")
-    assert {name for name in before if before[name] != after[name]} == {"fpkit/training/compiled"}
+    assert {name for name in before if before[name] != after[name]} == {"fpkit/training/compiled/library"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The ensemble trainer against plain PyTorch loops over single networks."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -14,8 +15,9 @@ from fpkit import config
 from fpkit.config.training import Cnn, Loss, Mlp, Optimizer, Training
 from fpkit.errors import UserError
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint, compiled, initialization, losses, networks, trainer
+from fpkit.training import activations, algorithms, checkpoint, initialization, losses, networks, trainer
 from fpkit.training.batches import Batches
+from fpkit.training.compiled import library
 from fpkit.training.trainer import train
 
 MLP = config.plain(Mlp(kind="mlp", widths=[8, 6], activation="tanh"))
@@ -26,8 +28,8 @@ CNN = config.plain(Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu
 def path(request, monkeypatch):
     """Both ways to train a fully connected network on the CPU."""
     if request.param == "torch":
-        monkeypatch.setattr(compiled, "library", lambda: None)
-    elif compiled.library() is None:
+        monkeypatch.setattr(library, "loaded", lambda: None)
+    elif library.loaded() is None:
         pytest.skip("no C++ compiler on this machine")
 
 
@@ -153,13 +155,20 @@ def names_of(part) -> list[str]:
     return TypeAdapter(part).json_schema()["anyOf"][0]["enum"]
 
 
+def functions_of(module) -> set[str]:
+    """The names of a module's own functions, but for those by which others find them."""
+    own = {name for name, one in vars(module).items() if inspect.isfunction(one) and one.__module__ == module.__name__}
+    return {name for name in own if not name.startswith("_")} - {"build", "by_hand", "gradient_of", "goes_one_by_one"}
+
+
 def test_every_algorithm_and_loss_of_the_config_is_compared_with_a_plain_one():
     assert {recipe["optimizer"] for recipe in RECIPES.values()} == {
         *names_of(Optimizer),
         OWN_OPTIMIZER,
     }
     assert set(PLAIN_LOSSES) == {*names_of(Loss), OWN_LOSS}
-    assert set(losses.LOSSES) == set(names_of(Loss))
+    assert functions_of(losses) == set(names_of(Loss))
+    assert functions_of(algorithms) == set(names_of(Optimizer))
 
 
 def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) -> np.ndarray:
@@ -169,7 +178,7 @@ def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) ->
     parameters = [parameter[0].clone().requires_grad_() for parameter in stacked]
     update = ALGORITHMS[algorithm][1](parameters)
     batches = Batches(len(x), batch_size, [seed])
-    activation = networks.ACTIVATIONS[model["activation"]]
+    activation = activations.build(model["activation"])
     history = []
     for step in range(steps + 1):
         with torch.no_grad():

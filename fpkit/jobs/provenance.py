@@ -3,7 +3,8 @@
 Files are followed through their imports as long as they are the package's or the user's own; what is installed counts
 by its version. The hash is that of the syntax tree without docstrings, written down so that every Python writes the
 same: comments, layout, a touched file and another Python change nothing. A module's C++ source beside it, of the same
-name, counts whole. Nothing is imported for it. Imports by name at run time (`importlib`) are not seen.
+name, counts whole, with what it includes of the files beside it. Nothing is imported for it. Imports by name at run
+time (`importlib`) are not seen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from importlib import metadata
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+
+from fpkit.jobs import includes
 
 PACKAGE = "fpkit"
 # What the package computes with, by the name it is imported by. What it merely writes, draws or plans with is not.
@@ -123,8 +126,8 @@ def _source(file: Path) -> tuple[str, tuple[Import, ...]]:
     imported: list[Import] = []
     code = hashlib.sha256("".join(_written(tree, imported)).encode())
     compiled = file.with_suffix(".cpp")
-    if compiled.exists():
-        code.update(_content(compiled))
+    for source in includes.whole(compiled):
+        code.update(_content(source))
     return code.hexdigest()[:12], tuple(imported)
 
 

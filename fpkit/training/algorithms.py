@@ -1,7 +1,10 @@
 """Training algorithms: how one step changes the flat tensor of all parameters of a stack (fpkit.training.gradients).
 
+Each is a function of its name in the configuration; compiled code has twins of some
+(fpkit/training/compiled/updates.hpp).
+
 Every algorithm treats every number alike, hence each member by its own gradient alone; L-BFGS does not, and is given
-one member at a time (`ONE_BY_ONE`). `state` holds what a checkpoint has to keep, beside the parameters.
+one member at a time (`one_by_one`). `state` holds what a checkpoint has to keep, beside the parameters.
 """
 
 from __future__ import annotations
@@ -12,9 +15,6 @@ import torch
 from torch import Tensor
 
 from fpkit import parts
-from fpkit.training.ensemble import ADAMW_WEIGHT_DECAY
-
-ONE_BY_ONE = ("lbfgs",)
 
 
 class Fused:
@@ -57,44 +57,78 @@ class Torch:
         self.optimizer.state[self.flat] = state
 
 
-def build(name: str, flat: torch.nn.Parameter, learning_rate: float, momentum: float, nesterov: bool) -> Fused | Torch:
+Algorithm = Fused | Torch
+
+
+def build(name: str, flat: torch.nn.Parameter, learning_rate: float, momentum: float, nesterov: bool) -> Algorithm:
     """The algorithm of a config `training.optimizer` on a flat tensor of parameters.
 
     Of one's own, by dotted path: a function of (parameters, learning_rate) that returns a torch optimizer which treats
     every number alike.
     """
-
-    def adam(kernel: Callable, weight_decay: float) -> Fused:
-        def update(flat, grad, mean, square, step):
-            kernel(
-                [flat], [grad], [mean], [square], [], [step], lr=learning_rate, beta1=0.9, beta2=0.999,
-                weight_decay=weight_decay, eps=1e-8, amsgrad=False, maximize=False,
-            )  # fmt: skip
-
-        return Fused(flat, ("mean", "square"), update)
-
-    def sgd() -> Fused:
-        def update(flat, grad, step, velocity=None):
-            torch._fused_sgd_(
-                [flat], [grad], [] if velocity is None else [velocity], lr=learning_rate, momentum=momentum,
-                nesterov=nesterov, weight_decay=0, dampening=0, maximize=False, is_first_step=False,
-            )  # fmt: skip
-
-        return Fused(flat, ("velocity",) if momentum else (), update)
-
     if parts.is_own(name):
         return Torch(flat, parts.load(name)([flat], learning_rate))
-    algorithms = {
-        "adam": lambda: adam(torch._fused_adam_, 0),
-        "adamw": lambda: adam(torch._fused_adamw_, ADAMW_WEIGHT_DECAY),
-        "sgd": sgd,
-        "rmsprop": lambda: Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate)),
-        "adagrad": lambda: Torch(flat, torch.optim.Adagrad([flat], lr=learning_rate)),
-        "adadelta": lambda: Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate)),
-        # One iteration a step. A low max_eval would cut the line search short.
-        "lbfgs": lambda: Torch(
-            flat,
-            torch.optim.LBFGS([flat], lr=learning_rate, max_iter=1, max_eval=25, line_search_fn="strong_wolfe"),
-        ),
-    }
-    return algorithms[name]()
+    options = {"momentum": momentum, "nesterov": nesterov} if momentum else {}  # only an algorithm that knows them
+    return globals()[name](flat, learning_rate, **options)
+
+
+def goes_one_by_one(name: str) -> bool:
+    """Whether a config `training.optimizer` is given one member at a time."""
+    return not parts.is_own(name) and hasattr(globals()[name], "one_by_one")
+
+
+def sgd(flat: torch.nn.Parameter, learning_rate: float, momentum: float = 0.0, nesterov: bool = False) -> Algorithm:
+    """Gradient descent, with classical or Nesterov's momentum."""
+
+    def update(flat, grad, step, velocity=None):
+        torch._fused_sgd_(
+            [flat], [grad], [] if velocity is None else [velocity], lr=learning_rate, momentum=momentum,
+            nesterov=nesterov, weight_decay=0, dampening=0, maximize=False, is_first_step=False,
+        )  # fmt: skip
+
+    return Fused(flat, ("velocity",) if momentum else (), update)
+
+
+def adam(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Kingma, Ba 2015."""
+    return _adam(torch._fused_adam_, flat, learning_rate, weight_decay=0)
+
+
+def adamw(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Loshchilov, Hutter 2019."""
+    return _adam(torch._fused_adamw_, flat, learning_rate, weight_decay=0.01)
+
+
+def _adam(kernel: Callable, flat: torch.nn.Parameter, learning_rate: float, weight_decay: float) -> Algorithm:
+    def update(flat, grad, mean, square, step):
+        kernel(
+            [flat], [grad], [mean], [square], [], [step], lr=learning_rate, beta1=0.9, beta2=0.999,
+            weight_decay=weight_decay, eps=1e-8, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    return Fused(flat, ("mean", "square"), update)
+
+
+def rmsprop(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Tieleman, Hinton 2012."""
+    return Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate))
+
+
+def adagrad(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Duchi, Hazan, Singer 2011."""
+    return Torch(flat, torch.optim.Adagrad([flat], lr=learning_rate))
+
+
+def adadelta(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Zeiler 2012."""
+    return Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate))
+
+
+def lbfgs(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+    """Limited-memory BFGS (Liu, Nocedal 1989) with a strong Wolfe line search, one iteration a step."""
+    # A low max_eval would cut the line search short.
+    options = {"max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"}
+    return Torch(flat, torch.optim.LBFGS([flat], lr=learning_rate, **options))
+
+
+lbfgs.one_by_one = True

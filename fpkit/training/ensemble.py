@@ -1,7 +1,7 @@
 """What the trainer asks of an ensemble in training, whether compiled code or torch makes its updates.
 
 Either goes on from the other's checkpoint: of fully connected networks both keep the same parts in the same order
-(`parted`), and of an algorithm the same buffers (fpkit.training.algorithms).
+(fpkit.training.layout), and of an algorithm the same buffers (fpkit.training.algorithms).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 PARTS = ("train", "validation", "test")
 # Outputs are made of so many samples at a time, where all of them may be too large.
 SAMPLES_TOGETHER = 1024
-ADAMW_WEIGHT_DECAY = 0.01
 
 
 class Ensemble(ABC):
@@ -119,14 +118,4 @@ class Ensemble(ABC):
     @abstractmethod
     def load(self, members: Sequence[dict]) -> None:
         """Bring all members to their states."""
-
-
-def parted(initial: Sequence) -> tuple[list, list]:
-    """Weights (member, inputs, units) and biases (member, 1, units) of dense layers, the last ones transposed.
-
-    Args:
-        initial: weight (member, inputs, units) and bias (member, units) of each layer in turn: arrays or tensors.
-    """
-    weights, biases = list(initial[::2]), [bias[:, None] for bias in initial[1::2]]
-    weights[-1], biases[-1] = weights[-1].mT, biases[-1].mT
-    return weights, biases
+        self.evaluated = None

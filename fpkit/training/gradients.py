@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from fpkit.training import losses, networks
-from fpkit.training.ensemble import parted
+from fpkit.training import activations, losses, networks
+from fpkit.training.layout import parted
 
-aten = torch.ops.aten
 # Numbers that a vector loop of torch takes at once, twice the widest register (AVX-512): a multiple of it has no rest,
 # which would be computed in another way.
 LINE = 32
@@ -85,7 +83,7 @@ class Backpropagation(_Stack):
         self.weights, self.biases = values[: len(weights)], values[len(weights) :]
         self.weight_gradients, self.bias_gradients = gradients[: len(weights)], gradients[len(weights) :]
         self.features = features
-        self.activation, self.loss_gradient = ACTIVATIONS[activation], LOSS_GRADIENTS[loss]
+        self.activation, self.loss_gradient = activations.by_hand(activation), losses.gradient_of(loss)
         self.x = self.y = None
 
     def _flattened(self, x: Tensor) -> Tensor:
@@ -177,117 +175,9 @@ class _Whole:
         return _Whole(self.line, members, samples, units, self.line[: numbers + -numbers % LINE])
 
 
-# --- activations ------------------------------------------------------------------------------------------------------
-
-Calls = list[Callable[[], object]]
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An activation by hand.
-
-    Attributes:
-        forward: (z, h) -> calls that write the values for the inputs z, which come multiplied by `scale`, into h, which
-            is z unless `keeps_input`.
-        backward: (gradient, z, h) -> calls that multiply the gradient by the derivative, in place; z is lost.
-        scale: a factor that the matrix product before applies at no cost.
-    """
-
-    forward: Callable[[Tensor, Tensor], Calls]
-    backward: Callable[[Tensor, Tensor, Tensor], Calls]
-    keeps_input: bool = False
-    scale: float = 1.0
-
-
-def _tanh(z: Tensor, h: Tensor) -> Calls:
-    # tanh x = e / (e + 2), e = exp(2 x) - 1: as exact as torch.tanh, near zero too, in less time.
-    denominator = torch.empty_like(h)
-    return [
-        partial(torch.clamp_max, z, 80, out=h),  # where it is 1, and e still a number
-        h.expm1_,
-        partial(torch.add, h, 2, out=denominator),
-        partial(h.div_, denominator),
-    ]
-
-
-def _gaussian(z: Tensor, h: Tensor) -> Calls:
-    return [partial(torch.square, z, out=h), partial(h.mul_, -0.5), h.exp_]
-
-
-def _ricker(z: Tensor, h: Tensor) -> Calls:
-    return [*_gaussian(z, h), lambda: h.mul_(1 - z * z)]
-
-
-def _ricker_backward(g: Tensor, z: Tensor, h: Tensor) -> Calls:
-    def multiply():
-        square = z * z
-        g.mul_(z.mul_(square - 3).mul_(square.mul_(-0.5).exp_()))
-
-    return [multiply]
-
-
-def _of(operation: Callable, *options) -> Callable[[Tensor, Tensor], Calls]:
-    """The calls of an operation (z, *options, out=)."""
-    return lambda z, h: [partial(operation, z, *options, out=h)]
-
-
-def _by_value(operation: Callable, *options) -> Callable[[Tensor, Tensor, Tensor], Calls]:
-    """The calls of a derivative (gradient, *options, value, grad_input=), of which the value comes as `...`."""
-    return lambda g, z, h: [partial(operation, g, *(h if o is ... else o for o in options or (...,)), grad_input=g)]
-
-
-def _by_input(operation: Callable, *options) -> Callable[[Tensor, Tensor, Tensor], Calls]:
-    """The calls of a derivative (gradient, input, *options, grad_input=)."""
-    return lambda g, z, h: [partial(operation, g, z, *options, grad_input=g)]
-
-
-ACTIVATIONS = {
-    "tanh": Activation(_tanh, _by_value(aten.tanh_backward.grad_input), scale=2.0),
-    "relu": Activation(_of(torch.clamp_min, 0), _by_value(aten.threshold_backward.grad_input, ..., 0)),
-    "sigmoid": Activation(_of(torch.sigmoid), _by_value(aten.sigmoid_backward.grad_input)),
-    "softplus": Activation(_of(aten.softplus.out), _by_input(aten.softplus_backward.grad_input, 1, 20), True),
-    "elu": Activation(_of(aten.elu.out), _by_value(aten.elu_backward.grad_input, 1, 1, 1, True, ...)),
-    "gelu": Activation(_of(aten.gelu.out), _by_input(aten.gelu_backward.grad_input), True),
-    "silu": Activation(_of(aten.silu.out), _by_input(aten.silu_backward.grad_input), True),
-    "sin": Activation(_of(torch.sin), lambda g, z, h: [z.cos_, partial(g.mul_, z)], True),
-    "gaussian": Activation(_gaussian, lambda g, z, h: [partial(z.mul_, h), z.neg_, partial(g.mul_, z)], True),
-    "ricker": Activation(_ricker, _ricker_backward, True),
-}
-
-
-# --- losses: their gradient by the outputs (member, output, sample); targets may lack the member dimension ------------
-
-
-def _mse(output: Tensor, target: Tensor, out: Tensor) -> Calls:
-    return [partial(torch.sub, output, target, out=out), partial(out.mul_, 2 / output[0].numel())]
-
-
-def _mae(output: Tensor, target: Tensor, out: Tensor) -> Calls:
-    return [partial(torch.sub, output, target, out=out), out.sign_, partial(out.div_, output[0].numel())]
-
-
-def _huber(output: Tensor, target: Tensor, out: Tensor) -> Calls:
-    return [
-        partial(torch.sub, output, target, out=out),
-        partial(out.clamp_, -1, 1),
-        partial(out.div_, output[0].numel()),
-    ]
-
-
-def _cross_entropy(output: Tensor, target: Tensor, out: Tensor) -> Calls:
-    def gradient():
-        torch.softmax(output, dim=1, out=out)
-        out.mul_(target.sum(dim=-2, keepdim=True)).sub_(target).div_(output.shape[2])
-
-    return [gradient]
-
-
-LOSS_GRADIENTS = {"mse": _mse, "mae": _mae, "huber": _huber, "cross_entropy": _cross_entropy}
-
-
 def by_hand(model: dict, loss: str) -> bool:
     """Whether the gradient is taken by hand, else by autograd. Then no bit of a member depends on its neighbours."""
-    return model["kind"] == "mlp" and model["activation"] in ACTIVATIONS and loss in LOSS_GRADIENTS
+    return model["kind"] == "mlp" and None not in (activations.by_hand(model["activation"]), losses.gradient_of(loss))
 
 
 def build(

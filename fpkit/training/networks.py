@@ -15,20 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fpkit import parts
-from fpkit.training import initialization
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "softplus": F.softplus,
-    "elu": F.elu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "sin": torch.sin,
-    "gaussian": lambda x: torch.exp(-0.5 * x**2),
-    "ricker": lambda x: (1 - x**2) * torch.exp(-0.5 * x**2),
-}
+from fpkit.training import activations, initialization
 
 
 @dataclass(frozen=True)
@@ -58,9 +45,8 @@ def build(kind: str, features: Sequence[int], outputs: int, **options) -> Networ
     if parts.is_own(kind):
         return _own(parts.load(kind), tuple(features), outputs, options["options"])
     activation, initially, std = (options.pop(key) for key in ("activation", "initialization", "std"))
-    activation = parts.load(activation) if parts.is_own(activation) else ACTIVATIONS[activation]
     builders = {"mlp": _mlp, "residual_mlp": _residual_mlp, "cnn": _cnn, "residual_cnn": _residual_cnn}
-    weights, forward = builders[kind](tuple(features), outputs, activation, **options)
+    weights, forward = builders[kind](tuple(features), outputs, activations.build(activation), **options)
 
     def initialize(seeds: Sequence[int]) -> list[Tensor]:
         return [torch.from_numpy(stack) for stack in initialization.initialize(weights, initially, std, seeds)]

@@ -17,6 +17,7 @@ from fpkit.errors import UserError
 from fpkit.training import algorithms, gradients, losses, networks
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
+from fpkit.training.layout import joined, put
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
@@ -95,7 +96,7 @@ class StackedEnsemble(Ensemble):
 
     def load(self, members: Sequence[dict]) -> None:
         """See `Ensemble.load`."""
-        self.evaluated = None
+        super().load(members)
         remaining = iter(members)
         for block in self.blocks:
             block.load([next(remaining) for _ in block.batches.seeds])
@@ -145,7 +146,7 @@ def _blocks(model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], s
     depend on the threads.
     """
     members = len(initial[0])
-    if algorithm in algorithms.ONE_BY_ONE:
+    if algorithms.goes_one_by_one(algorithm):
         return members
     if initial[0].device.type != "cpu":
         return 1
@@ -228,9 +229,9 @@ class Block:
         """A member's numbers of a flat tensor; another tensor whole; anything else as it is."""
         if not isinstance(leaf, Tensor):
             return leaf
-        if leaf.shape == self.gradient.flat.shape:
-            leaf = torch.cat([stack[member].flatten() for stack in self.gradient.stacks(leaf)])
         try:
+            if leaf.shape == self.gradient.flat.shape:
+                return joined([stack[member].numpy(force=True) for stack in self.gradient.stacks(leaf)])
             return leaf.numpy(force=True).copy()
         except TypeError as error:
             told = f"the optimizer keeps numbers of {leaf.dtype} in its state, which NumPy does not know; take others"
@@ -241,16 +242,13 @@ class Block:
         first, like = leaves[0], self.gradient.flat
         if not isinstance(first, np.ndarray):
             return first
-        stacks = self.gradient.stacks(torch.zeros_like(like, requires_grad=False))
-        sizes = [stack[0].numel() for stack in stacks]
-        if first.size != sum(sizes):
+        whole = torch.zeros(like.shape, dtype=torch.as_tensor(first).dtype)
+        stacks = [stack.numpy() for stack in self.gradient.stacks(whole)]
+        if first.size != sum(stack[0].size for stack in stacks):
             return torch.tensor(first, device=like.device)
-        whole = torch.zeros(like.shape, dtype=torch.as_tensor(first).dtype, device=like.device)
-        for member, leaf in enumerate(leaves):
-            numbers = torch.as_tensor(leaf, device=like.device).split(sizes)
-            for stack, some in zip(self.gradient.stacks(whole), numbers, strict=True):
-                stack[member] = some.view(stack[member].shape)
-        return whole
+        for member, numbers in enumerate(leaves):
+            put(numbers, [stack[member] for stack in stacks])
+        return whole.to(like.device)
 
 
 def _leaves(function: Callable, *trees):

@@ -19,7 +19,8 @@ import numpy as np
 from fpkit import parts
 from fpkit.errors import PassingError
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint, compiled
+from fpkit.training import checkpoint
+from fpkit.training.compiled.ensemble import CompiledEnsemble, can
 from fpkit.training.ensemble import Ensemble
 
 # Checkpoints are so far apart that writing them takes at most this share of the time.
@@ -90,7 +91,7 @@ def train(
             ensemble.load(state["members"])
         step, records = (state["step"], state["records"]) if state else (0, 0)
         sink.truncate(records)
-        used = f"{device}, compiled" if isinstance(ensemble, compiled.CompiledEnsemble) else device
+        used = f"{device}, compiled" if isinstance(ensemble, CompiledEnsemble) else device
         last_save, save_cost = time.monotonic(), 0.0
         while True:
             if sink.records < len(schedule) and step == schedule[sink.records]:
@@ -138,8 +139,8 @@ def build(
         from fpkit.training import own  # with torch
 
         own.check(model, data, algorithm, loss, batch_size, device)
-    if compiled.can(model, algorithm["name"], loss, device):
-        return compiled.CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
+    if can(model, algorithm["name"], loss, device):
+        return CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
     from fpkit.training.stacked import StackedEnsemble  # takes a second, as it imports torch
 
     return StackedEnsemble(model, data, seeds, algorithm, loss, batch_size, device, threads, basis)

@@ -1,6 +1,6 @@
-"""`python -m fpkit.training.trial LIBRARY`: a tiny training by compiled code, compared with the same by NumPy.
+"""`python -m fpkit.training.compiled.trial LIBRARY`: a tiny training by compiled code, compared with the same by NumPy.
 
-In a process of its own, which may end by an illegal instruction, or not at all: see `fpkit.training.compiler`.
+In a process of its own, which may end by an illegal instruction, or not at all: see `fpkit.training.compiled.compiler`.
 """
 
 from __future__ import annotations
@@ -8,20 +8,14 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from fpkit.training import compiled, compiler, initialization
+from fpkit.training import initialization
+from fpkit.training.compiled import compiler, library
+from fpkit.training.compiled.networks import Networks
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "elu": lambda z: np.where(z > 0, z, np.expm1(z)),
-    "silu": lambda z: z / (1 + np.exp(-z)),
-    "gaussian": lambda z: np.exp(-(z**2) / 2),
-    "ricker": lambda z: (1 - z**2) * np.exp(-(z**2) / 2),
-}
 ALGORITHM = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 STEPS, SAMPLES, FEATURES, WIDTHS, OUTPUTS, MEMBERS = 3, 37, 3, (19, 18), 2, 2
 TOLERANCE = 1e-4
@@ -29,14 +23,15 @@ TOLERANCE = 1e-4
 
 def main(path: str) -> str:
     """What is wrong with the library at `path`; nothing if it trains as NumPy does."""
-    loaded = compiled.with_prototypes(ctypes.CDLL(path))
-    compiled.library = lambda: loaded  # in this process alone, in place of the one that is on trial
+    loaded = library.with_prototypes(ctypes.CDLL(path))
+    library.loaded = lambda: loaded  # in this process alone, in place of the one that is on trial
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((SAMPLES, numbers), np.float32) for numbers in (FEATURES, OUTPUTS))
-    for activation, function in ACTIVATIONS.items():
+    for activation in loaded.activations().decode().split():
+        function = partial(_exactly, library.entry("activation", activation))
         shapes = initialization.dense((FEATURES,), WIDTHS, OUTPUTS)
         initial = initialization.initialize(shapes, "scaled", 0.0, range(MEMBERS))
-        networks = compiled.Networks(initial, activation, "mse", ALGORITHM, threads=1)
+        networks = Networks(initial, activation, "mse", ALGORITHM, threads=1)
         networks.update(x, y, None, 0, STEPS)
         found = networks.predict(x)
         expected = np.stack([_trained([p[m].astype(float) for p in initial], function, x, y) for m in range(MEMBERS)])
@@ -44,6 +39,13 @@ def main(path: str) -> str:
         if not error < TOLERANCE:
             return f"{activation}: predictions are off by {error:.2g}"
     return ""
+
+
+def _exactly(activation: int, z: np.ndarray) -> np.ndarray:
+    """The values of an activation by the library's own formula, in double precision, number by number."""
+    z, h = np.ascontiguousarray(z, float), np.empty(z.shape)
+    library.loaded().exactly(activation, library.address(z), library.address(h), z.size)
+    return h
 
 
 def _trained(parameters: list[np.ndarray], function: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:

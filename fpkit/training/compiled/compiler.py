@@ -1,9 +1,9 @@
 """The machine's C++ compiler, and the library that it makes of a source: tried, kept, and found again.
 
-Everything that a library depends on is in its name: the source, the options, the processor, the command that was asked
-for; the compiler behind it and what it takes `native` for; and the library's own bytes, so that a damaged one has
-another name. A home folder may be shared by unlike machines, and each finds its own. Without a compiler (compute nodes
-often have none), a library that one made before for such a processor serves.
+Everything that a library depends on is in its name: the source and what it includes, the options, the processor, the
+command that was asked for; the compiler behind it and what it takes `native` for; and the library's own bytes, so that
+a damaged one has another name. A home folder may be shared by unlike machines, and each finds its own. Without a
+compiler (compute nodes often have none), a library that one made before for such a processor serves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 from fpkit.errors import UserError
-from fpkit.jobs import cache, notices
+from fpkit.jobs import cache, includes, notices
 
 COMPILERS = ("c++", "g++", "clang++")
 # The second and third are for compilers that call it otherwise, or cannot tell.
@@ -63,7 +63,7 @@ def _file(source: Path, trial: str) -> Path:
     except UserError as error:
         raise UserError(f"{error}: set FPKIT_CACHE to a folder of your own") from error
     asked = os.environ.get("CXX", "")
-    kept = f"compiled-{_digest(source.read_bytes(), repr((TUNING, OPTIONS, asked)), *processor())}"
+    kept = f"compiled-{_digest(*_texts(source), repr((TUNING, OPTIONS, asked)), *processor())}"
     command = _command(asked)
     if command is None:
         found = _kept(folder, f"{kept}-*.so")
@@ -76,6 +76,10 @@ def _file(source: Path, trial: str) -> Path:
     if refused.exists() and cache.is_own(refused):
         raise UserError(refused.read_text(encoding="utf-8"))
     return _kept(folder, f"{kept}-*.so") or _made(command, source, trial, folder / kept, refused)
+
+
+def _texts(source: Path) -> list[bytes]:
+    return [file.read_bytes() for file in includes.whole(source)]
 
 
 def _command(asked: str) -> list[str] | None:

@@ -1,0 +1,101 @@
+"""An ensemble that compiled code trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fpkit.training import initialization
+from fpkit.training.batches import Batches
+from fpkit.training.compiled import library
+from fpkit.training.compiled.networks import Networks
+from fpkit.training.ensemble import Ensemble
+
+
+def can(model: dict, algorithm: str, loss: str, device: str) -> bool:
+    """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device."""
+    return (
+        model["kind"] == "mlp"
+        and len(model["widths"]) > 0
+        and device == "cpu"
+        and library.knows("activation", model["activation"])
+        and library.knows("algorithm", algorithm)
+        and library.knows("loss", loss)
+    )
+
+
+class CompiledEnsemble(Ensemble):
+    """Fully connected networks on the CPU, with an activation, a loss and an algorithm that `can` names.
+
+    Args:
+        model: a config `model` entry. seeds: one for each member.
+        algorithm: arguments of `fpkit.training.algorithms.build`. The others are those of `train`.
+    """
+
+    def __init__(
+        self,
+        model: dict,
+        data: dict[str, np.ndarray],
+        seeds: Sequence[int],
+        algorithm: dict,
+        loss: str,
+        batch_size: int | None,
+        threads: int,
+        basis: np.ndarray | None,
+    ):
+        if basis is not None:
+            import torch  # which sums the coefficients up
+
+            torch.set_num_threads(1)  # more would change the last bits
+            basis = torch.as_tensor(basis)
+        super().__init__({name: np.ascontiguousarray(array, np.float32) for name, array in data.items()}, loss, basis)
+        x, y = self.parts["train"]
+        shapes = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
+        initial = initialization.initialize(shapes, model["initialization"], model["std"], seeds)
+        self.networks = Networks(initial, model["activation"], loss, algorithm, threads)
+        self.batches = Batches(len(x), batch_size, seeds)
+
+    def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:
+        """See `Ensemble.update`."""
+        x, y = self.parts["train"]
+        while True:
+            order, steps = self.batches.ahead(start, stop)
+            last = start + steps == stop
+            evaluated = self.networks.update(x, y, order, start, steps, then if last else ())
+            if last:
+                return evaluated
+            start += steps
+
+    def evaluate(self, pairs: Sequence[tuple]) -> list[tuple]:
+        """See `Ensemble.evaluate`."""
+        return self.networks.evaluate(pairs)
+
+    def softmax(self, output: np.ndarray) -> np.ndarray:
+        """See `Ensemble.softmax`."""
+        with np.errstate(invalid="ignore"):  # of a member that diverged
+            exponential = np.exp(output - output.max(axis=-1, keepdims=True))
+            return exponential / exponential.sum(axis=-1, keepdims=True)
+
+    def to_numpy(self, array: np.ndarray) -> np.ndarray:
+        """See `Ensemble.to_numpy`."""
+        return array
+
+    def state(self) -> list[dict]:
+        """See `Ensemble.state`."""
+        networks = self.networks
+        numbers = [networks.members_apart(flat) for flat in (networks.flat, *networks.buffers.values())]
+        step = np.array(networks.steps, np.float32)
+        return [
+            {"parameters": parameters, "algorithm": dict(zip(networks.buffers, buffers, strict=True)) | {"step": step}}
+            for parameters, *buffers in zip(*numbers, strict=True)
+        ]
+
+    def load(self, members: Sequence[dict]) -> None:
+        """See `Ensemble.load`."""
+        super().load(members)
+        networks = self.networks
+        networks.steps = int(members[0]["algorithm"]["step"])
+        networks.fill(networks.flat, [member["parameters"] for member in members])
+        for name, buffer in networks.buffers.items():
+            networks.fill(buffer, [member["algorithm"][name] for member in members])

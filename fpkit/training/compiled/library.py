@@ -1,0 +1,83 @@
+"""The compiled code as it is called from here: library.cpp, and what it can do by its own words."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from fpkit.training.compiled import compiler
+
+SOURCE = Path(__file__).with_name("library.cpp")
+
+
+class Network(ctypes.Structure):
+    """As in network.hpp."""
+
+    _fields_ = (
+        ("units", ctypes.POINTER(ctypes.c_int64)),
+        ("layers", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("activation", "loss")),
+    )
+
+
+class Update(ctypes.Structure):
+    """As in updates.hpp."""
+
+    _fields_ = (
+        ("algorithm", ctypes.c_void_p),
+        ("nesterov", ctypes.c_int64),
+        *((name, ctypes.c_double) for name in ("learning_rate", "momentum")),
+    )
+
+
+class Evaluation(ctypes.Structure):
+    """As in threads.hpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "y")),
+        ("samples", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("output", "loss", "accuracy")),
+    )
+
+
+@cache
+def loaded() -> ctypes.CDLL | None:
+    """The compiled code, or None where it cannot be had. An empty environment variable CXX forbids it."""
+    found = compiler.library(SOURCE, "fpkit.training.compiled.trial")
+    return found and with_prototypes(found)
+
+
+def with_prototypes(found: ctypes.CDLL) -> ctypes.CDLL:
+    """A library that knows the types of its functions."""
+    network, update, pointer, number = (*map(ctypes.POINTER, (Network, Update)), ctypes.c_void_p, ctypes.c_int64)
+    for lookup in (found.activation, found.loss, found.algorithm):
+        lookup.restype, lookup.argtypes = pointer, [ctypes.c_char_p]
+    found.activations.restype, found.activations.argtypes = ctypes.c_char_p, []
+    found.exactly.restype, found.exactly.argtypes = None, [*[pointer] * 3, number]
+    found.buffers.restype, found.buffers.argtypes = ctypes.c_char_p, [update]
+    found.parameters.restype = found.workspace.restype = number
+    found.parameters.argtypes, found.workspace.argtypes = [network], [network, number]
+    found.advance.restype = number
+    found.advance.argtypes = [
+        network, update, number, *[pointer] * 5, number, pointer, *[number] * 4, ctypes.POINTER(Evaluation),
+        *[number] * 4, pointer,
+    ]  # fmt: skip
+    return found
+
+
+def knows(kind: str, name: str) -> bool:
+    """Whether there is compiled code, and it has this `activation`, `loss` or `algorithm` of the configuration."""
+    return loaded() is not None and getattr(loaded(), kind)(name.encode()) is not None
+
+
+def entry(kind: str, name: str) -> int:
+    """Where in compiled code this `activation`, `loss` or `algorithm` is; ValueError if it has none."""
+    if not knows(kind, name):
+        raise ValueError(f"compiled code has no {kind} {name!r}")
+    return getattr(loaded(), kind)(name.encode())
+
+
+def address(array) -> int | None:
+    """Where an array's numbers are; None for None."""
+    return None if array is None else array.ctypes.data

@@ -1,0 +1,140 @@
+// The three products of a layer (forward; backward to the inputs; to the weights): C (rows, columns) += A B with rows of B
+// and C that are whole vectors. Every number is one sum, over samples or units in their order.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "vectors.hpp"
+
+struct Product {
+    const float *a;  // element (row, k) at a[row * a_row + k * a_inner]
+    int64_t a_row, a_inner;
+    const float *b;  // row k at b + k * b_row
+    int64_t b_row;
+    float *c;
+    int64_t c_row;
+    const float *bias;  // added to each row, or null
+    bool accumulate;
+};
+
+template <int ROWS, int VECTORS>
+static void tile(const Product &p, int64_t row, int64_t column, int64_t inner) {
+    vec sum[ROWS][VECTORS];
+    float *c = p.c + row * p.c_row + column;
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j)
+            sum[i][j] = p.bias         ? at(p.bias + column + j * LANES)
+                        : p.accumulate ? at(c + i * p.c_row + j * LANES)
+                                       : vec{};
+    const float *a = p.a + row * p.a_row, *b = p.b + column;
+    for (int64_t k = 0; k < inner; ++k, a += p.a_inner, b += p.b_row) {
+        vec right[VECTORS];
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j) right[j] = at(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i) {
+            const vec left = all(a[i * p.a_row]);
+#pragma GCC unroll 16
+            for (int j = 0; j < VECTORS; ++j) sum[i][j] += left * right[j];
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; ++j) at(c + i * p.c_row + j * LANES) = sum[i][j];
+}
+
+using Tile = void (*)(const Product &, int64_t, int64_t, int64_t);
+
+template <int VECTORS, int ROWS = TALLEST[VECTORS]>
+static Tile tile_of(int64_t rows) {
+    if constexpr (ROWS > 1)
+        if (rows < ROWS) return tile_of<VECTORS, ROWS - 1>(rows);
+    return tile<ROWS, VECTORS>;
+}
+
+// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i). And a part
+// cut into so many.
+struct Parts {
+    int64_t whole, count, first = 0;
+    Parts(int64_t whole, int64_t largest) : whole(whole), count((whole + largest - 1) / largest) {}
+    int64_t begin(int64_t i) const { return first + whole * i / count; }
+    Parts part(int64_t i, int64_t count) const {
+        Parts parts = *this;
+        parts.first = begin(i), parts.whole = begin(i + 1) - begin(i), parts.count = count;
+        return parts;
+    }
+};
+
+template <int VECTORS>
+static void columns(const Product &p, int64_t rows, int64_t column, int64_t inner) {
+    const Parts parts(rows, TALLEST[VECTORS]);
+    for (int64_t i = 0; i < parts.count; ++i) {
+        const int64_t row = parts.begin(i);
+        tile_of<VECTORS>(parts.begin(i + 1) - row)(p, row, column, inner);
+    }
+}
+
+// C (rows, columns) = A (rows, inner) B (inner, columns), columns being padded.
+static void multiply(const Product &p, int64_t rows, int64_t inner, int64_t width) {
+    const Parts parts(width / LANES, WIDEST);
+    for (int64_t i = 0; i < parts.count; ++i) {
+        const int64_t first = parts.begin(i), column = first * LANES;
+        switch (parts.begin(i + 1) - first) {
+            case 1: columns<1>(p, rows, column, inner); break;
+            case 2: columns<2>(p, rows, column, inner); break;
+            case 3: columns<std::min(3, WIDEST)>(p, rows, column, inner); break;
+            default: columns<WIDEST>(p, rows, column, inner);
+        }
+    }
+}
+
+static inline float total(vec v) {
+    float parts[LANES];
+    std::memcpy(parts, &v, sizeof v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
+    return parts[0];
+}
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#endif
+#endif
+#if !defined(SHUFFLE)
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
+#endif
+
+// Of a and b side by side, lanes whose number has the bit D trade places with those that have not.
+template <int D, int... J>
+static inline void trade(vec &a, vec &b, std::integer_sequence<int, J...>) {
+    const vec first = SHUFFLE(a, b, (J & D ? LANES + J - D : J)...), second = SHUFFLE(a, b, (J & D ? LANES + J : J + D)...);
+    a = first, b = second;
+}
+
+template <int D>
+static inline void transpose_square(vec *rows) {
+    if constexpr (D > 0) {
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; ++i)
+            if (!(i & D)) trade<D>(rows[i], rows[i + D], std::make_integer_sequence<int, LANES>());
+        transpose_square<D / 2>(rows);
+    }
+}
+
+// Columns `first` to `last` of from (rows, columns) as rows of to, which are padded; `first` is a multiple of LANES.
+static void transpose(const float *from, int64_t rows, int64_t first, int64_t last, int64_t from_row, float *to,
+                      int64_t to_row) {
+    for (int64_t c = first; c < last; c += LANES)
+        for (int64_t r = 0; r < to_row; r += LANES) {
+            vec square[LANES];
+            for (int i = 0; i < LANES; ++i) square[i] = r + i < rows ? at(from + (r + i) * from_row + c) : vec{};
+            transpose_square<LANES / 2>(square);
+            for (int i = 0; i < LANES && c + i < last; ++i) at(to + (c + i) * to_row + r) = square[i];
+        }
+}

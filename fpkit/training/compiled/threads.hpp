@@ -1,0 +1,133 @@
+// What each thread does: its part of the updates of some members, and of their evaluations.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "passes.hpp"
+#include "updates.hpp"
+
+// Threads that wait for each other: for microseconds, so that they do not sleep.
+struct Team {
+    int64_t count;
+    std::atomic<int64_t> arrived{0}, round{0};
+    explicit Team(int64_t count) : count(count) {}
+    void wait() {
+        if (count == 1) return;
+        const int64_t now = round.load();
+        if (arrived.fetch_add(1) + 1 == count) {
+            arrived.store(0);
+            round.fetch_add(1);
+        } else
+            while (round.load() == now) std::this_thread::yield();
+    }
+};
+
+// Samples on which networks are evaluated, and the results.
+struct Evaluation {
+    const float *x, *y;  // (sample, feature) and (sample, output), or null
+    int64_t samples;
+    float *output;           // (member, sample, output)
+    float *loss, *accuracy;  // (member,), of y
+};
+
+// One member's evaluation on some of the samples; sums of its loss, and of right answers.
+struct Piece {
+    const Evaluation &of;
+    int64_t member, begin, samples;
+    double loss = 0, right = 0;
+};
+
+// The place of the largest number; of the first one that is no number, where there is one.
+static int64_t largest_of(const float *numbers, int64_t count) {
+    int64_t place = 0;
+    for (int64_t i = 1; i < count; ++i)
+        if (!(numbers[i] <= numbers[place]) && numbers[place] == numbers[place]) place = i;
+    return place;
+}
+
+static void evaluate(const Network &net, const float *parameter, const Workspace &w, Piece &piece) {
+    const Evaluation &e = piece.of;
+    const int64_t outputs = net.outputs();
+    float *output = e.output + (piece.member * e.samples + piece.begin) * outputs;
+    forward(net, parameter, e.x + piece.begin * net.features(), piece.samples, w.hidden, nullptr, output);
+    if (!e.y) return;
+    const float *y = e.y + piece.begin * outputs;
+    piece.loss = net.loss->sum(y, output, piece.samples, outputs);
+    for (int64_t s = 0; s < piece.samples; ++s, output += outputs, y += outputs)
+        piece.right += largest_of(output, outputs) == largest_of(y, outputs);
+}
+
+struct Task {
+    const Network &net;
+    const Update &how;
+    int64_t members;
+    float *parameter, *first, *second;
+    const float *x, *y;
+    int64_t samples;
+    const int64_t *order;
+    int64_t order_row, batch, step, steps;
+};
+
+// One thread's part of the updates of some members: of each, some of the samples forwards and backwards, then some of the
+// parameters, whose gradient it takes of all samples; at last some of the pieces, of which every member has
+// `pieces.size() / members`.
+static void work(const Task &task, int64_t first_member, int64_t last_member, const Workspace *memory, int64_t self,
+                 Team &team, std::vector<Piece> &pieces) {
+    const Network &net = task.net;
+    const Workspace &w = memory[self];
+    const bool shared = team.count > 1;
+    const int64_t numbers = net.parameters(), features = net.features(), outputs = net.outputs();
+    const int64_t taken = task.order ? task.batch : task.samples;
+    const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
+    const Parts rounds(taken, team.count * net.together());
+    float *gradient = memory[0].gradient;
+    std::fill(gradient + low, gradient + high, 0.f);  // what pads the rows stays zero
+    const int64_t of_member = int64_t(pieces.size()) / task.members;
+    for (int64_t m = first_member; m < last_member; ++m) {
+        float *parameter = task.parameter + m * numbers;
+        float *first = task.first ? task.first + m * numbers : nullptr;
+        float *second = task.second ? task.second + m * numbers : nullptr;
+        for (int64_t t = 0; t < task.steps; ++t) {
+            float *transposed = memory[0].transposed;
+            for (int64_t l = 1; l + 1 < net.layers; ++l) {
+                const int64_t row = padded(net.units[l]), columns = net.units[l + 1], squares = padded(columns) / PAD;
+                transpose(parameter + net.weight(l), net.units[l], squares * self / team.count * PAD,
+                          std::min(columns, squares * (self + 1) / team.count * PAD), net.row(l), transposed, row);
+                transposed += columns * row;
+            }
+            team.wait();
+            for (int64_t r = 0; r < rounds.count; ++r) {
+                const Parts parts = rounds.part(r, team.count);
+                const auto pass_of = [&](int64_t i) {
+                    const float *x = task.order ? memory[i].input : task.x + parts.begin(i) * features;
+                    return Pass{net, memory[i], x, parts.begin(i + 1) - parts.begin(i), shared};
+                };
+                const Pass pass = pass_of(self);
+                const float *targets = task.y + parts.begin(self) * outputs;
+                if (task.order) {
+                    const int64_t *chosen = task.order + m * task.order_row + t * task.batch + parts.begin(self);
+                    for (int64_t s = 0; s < pass.samples; ++s) {
+                        std::copy_n(task.x + chosen[s] * features, features, w.input + s * features);
+                        std::copy_n(task.y + chosen[s] * outputs, outputs, w.target + s * outputs);
+                    }
+                    targets = w.target;
+                }
+                forward(net, parameter, pass.x, pass.samples, w.hidden, w.derivative, w.output);
+                net.loss->gradient(targets, w.output, pass.samples, outputs, taken);
+                backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r > 0);
+                if (!shared) continue;
+                team.wait();
+                for (int64_t i = 0; i < team.count; ++i)
+                    for (int64_t l = 0; l < net.layers; ++l) layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
+                if (r + 1 < rounds.count) team.wait();
+            }
+            task.how.algorithm->update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low, first ? first + low : nullptr,
+                   second ? second + low : nullptr);
+            team.wait();
+        }
+        for (int64_t i = self; i < of_member; i += team.count) evaluate(net, parameter, w, pieces[m * of_member + i]);
+    }
+}

@@ -1,0 +1,21 @@
+// Vectors of the processor, and rows that are padded to whole ones.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};  // 32 registers of 16 numbers
+#elif defined(__AVX__)
+constexpr int LANES = 8, WIDEST = 2, TALLEST[] = {0, 10, 6};  // 16 registers of 8 numbers
+#else
+constexpr int LANES = 4, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};
+#endif
+constexpr int64_t PAD = 16;
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+static inline vec &at(float *p) { return *reinterpret_cast<vec *>(p); }
+static inline const vec &at(const float *p) { return *reinterpret_cast<const vec *>(p); }
+static inline vec all(float number) { return vec{} + number; }
+static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
