@@ -17,7 +17,7 @@ TABLE = (ROOT / "docs/extending.md").read_text(encoding="utf-8").partition("## I
 FUNCTIONS = {
     "activation": "def cube(x):\n    return x**3\n",
     "loss": "def quartic(output, target):\n    return (output - target).pow(4).mean(dim=(1, 2))\n",
-    "algorithm": "def rprop(flat, learning_rate):\n    return Torch(flat, torch.optim.Rprop([flat], lr=learning_rate))\n",
+    "algorithm": "def rprop(flat, rate):\n    return Torch(flat, torch.optim.Rprop([flat], lr=rate))\n",
 }
 # The same as parts of a user's own, which other tests compare with plain loops.
 OWN = f"""
@@ -105,6 +105,7 @@ def train(copy: Path, kind: str, name: str, tolerance: float, **environ) -> str:
     environ = os.environ | {"PYTHONPATH": str(copy), **environ}
     done = subprocess.run([sys.executable, "-c", program], cwd=copy, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)  # a notice says why a library is not taken
     device, file = done.stdout.splitlines()[-1].rsplit(" ", 1)
     assert Path(file) == copy / "fpkit/__init__.py"
     return device

@@ -153,7 +153,7 @@ def test_imports_of_a_script_are_found_in_every_form_and_place(copy):
     found = set(hashes(copy, script))
     wanted = {"fpkit/measures/convergence", "fpkit/training/networks", "fpkit/store/schedule", "fpkit/errors", "fpkit"}
     wanted |= {"fpkit/measures", "fpkit/store", "fpkit/training"}
-    wanted |= {"fpkit/training/initialization", "fpkit/parts"}  # those of fpkit.training.networks
+    wanted |= {"fpkit/training/activations", "fpkit/training/initialization", "fpkit/parts"}  # those of fpkit.training.networks
     assert found == wanted | {"forms.py"}
 
 

@@ -35,7 +35,7 @@ def main(path: str) -> str:
         networks.update(x, y, None, 0, STEPS)
         found = networks.predict(x)
         expected = np.stack([_trained([p[m].astype(float) for p in initial], function, x, y) for m in range(MEMBERS)])
-        error = np.abs(found - expected).max()
+        error = np.abs(found - expected).max() / max(1, np.abs(expected).max())
         if not error < TOLERANCE:
             return f"{activation}: predictions are off by {error:.2g}"
     return ""
