@@ -106,10 +106,10 @@ def test_interrupted_and_resumed_gives_the_same_bits(tmp_path, few_together, mon
     now = iter(range(1, 10**9))
     monkeypatch.setattr(trainer, "CHECKPOINT_SHARE", 1)
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(now) / 4))
-    monkeypatch.setattr("conftest.runs.train", interrupted(trainer.train, at=120))
+    monkeypatch.setattr("fpkit.training.run.train", interrupted(trainer.train, at=120))
     with pytest.raises(Interruption):
         trained(dataset, tmp_path / "again", {"basis": PRINCIPAL}, **options)
-    monkeypatch.setattr("conftest.runs.train", trainer.train)
+    monkeypatch.setattr("fpkit.training.run.train", trainer.train)
     again = trained(dataset, tmp_path / "again", {"basis": PRINCIPAL}, **options).load()
     assert "continuing from step" in capsys.readouterr().out
     same_records(whole, again)
