@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +56,10 @@ def test_the_workflow_runs_from_other_folders(project, tmp_path):
     assert sister.plan("figures", "--snakefile", "../project/workflow/Snakefile", overlays=overlay) == ALL
     assert project.plan("figures", "--directory", "../sister", overlays=overlay) == ALL
     (sister / "config.yaml").unlink()
-    assert sister.plan("figures", "--snakefile", "../project/Snakefile", overlays=(project / "config.yaml", *overlay)) == ALL
+    assert (
+        sister.plan("figures", "--snakefile", "../project/Snakefile", overlays=(project / "config.yaml", *overlay))
+        == ALL
+    )
     done = sister.snakemake("--snakefile", "../project/Snakefile", overlays=())
     assert done.returncode == 1
     assert (done.stdout + done.stderr).splitlines()[-1] == "config.yaml: No such file or directory"
