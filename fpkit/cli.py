@@ -85,7 +85,7 @@ def _files(paper: bool) -> dict[str, Path]:
             ".gitignore": "gitignore",
         }.items()
     }
-    found["profiles/default/config.yaml"] = beside("profiles/default/config.yaml")
+    found["profiles/default/profile.yaml"] = beside("profiles/default/profile.yaml")
     if paper:
         found["config.yaml"] = beside("config.yaml")
         found |= {f"presets/{path.name}": path for path in sorted(beside("presets").glob("*.yaml"))}

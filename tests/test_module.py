@@ -98,6 +98,19 @@ def test_it_lints(imported):
     assert [line for line in found if "tests/integration/Snakefile" not in line] == []
 
 
+def test_the_documented_snakefile_plans_the_figures_of_its_module(imported, tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "config/README.md").read_text(), re.DOTALL)
+    copy_sources(tmp_path / "fpkit")
+    own = "\nrule mine:\n    default_target: True\n    input: rules.activations_figures.input\n"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/Snakefile").write_text(block + own)
+    (tmp_path / "mine/config.yaml").write_text(
+        (imported[0] / "config.yaml").read_text().replace("smooth:", "activations:")
+    )
+    jobs = Project(tmp_path / "mine").plan("mine", overlays=())
+    assert {"activations_plot small", "activations_judge_claims", "mine"} <= jobs
+
+
 def test_the_workflow_names_no_path_that_is_right_for_one_alone():
     for path in [REPOSITORY / "workflow/Snakefile", *sorted((REPOSITORY / "workflow").glob("*/*.smk"))]:
         assert "workflow.basedir" not in path.read_text(), path

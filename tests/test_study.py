@@ -16,7 +16,7 @@ from conftest import JOB_SECONDS, REPOSITORY, environment, planned_jobs
 from fpkit import cli
 from fpkit.errors import UserError
 
-FILES = [".gitignore", "Snakefile", "config.yaml", "parts/bumps.py", "profiles/default/config.yaml"]
+FILES = [".gitignore", "Snakefile", "config.yaml", "parts/bumps.py", "profiles/default/profile.yaml"]
 WHEEL = ["setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml"]
 
 
@@ -203,9 +203,7 @@ def test_a_study_with_the_wheel_alone(installed, tmp_path):
     with open(study / "parts/bumps.py", "a") as file:
         file.write("\nEDITED = True\n")
     with open(study / "Snakefile", "a") as file:
-        file.write(
-            '\n\nrule count:\n    input: "results/claims.csv"\n    output: "count"\n    shell: "wc {input} > {output}"\n'
-        )
+        file.write('\n\nrule count:\n    input: "results/claims.csv"\n    output: "count"\n    shell: "wc {input}"\n')
     planned = planned_jobs(done(*snakemake, "--dry-run", "count", "--configfile", "tiny.yaml"))
     variant = "activations/model~ricker2"
     assert planned == {f"train {variant}", f"decompose {variant}/fft", "judge_claims", "count"}
@@ -232,7 +230,7 @@ def test_the_wheel_holds_the_workflow_and_no_more(installed):
 
     for name in ("workflow", "presets"):
         assert files(package / name) == files(REPOSITORY / name)
-    assert files(package / "profiles") == ["default/config.yaml"]
+    assert files(package / "profiles") == ["default/profile.yaml"]
 
 
 def test_jobs_find_in_conda_what_pip_installs():

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 from conftest import REPOSITORY, SMOKE, Project, copy_sources, planned_jobs, same_records
 
 from fpkit.datasets import files
@@ -377,6 +379,25 @@ def test_a_failing_dataset_stops_only_what_needs_it(finished):
     assert not (finished / "results/datasets/digits.nc").exists()
     for path in ("spectra/synthetic/base/fft.nc", "figures/synthetic.svg"):
         assert (finished / "results" / path).stat().st_size > 0
+
+
+def test_the_workflow_lints(project):
+    linted = project.make("--lint", overlays=())
+    assert "Congratulations, your workflow is in a good condition!" in linted.stdout + linted.stderr
+
+
+def test_the_root_includes_the_workflow_and_the_catalog_finds_it():
+    lines = [line for line in (REPOSITORY / "Snakefile").read_text().splitlines() if not line.startswith("#")]
+    assert lines == ['workflow.include("workflow/Snakefile", overwrite_default_target=True)']
+    shown = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())
+    assert shown["usage"]["software-stack-deployment"]
+    assert (REPOSITORY / "config/README.md").read_text().startswith("# Configuration\n")
+
+
+def test_snakemake_is_asked_for_by_one_version():
+    bounds = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]["workflow"]
+    (least,) = re.findall(r'^min_version\("(.*)"\)$', (REPOSITORY / "workflow/Snakefile").read_text(), re.MULTILINE)
+    assert f"snakemake>={least}" in bounds
 
 
 # --- how the rules are written ----------------------------------------------------------------------------------------
