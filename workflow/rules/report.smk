@@ -1,8 +1,6 @@
 # TAKES    all figures, results/claims.csv, the configuration; templates in workflow/report/
-# MAKES    results/report/: overview.html, claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all
-#          in one file, which begins with the overview
-# STEPS    findings in words for the captions, all verdicts at a glance, claims as a table, configuration resolved,
-#          animations on pages
+# MAKES    results/report/: overview.html, claims.html, config.html, animations/{figure}.html; `snakemake --report`: one file
+# STEPS    findings for the captions, verdicts at a glance, claims as a table, configuration resolved, animations on pages
 from fpkit.claims.findings import judged_claims
 
 # Captions see `config`, and no job's params do: what is found never makes a job run again. Plain text only, since the
