@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -109,6 +110,24 @@ def test_the_documented_snakefile_plans_the_figures_of_its_module(imported, tmp_
     )
     jobs = Project(tmp_path / "mine").plan("mine", overlays=())
     assert {"activations_plot small", "activations_judge_claims", "mine"} <= jobs
+
+
+def test_a_workflow_that_is_on_no_disk_is_one_line(tmp_path):
+    copy_sources(tmp_path / "fpkit")
+    (tmp_path / "mine").mkdir()
+    git = ["git", "-C", tmp_path / "fpkit", "-c", "user.name=me", "-c", "user.email=me@here"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "All"], ["tag", "one"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / "mine/Snakefile").write_text(
+        f'module far:\n    snakefile: "git+file://{tmp_path}/fpkit/workflow/Snakefile@one"\n    config: {{}}\n\n\n'
+        "use rule * from far\n"
+    )
+    done = Project(tmp_path / "mine").snakemake("--dry-run", overlays=())
+    assert done.returncode == 1
+    line = (done.stdout + done.stderr).splitlines()[-1]
+    assert line.endswith(
+        ": the workflow runs from a disk; name that of a clone, or `fpkit.cli.snakefile()` of an installed fpkit"
+    )
 
 
 def test_the_workflow_names_no_path_that_is_right_for_one_alone():
