@@ -20,7 +20,7 @@ import fpkit.training.run
 from fpkit.store.predictions import open_predictions
 
 REPOSITORY = Path(__file__).parents[1]
-SOURCES = ("Snakefile", "config.yaml", "figures", "presets", "profiles", "workflow", "fpkit")
+SOURCES = ("Snakefile", "config.yaml", "presets", "profiles", "workflow", "fpkit", "benchmarks")
 SMOKE = "presets/smoke.yaml"
 # Memory is measured, and bounded, as Linux does it.
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is not told or bounded so on this system")

@@ -25,7 +25,7 @@ def test_one_version():
     assert "version" in PROJECT["dynamic"], "the package's own, fpkit.__version__"
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == fpkit.__version__
     assert found(r"^## \[(.*)\] - \d{4}-\d\d-\d\d$", "CHANGELOG.md") == fpkit.__version__
-    assert found(r"^container-image: .*:(.*)$", "profiles/kubernetes/config.yaml") == fpkit.__version__
+    assert found(r"^container-image: .*:(.*)$", "profiles/kubernetes/profile.yaml") == fpkit.__version__
 
 
 def test_pinned_versions_are_allowed_ones():

@@ -1,12 +1,15 @@
 """The workflow, run for real: what is planned after a change, what is said when something is wrong."""
 
 import re
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 from conftest import REPOSITORY, SMOKE, Project, copy_sources, planned_jobs, same_records
 
 from fpkit.datasets import files
@@ -38,15 +41,30 @@ def test_a_fresh_checkout_plans_everything(project):
     assert project.plan() == ALL
 
 
-@pytest.mark.parametrize("preset", ["paper", "smoke"])
-def test_target_may_stand_before_or_behind_the_configuration(project, preset):
-    path = f"presets/{preset}.yaml"
-    before, behind = (
-        project.make("--dry-run", *arguments, overlays=())
-        for arguments in (("figures", "--configfile", path), ("--configfile", path, "figures"))
+def test_a_target_stands_before_the_configuration_or_behind_two_dashes_and_none_is_all_figures(project):
+    overlays = "--configfile", SMOKE
+    places = ("figures", *overlays), (f"--configfile={SMOKE}", "figures"), (*overlays, "--", "figures"), overlays
+    for arguments in places:
+        assert planned_jobs(project.make("--dry-run", *arguments, overlays=()).stdout) == ALL, arguments
+
+
+def test_the_workflow_runs_from_other_folders(project, tmp_path):
+    """Its own Snakefile, from beside it, and in a folder that is named: the configuration is that of the folder."""
+    (tmp_path / "sister").mkdir()
+    sister = Project(tmp_path / "sister")
+    shutil.copy(project / "config.yaml", sister.folder)
+    overlay = (project / SMOKE,)
+    assert sister.plan("figures", "--snakefile", "../project/Snakefile", overlays=overlay) == ALL
+    assert sister.plan("figures", "--snakefile", "../project/workflow/Snakefile", overlays=overlay) == ALL
+    assert project.plan("figures", "--directory", "../sister", overlays=overlay) == ALL
+    (sister / "config.yaml").unlink()
+    assert (
+        sister.plan("figures", "--snakefile", "../project/Snakefile", overlays=(project / "config.yaml", *overlay))
+        == ALL
     )
-    assert planned_jobs(before.stdout) == planned_jobs(behind.stdout)
-    assert "plot synthetic" in planned_jobs(behind.stdout)
+    done = sister.snakemake("--snakefile", "../project/Snakefile", overlays=())
+    assert done.returncode == 1
+    assert (done.stdout + done.stderr).splitlines()[-1] == "config.yaml: No such file or directory"
 
 
 def test_nothing_to_do_after_a_full_run(finished_run):
@@ -363,6 +381,25 @@ def test_a_failing_dataset_stops_only_what_needs_it(finished):
         assert (finished / "results" / path).stat().st_size > 0
 
 
+def test_the_workflow_lints(project):
+    linted = project.make("--lint", overlays=())
+    assert "Congratulations, your workflow is in a good condition!" in linted.stdout + linted.stderr
+
+
+def test_the_root_includes_the_workflow_and_the_catalog_finds_it():
+    lines = [line for line in (REPOSITORY / "Snakefile").read_text().splitlines() if not line.startswith("#")]
+    assert lines == ['workflow.include("workflow/Snakefile", overwrite_default_target=True)']
+    shown = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())
+    assert shown["usage"]["software-stack-deployment"]
+    assert (REPOSITORY / "config/README.md").read_text().startswith("# Configuration\n")
+
+
+def test_snakemake_is_asked_for_by_one_version():
+    bounds = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]["workflow"]
+    (least,) = re.findall(r'^min_version\("(.*)"\)$', (REPOSITORY / "workflow/Snakefile").read_text(), re.MULTILINE)
+    assert f"snakemake>={least}" in bounds
+
+
 # --- how the rules are written ----------------------------------------------------------------------------------------
 
 RULE_FILES = sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
@@ -387,7 +424,7 @@ def test_every_rule_has_all_it_needs():
     for name, body in rules.items():
         assert re.match(r'    """.+\.\n?', body), f"{name} has no docstring"
         assert f'"../scripts/{name}.py"' in body, "a rule bears its script's name"
-        for part in ("output", "log", "benchmark", "threads", "resources", "params", "script"):
+        for part in ("output", "log", "benchmark", "conda", "threads", "resources", "params", "script"):
             assert re.search(rf"^    {part}:", body, re.MULTILINE), f"{name} has no {part}"
         for resource in ("mem_mb", "runtime", "gpu"):
             assert f"        {resource}=" in body, f"{name} does not say {resource}"

@@ -1,13 +1,15 @@
 """Trainings of other recipes than those whose results are shown: kept, so that a configuration that comes back finds
 them.
 
-`python -m fpkit.jobs.recipes` lists them with what they hold, `python -m fpkit.jobs.recipes --clear` deletes them.
+`python -m fpkit.jobs.recipes` lists them with what they hold, `python -m fpkit.jobs.recipes --clear` deletes them; of
+another folder than `results`, where one is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -50,10 +52,11 @@ def summary(results: Path = RESULTS) -> str | None:
     found = [held(folder) for folder in others(results)]
     if not found:
         return None
+    command = "python -m fpkit.jobs.recipes" + (f" {shlex.quote(str(results))}" if results != RESULTS else "")
     trainings = "1 training" if len(found) == 1 else f"{len(found):,} trainings"
     return (
         f"{results / 'checkpoints'}: {trainings} of other recipes, kept in case they come back,"
-        f" {_in_words(sum(found))}; `make old` lists them, `make clear-old` deletes them"
+        f" {_in_words(sum(found))}; `{command}` lists them, `{command} --clear` deletes them"
     )
 
 
@@ -73,12 +76,14 @@ def _in_words(size: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fpkit.jobs.recipes", description=__doc__)
     parser.add_argument("--clear", action="store_true", help="delete them")
-    if parser.parse_args().clear:
-        clear()
-    for folder in others():
+    parser.add_argument("results", nargs="?", default=RESULTS, type=Path, help="where they are (%(default)s)")
+    asked = parser.parse_args()
+    if asked.clear:
+        clear(asked.results)
+    for folder in others(asked.results):
         taken = datetime.fromtimestamp(folder.stat().st_mtime)
         print(f"{folder}: {_in_words(held(folder))}, last used {taken:%Y-%m-%d %H:%M}")
-    print(summary() or f"{RESULTS / 'checkpoints'}: trainings of other recipes hold nothing")
+    print(summary(asked.results) or f"{asked.results / 'checkpoints'}: trainings of other recipes hold nothing")
 
 
 if __name__ == "__main__":

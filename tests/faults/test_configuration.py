@@ -368,7 +368,7 @@ def test_overlays_that_snakemake_cannot_read_start_nothing_and_the_documented_co
         assert done.returncode == 1, done.stdout + done.stderr
         assert not (project / "results").exists()
         check = subprocess.run(
-            [sys.executable, "-m", "fpkit.config", "overlay.yaml"],
+            [sys.executable, "-m", "fpkit.cli", "check", "config.yaml", "overlay.yaml"],
             cwd=project.folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         (line,) = check.stderr.splitlines()

@@ -39,7 +39,6 @@ def test_a_folder_whose_name_a_shell_would_take_apart(made, tmp_path):
 
 def test_rules_that_are_shell_commands_run_there(tmp_path):
     project = copy_sources(tmp_path / FOLDER)
-    shutil.copytree(REPOSITORY / "benchmarks", project / "benchmarks")
     table = project / "results/benchmarks/training.csv"
     table.parent.mkdir(parents=True)
     table.write_text(

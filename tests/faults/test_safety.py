@@ -16,7 +16,11 @@ SOURCES = [
     *sorted((REPOSITORY / "benchmarks").glob("*.py")),
     *sorted((REPOSITORY / "workflow/scripts").glob("*.py")),
 ]
-RULES = [REPOSITORY / "Snakefile", *sorted((REPOSITORY / "workflow/rules").glob("*.smk"))]
+RULES = [
+    REPOSITORY / "Snakefile",
+    REPOSITORY / "workflow/Snakefile",
+    *sorted((REPOSITORY / "workflow/rules").glob("*.smk")),
+]
 # Modules and functions that run what they read, or what they are told.
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "subprocess.getoutput", "read_pickle", "to_pickle"}

@@ -30,7 +30,7 @@ def test_one_configuration_then_another_then_the_first_again_trains_nothing_twic
     state = folder.read_bytes()
 
     done = small.make("figures", overlays=["faster.yaml"])
-    (told,) = [line for line in done.stderr.splitlines() if "make clear-old" in line]
+    (told,) = [line for line in done.stderr.splitlines() if "fpkit.jobs.recipes --clear" in line]
     assert folder.read_bytes() == state, "the other training is kept"
     other = small.predictions(RUN)
     assert not (other["prediction"].isel(step=-1) == first["prediction"].isel(step=-1)).all()

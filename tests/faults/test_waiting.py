@@ -15,6 +15,7 @@ from fpkit.datasets import files
 
 pytestmark = pytest.mark.workflow
 
+NONE_ABSENT = '{"results": []}'
 RUN = "results/runs/short/base"
 EDITED = "was edited after this job was planned; nothing was done, run again"
 
@@ -27,7 +28,7 @@ def plan(project: Project, *targets: str) -> dict[str, str]:
     os.killpg(snakemake.pid, signal.SIGKILL)
     snakemake.wait()
     project.snakemake("--unlock", overlays=())
-    return {"FPKIT_ABSENT": "[]", "FPKIT_PLAN": str(file.relative_to(project.folder))}
+    return {"FPKIT_ABSENT": NONE_ABSENT, "FPKIT_PLAN": str(file.relative_to(project.folder))}
 
 
 def elsewhere(project: Project, job: str, **handed_on: str) -> subprocess.CompletedProcess:
@@ -91,7 +92,7 @@ def test_code_that_is_edited_while_jobs_wait_makes_nothing_under_the_old_name(sm
 
 def test_a_job_whose_plan_is_gone_refuses(small):
     done = elsewhere(
-        small, "train:experiment=short,variant=base", FPKIT_ABSENT="[]", FPKIT_PLAN=".snakemake/plans/none.json"
+        small, "train:experiment=short,variant=base", FPKIT_ABSENT=NONE_ABSENT, FPKIT_PLAN=".snakemake/plans/none.json"
     )
     assert done.returncode != 0
     line = "train short/base: cannot read what was planned (.snakemake/plans/none.json); run again"
@@ -146,7 +147,7 @@ def test_a_data_set_left_out_when_planned_is_left_out_by_every_job(optional):
     assert planned_jobs(planned.stdout) == {"judge_claims"}, "of which there is one more, about nothing"
     put_files(optional)
     assert IMAGES | {"make_dataset fashion", "judge_claims"} == optional.plan("results/claims.csv", overlays=())
-    done = elsewhere(optional, "judge_claims:", FPKIT_ABSENT='["fashion"]')
+    done = elsewhere(optional, "judge_claims:", FPKIT_ABSENT='{"results": ["fashion"]}')
     assert done.returncode == 0, done.stdout + done.stderr
     assert "left out" not in done.stderr, "it was said once"
     assert "order_images" not in (optional / "results/claims.csv").read_text()
@@ -159,11 +160,11 @@ def test_a_data_set_there_when_planned_is_there_for_every_job(optional):
     assert "left out" not in planned.stderr
     assert planned_jobs(planned.stdout) == IMAGES | {"judge_claims"}
     (optional / "results/datasets/fashion.nc").rename(optional / "results/datasets/elsewhere.nc")
-    done = elsewhere(optional, "make_dataset:dataset=fashion", FPKIT_ABSENT="[]")
+    done = elsewhere(optional, "make_dataset:dataset=fashion", FPKIT_ABSENT=NONE_ABSENT)
     assert done.returncode != 0
     (line,) = optional.log("datasets/fashion.log").splitlines()
     assert line.startswith("datasets.fashion: "), "the file it lacks"
     (optional / "results/datasets/elsewhere.nc").rename(optional / "results/datasets/fashion.nc")
-    done = elsewhere(optional, "train:experiment=images,variant=base", FPKIT_ABSENT="[]")
+    done = elsewhere(optional, "train:experiment=images,variant=base", FPKIT_ABSENT=NONE_ABSENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (optional / "results/runs/images/base").exists()

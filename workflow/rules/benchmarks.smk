@@ -2,8 +2,11 @@
 # MAKES    results/benchmarks/{training,spectra,pipeline}.csv and .svg
 # STEPS    fpkit and its peers in turn, medians, ratios, goals; a picture of each table
 BENCHMARKS = ["training", "spectra", "pipeline"]
-# The Snakefile quotes the interpreter.
-PYTHON, HERE = shlex.split(sys.executable)[0], workflow.basedir
+SPEED_FILES = expand(
+    "results/benchmarks/{benchmark}.{ending}",
+    benchmark=BENCHMARKS,
+    ending=["csv", "svg"],
+)
 
 
 rule benchmarks:
@@ -24,13 +27,15 @@ rule measure_speed:
         "results/logs/benchmarks/{benchmark}.log",
     wildcard_constraints:
         benchmark="|".join(BENCHMARKS),
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
         gpu=0,
-    shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.{wildcards.benchmark} --output {output.table} > {log} 2>&1"
+    script:
+        "../scripts/measure_speed.py"
 
 
 rule draw_speed:
@@ -43,10 +48,12 @@ rule draw_speed:
         "results/logs/benchmarks/{benchmark}_drawing.log",
     wildcard_constraints:
         benchmark="|".join(BENCHMARKS),
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=5,
         gpu=0,
-    shell:
-        "PYTHONPATH={HERE:q}:$PYTHONPATH {PYTHON:q} -m benchmarks.draw {input.table} {output.picture} > {log} 2>&1"
+    script:
+        "../scripts/draw_speed.py"

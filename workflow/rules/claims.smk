@@ -21,6 +21,8 @@ rule judge_claims:
         "results/logs/claims.log",
     benchmark:
         "results/benchmarks/claims.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 2000),

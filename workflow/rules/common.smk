@@ -1,44 +1,59 @@
-# TAKES    config, as merged by Snakemake from config.yaml and --configfile overlays
+# TAKES    config, merged from config.yaml and --configfile overlays, or given by the workflow of which this is a module
 # MAKES    CONFIG (checked), VARIANTS, and the functions that turn them into paths and params
 # STEPS    validate, unfold the sweeps, leave out optional data sets that are not on this machine
-import hashlib
 import json
+from collections import Counter
 from fnmatch import fnmatchcase
 
 from fpkit import config as fpconfig
+from fpkit.claims.findings import finding
 from fpkit.datasets.files import is_present
 from fpkit.datasets.inputs import compared
 from fpkit.errors import UserError
-from fpkit.parts import is_own, own_of
-from fpkit.jobs.provenance import code_hashes
 
-SCRIPTS = f"{workflow.basedir}/workflow/scripts"
+PATHS = workflow.modifier.path_modifier
+
+
+def place(path):
+    """Where a file of ours is: below the prefix of the module that this may be. In rules, Snakemake adds it itself."""
+    return PATHS.replace_prefix(path)
+
+
+# Said, not refused: a dry run and a report only look.
+RESULTS = place("results")
+READ_ONLY = os.path.isdir(RESULTS) and not os.access(RESULTS, os.W_OK)
+if READ_ONLY:
+    print(
+        f"{RESULTS}: cannot be written; make it writable, or work in a copy",
+        file=sys.stderr,
+    )
+# What jobs say once in a run is noted here.
+os.environ[notices.FOLDER] = os.path.abspath(f"{RESULTS}/.progress")
 
 try:
     CONFIG = fpconfig.load(config)
 except ConfigError as error:
-    sys.exit(str(error))
+    told = "" if MAIN else f"module {workflow.modifier.namespace}: "
+    sys.exit("\n".join(f"{told}{line}" for line in str(error).splitlines()))
 
 
 def is_there(name, dataset):
     """Whether a data set can be made here, or is made already; one that is not optional is waited for."""
     return (
         not getattr(dataset, "optional", False)
-        or os.path.exists(f"results/datasets/{name}.nc")
+        or os.path.exists(f"{RESULTS}/datasets/{name}.nc")
         or is_present(dataset.kind, dataset.path)
     )
 
 
-# Chosen once, by the process that plans: machines on which its jobs run may have other files.
+# Chosen once, by the process that plans: machines on which its jobs run may have other files. Of each results folder.
+CHOSEN = json.loads(os.environ.get("FPKIT_ABSENT", "{}"))
 if workflow.is_main_process:
-    os.environ["FPKIT_ABSENT"] = json.dumps(
-        [
-            name
-            for name, dataset in CONFIG.datasets.items()
-            if not is_there(name, dataset)
-        ]
-    )
-ABSENT = set(json.loads(os.environ.get("FPKIT_ABSENT", "[]")))
+    CHOSEN[RESULTS] = [
+        name for name, dataset in CONFIG.datasets.items() if not is_there(name, dataset)
+    ]
+    os.environ.update(FPKIT_ABSENT=json.dumps(CHOSEN))
+ABSENT = set(CHOSEN.get(RESULTS, []))
 UNFOLDED = {(v.experiment, v.name): v for v in fpconfig.variants(CONFIG)}
 VARIANTS = {place: v for place, v in UNFOLDED.items() if v.dataset not in ABSENT}
 for name in sorted(ABSENT) if workflow.is_main_process else []:
@@ -75,37 +90,6 @@ def variant_of(wildcards):
     return VARIANTS[wildcards.experiment, wildcards.variant]
 
 
-CODE = {}
-
-
-def code_of(script, *modules):
-    """Hashes of a script and all the code it runs, as params: an edit plans its dependents and nothing else."""
-    arguments = f"{SCRIPTS}/{script}", *modules
-    CODE[arguments] = code_hashes(*arguments)
-    return CODE[arguments]
-
-
-def code_of_kind(script, room, kind):
-    """The same for a script that runs the module of a `kind`: the package's, or the user's own."""
-    return code_of(script, kind if is_own(kind) else f"fpkit.{room}.{kind}")
-
-
-def training_recipe(variant):
-    """`training`, less the number of threads, which changes no result."""
-    return {key: value for key, value in variant.training.items() if key != "threads"}
-
-
-def training_code(variant):
-    """Hashes of the code that a variant's training runs; that of a basis only where it records along one."""
-    spectrum = []
-    if "basis" in variant.record:
-        kind = variant.record["basis"]["kind"]
-        spectrum = ["fpkit.bases.recorded", f"fpkit.bases.{kind}"]
-    training = variant.training
-    own = own_of(variant.model, training["optimizer"], training["loss"])
-    return code_of("train.py", *own, *spectrum)
-
-
 def spectra_of(experiment, measure, patterns=("*",)):
     """The spectra files of an experiment, one for each variant whose name fits a pattern."""
     return [
@@ -121,41 +105,98 @@ def claim_spectra(claim):
     return spectra_of(claim.experiment, claim.measure, claim.variants)
 
 
-# A recipe is a digest of everything that a file is made from, back to the configuration. Every rule carries those of its
-# inputs as params: whatever was changed, and killed before it reached the end, the end is planned again. Times alone do
-# not tell, once a file between is missing.
-def digest(*parts):
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def figure_inputs(wildcards):
+    figure = CONFIG.figures[wildcards.figure]
+    if figure.kind == "claims":
+        return "results/claims.csv"
+    measures = fpconfig.FIGURES[figure.kind].measures
+    return [
+        path
+        for experiment in figure.experiments
+        for measure in measures
+        for path in spectra_of(experiment, measure)
+    ]
 
 
-def dataset_recipe(name):
-    dataset = CONFIG.datasets[name]
-    return digest(
-        fpconfig.plain(dataset),
-        INPUTS[name],
-        code_of_kind("make_dataset.py", "datasets", dataset.kind),
+def figure_recipes(wildcards):
+    if CONFIG.figures[wildcards.figure].kind == "claims":
+        return CLAIMS_RECIPE
+    return spectra_recipes(figure_inputs(wildcards))
+
+
+def figure_params(wildcards):
+    params = fpconfig.plain(CONFIG.figures[wildcards.figure])
+    return params | {"rows": CLAIM_ROWS} if params["kind"] == "claims" else params
+
+
+def figure_category(wildcards):
+    return fpconfig.FIGURES[CONFIG.figures[wildcards.figure].kind].category
+
+
+def figure_code(wildcards):
+    return code_of("plot.py", f"fpkit.figures.{CONFIG.figures[wildcards.figure].kind}")
+
+
+def findings(figure, judged):
+    """The findings of the claims about a figure's experiments, of the measures that it shows if there are any."""
+    shown = []
+    if figure.kind == "claims":
+        shown = list(CONFIG.claims)
+    for experiment in figure.experiments:
+        about = {
+            name: claim
+            for name, claim in CONFIG.claims.items()
+            if claim.experiment == experiment
+        }
+        measures = fpconfig.FIGURES[figure.kind].measures
+        shown += [name for name in about if about[name].measure in measures] or about
+    return [
+        finding(CONFIG.claims[name].statement, judged[name])
+        for name in shown
+        if name in judged
+    ]
+
+
+def shown_figures():
+    """By category, the file in the report that shows each figure."""
+    shown = {}
+    for name, figure in CONFIG.figures.items():
+        animated = name in ANIMATIONS
+        path = f"report/animations/{name}.html" if animated else f"figures/{name}.svg"
+        category = fpconfig.FIGURES[figure.kind].category
+        shown.setdefault(category, {})[name] = place(f"results/{path}")
+    return shown
+
+
+def undone_for_report(dag):
+    """Where the report alone is asked for: what is to be done before it, in one line. It shows what is there, and a day's
+    results of another configuration are not made anew for it."""
+    asked = {job.rule.name for job in dag.jobs}
+    if "report_inputs" not in asked or "figures" in asked:
+        return None
+    undone = Counter(job.rule.name for job in dag.needrun_jobs())
+    pages = "overview_page", "claims_page", "config_page", "animation_page"
+    for name in ("report_inputs", *pages):
+        undone.pop(name, None)
+    if not undone:
+        return None
+    order = ["make_dataset", "train", "decompose", "judge_claims", "plot", "animate"]
+    counts = ", ".join(f"{name} {undone[name]}" for name in order if name in undone)
+    return (
+        f"report: {undone.total()} jobs of this configuration are still to be done ({counts}); run `make figures` with it"
+        " first, or report on the configuration of what is there (`make report CONFIG=...`)"
     )
 
 
-def run_recipe(variant):
-    return digest(
-        dataset_recipe(variant.dataset),
-        variant.model,
-        training_recipe(variant),
-        variant.record,
-        training_code(variant),
-    )
+def is_ours(rule):
+    """Whether a rule is written in this workflow, and not in one that includes or imports it."""
+    return Path(str(rule.snakefile)).is_relative_to(HERE)
 
 
-def spectra_recipe(path):
-    *_, experiment, name, file = path.split("/")
-    variant, measure = VARIANTS[experiment, name], file.removesuffix(".nc")
-    return digest(
-        run_recipe(variant),
-        variant.decomposition[measure],
-        code_of("decompose.py", f"fpkit.measures.{measure}"),
-    )
-
-
-def spectra_recipes(paths):
-    return {path: spectra_recipe(path) for path in paths}
+def planned(jobs):
+    """What of jobs is compared while they wait: rule, wildcards and params of each, and all code that these name."""
+    jobs = [job for job in jobs if is_ours(job.rule)]
+    code = {}
+    for job in jobs:  # of all modules that this workflow may be
+        code |= job.rule.module_globals["CODE"]
+    return [(job.rule.name, job.wildcards, job.params) for job in jobs], code

@@ -9,6 +9,8 @@ rule make_dataset:
         "results/logs/datasets/{dataset}.log",
     benchmark:
         "results/benchmarks/datasets/{dataset}.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 4000),

@@ -14,6 +14,7 @@ from fpkit.jobs import endings
 
 # How often a job had too little of a resource, and the jobs that would fail the same way again.
 SHORT, FINAL = Counter(), set()
+GLOBALS = globals()
 # What Slurm calls the end of a job that it ended itself; of any other it says FAILED.
 NO_TIME, NO_MEMORY = r"TIMEOUT|DEADLINE", r"OUT_OF_MEMORY"
 NO_FAULT = r"CANCELLED|NODE_FAIL|BOOT_FAIL|PREEMPTED"
@@ -25,6 +26,10 @@ def growing(resource, amount):
         lambda wildcards, rulename: amount
         * 2 ** SHORT[rulename, tuple(wildcards), resource]
     )
+
+
+def is_of_this_module(job):
+    return job.rule.module_globals is GLOBALS and is_ours(job.rule)
 
 
 def identity(job):
@@ -54,6 +59,10 @@ def can_succeed(job, ending, short):
     return ending is None or again.get(short, 0) > job.resources.get(short, 0)
 
 
+def is_final(job):
+    return is_of_this_module(job) and identity(job) in FINAL
+
+
 class Failures(logging.Handler):
     def emit(self, record):
         if getattr(record, "event", None) != LogEvent.JOB_ERROR:
@@ -64,7 +73,8 @@ class Failures(logging.Handler):
                 for job in workflow.dag.jobs
                 if workflow.dag.jobid(job) == record.jobid
             ]
-            look_at(job, record.rule_msg or "")
+            if is_of_this_module(job):
+                look_at(job, record.rule_msg or "")
         except Exception:  # told, and no more: the other jobs go on
             self.handleError(record)
 
@@ -85,7 +95,8 @@ def look_at(job, said):
 # In the process that plans and repeats jobs, not in those that run them on a cluster.
 if workflow.is_main_process:
     logger.addHandler(Failures())
-    # Snakemake knows one number for all jobs of a rule.
+    # Snakemake knows one number for all jobs of a rule. Of jobs that are not ours, it goes on to.
+    restart_times = Job.restart_times.fget
     Job.restart_times = property(
-        lambda job: 0 if identity(job) in FINAL else job.rule.restart_times
+        lambda job, before=restart_times: 0 if is_final(job) else before(job)
     )

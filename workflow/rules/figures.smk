@@ -12,38 +12,6 @@ FIGURE_FILES = [
 ]
 
 
-def figure_inputs(wildcards):
-    figure = CONFIG.figures[wildcards.figure]
-    if figure.kind == "claims":
-        return "results/claims.csv"
-    measures = fpconfig.FIGURES[figure.kind].measures
-    return [
-        path
-        for experiment in figure.experiments
-        for measure in measures
-        for path in spectra_of(experiment, measure)
-    ]
-
-
-def figure_recipes(wildcards):
-    if CONFIG.figures[wildcards.figure].kind == "claims":
-        return CLAIMS_RECIPE
-    return spectra_recipes(figure_inputs(wildcards))
-
-
-def figure_params(wildcards):
-    params = fpconfig.plain(CONFIG.figures[wildcards.figure])
-    return params | {"rows": CLAIM_ROWS} if params["kind"] == "claims" else params
-
-
-def figure_category(wildcards):
-    return fpconfig.FIGURES[CONFIG.figures[wildcards.figure].kind].category
-
-
-def figure_code(wildcards):
-    return code_of("plot.py", f"fpkit.figures.{CONFIG.figures[wildcards.figure].kind}")
-
-
 rule plot:
     """Draw one figure in all formats."""
     input:
@@ -61,6 +29,8 @@ rule plot:
         "results/logs/figures/{figure}.log",
     benchmark:
         "results/benchmarks/figures/{figure}.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 2000),

@@ -1,36 +1,11 @@
 # TAKES    all figures, results/claims.csv, the configuration; templates in workflow/report/
-# MAKES    results/report/: overview.html, claims.html, config.html, animations/{figure}.html; `snakemake --report` puts all
-#          in one file, which begins with the overview
-# STEPS    findings in words for the captions, all verdicts at a glance, claims as a table, configuration resolved,
-#          animations on pages
-from collections import Counter
-
-from fpkit.claims.findings import finding, judged_claims
-
-
-def findings(figure, judged):
-    """The findings of the claims about a figure's experiments, of the measures that it shows if there are any."""
-    shown = []
-    if figure.kind == "claims":
-        shown = list(CONFIG.claims)
-    for experiment in figure.experiments:
-        about = {
-            name: claim
-            for name, claim in CONFIG.claims.items()
-            if claim.experiment == experiment
-        }
-        measures = fpconfig.FIGURES[figure.kind].measures
-        shown += [name for name in about if about[name].measure in measures] or about
-    return [
-        finding(CONFIG.claims[name].statement, judged[name])
-        for name in shown
-        if name in judged
-    ]
-
+# MAKES    results/report/: overview.html, claims.html, config.html, animations/{figure}.html; `snakemake --report`: one file
+# STEPS    findings for the captions, verdicts at a glance, claims as a table, configuration resolved, animations on pages
+from fpkit.claims.findings import judged_claims
 
 # Captions see `config`, and no job's params do: what is found never makes a job run again. Plain text only, since the
 # configuration is pickled into jobs.
-JUDGED = judged_claims("results/claims.csv")
+JUDGED = judged_claims(place("results/claims.csv"))
 config["captions"] = {
     name: {
         "shows": fpconfig.FIGURES[figure.kind].shows,
@@ -41,58 +16,16 @@ config["captions"] = {
 }
 # The description of the workflow is the overview, where one was made.
 OVERVIEW = "results/report/overview.html"
-config["overview"] = OVERVIEW if os.path.exists(OVERVIEW) else ""
-TEMPLATES = os.path.normpath(f"{SCRIPTS}/../report")
+config["overview"] = place(OVERVIEW) if os.path.exists(place(OVERVIEW)) else ""
 CLAIMS_PICTURES = [
     name for name, figure in CONFIG.figures.items() if figure.kind == "claims"
 ]
-
-
-def code_of_page(name):
-    """Hashes of the script of a page and of the templates, which are its code too."""
-    templates = name, "base", "verdict"
-    return code_of(
-        f"{name}.py", *(f"{TEMPLATES}/{one}.html.jinja" for one in templates)
-    )
-
-
-def shown_figures():
-    """By category, the file in the report that shows each figure."""
-    shown = {}
-    for name, figure in CONFIG.figures.items():
-        animated = name in ANIMATIONS
-        path = f"report/animations/{name}.html" if animated else f"figures/{name}.svg"
-        category = fpconfig.FIGURES[figure.kind].category
-        shown.setdefault(category, {})[name] = f"results/{path}"
-    return shown
-
-
 REPORT_FILES = [
     OVERVIEW,
     "results/report/claims.html",
     "results/report/config.html",
     *expand("results/report/animations/{figure}.html", figure=ANIMATIONS),
 ]
-
-
-def undone_for_report(dag):
-    """Where the report alone is asked for: what is to be done before it, in one line. It shows what is there, and a day's
-    results of another configuration are not made anew for it."""
-    asked = {job.rule.name for job in dag.jobs}
-    if "report_inputs" not in asked or "figures" in asked:
-        return None
-    undone = Counter(job.rule.name for job in dag.needrun_jobs())
-    pages = "overview_page", "claims_page", "config_page", "animation_page"
-    for name in ("report_inputs", *pages):
-        undone.pop(name, None)
-    if not undone:
-        return None
-    order = ["make_dataset", "train", "decompose", "judge_claims", "plot", "animate"]
-    counts = ", ".join(f"{name} {undone[name]}" for name in order if name in undone)
-    return (
-        f"report: {undone.total()} jobs of this configuration are still to be done ({counts}); run `make figures` with it"
-        " first, or report on the configuration of what is there (`make report CONFIG=...`)"
-    )
 
 
 report: "../report/workflow.rst"
@@ -109,6 +42,8 @@ rule overview_page:
         "results/logs/report/overview.log",
     benchmark:
         "results/benchmarks/report/overview.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 1000),
@@ -117,8 +52,8 @@ rule overview_page:
     params:
         figures=shown_figures(),
         pages={
-            "claims": "results/report/claims.html",
-            "config": "results/report/config.html",
+            "claims": place("results/report/claims.html"),
+            "config": place("results/report/config.html"),
         },
         rows=CLAIM_ROWS,
         recipe=CLAIMS_RECIPE,
@@ -141,6 +76,8 @@ rule claims_page:
         "results/logs/report/claims.log",
     benchmark:
         "results/benchmarks/report/claims.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 1000),
@@ -166,6 +103,8 @@ rule config_page:
         "results/logs/report/config.log",
     benchmark:
         "results/benchmarks/report/config.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 1000),
@@ -207,6 +146,8 @@ rule animation_page:
         "results/logs/report/animations/{figure}.log",
     benchmark:
         "results/benchmarks/report/animations/{figure}.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 1000),

@@ -12,6 +12,8 @@ rule decompose:
         "results/logs/spectra/{experiment}/{variant}/{measure}.log",
     benchmark:
         "results/benchmarks/spectra/{experiment}/{variant}/{measure}.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: 1
     resources:
         mem_mb=growing("mem_mb", 4000),

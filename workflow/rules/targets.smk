@@ -1,7 +1,8 @@
-# TAKES    what was asked for on the command line; VARIANTS, FIGURE_FILES, REPORT_FILES, ANIMATIONS, BENCHMARKS
+# TAKES    what was asked for on the command line; VARIANTS, FIGURE_FILES, REPORT_FILES, ANIMATIONS
 # MAKES    nothing; one line for each target that is none, with the nearest that is, before anything is planned
 # STEPS    list all that the rules make of this configuration, compare
 import difflib
+import re
 
 from snakemake.cli import get_argument_parser
 
@@ -16,19 +17,24 @@ TARGETS = [
     "results/claims.csv",
     *FIGURE_FILES,
     *REPORT_FILES,
-    *expand(
-        "results/benchmarks/{benchmark}.{ending}",
-        benchmark=BENCHMARKS,
-        ending=["csv", "svg"],
-    ),
+    *SPEED_FILES,
 ]
+
+
+def is_whole():
+    """Whether nothing but this workflow is run: of another Snakefile, the targets are not known yet."""
+    if not MAIN:
+        return False
+    text = Path(workflow.main_snakefile).read_text(encoding="utf-8")
+    own = os.path.samefile(os.path.dirname(workflow.main_snakefile), HERE)
+    return own or not re.search(r"^(rule|checkpoint|use|module|include)\b", text, re.M)
 
 
 def asked_for():
     """All rules and files that the command line names. Snakemake keeps them to itself until the rules are read; what
     its jobs are asked for, it has planned.
     """
-    if "snakemake" not in sys.argv[0] or "--target-jobs" in sys.argv:
+    if not is_whole() or "snakemake" not in sys.argv[0] or "--target-jobs" in sys.argv:
         return []
     asked = get_argument_parser().parse_args(sys.argv[1:])
     several = asked.targets, asked.forcerun, asked.until, asked.omit_from

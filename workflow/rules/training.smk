@@ -23,6 +23,8 @@ rule train:
         "results/logs/runs/{experiment}/{variant}.log",
     benchmark:
         "results/benchmarks/runs/{experiment}/{variant}.tsv"
+    conda:
+        "../envs/fpkit.yaml"
     threads: lambda w: variant_of(w).training["threads"]
     resources:
         mem_mb=growing("mem_mb", 8000),
@@ -34,5 +36,8 @@ rule train:
         record=lambda w: variant_of(w).record,
         dataset=lambda w: dataset_recipe(variant_of(w).dataset),
         code=lambda w: training_code(variant_of(w)),
+        # Beside the results: work in progress, which is no result.
+        checkpoints=lambda w: place(f"results/checkpoints/{w.experiment}/{w.variant}"),
+        progress=place("results/.progress"),
     script:
         "../scripts/train.py"

@@ -16,11 +16,11 @@ with job(snakemake.log[0], f"train {name}", snakemake.threads, snakemake.rule, L
     params = snakemake.params
     if params.training["device"] != "cpu" and (gpu := gpus.take()):
         print(f"on GPU {gpu}")
-    with Progress(name, params.training["steps"], "results/.progress") as progress:
+    with Progress(name, params.training["steps"], params.progress) as progress:
         run(
             snakemake.input.dataset,
             snakemake.output.run,
-            f"results/checkpoints/{name}",
+            params.checkpoints,
             model=params.model,
             training=params.training | {"threads": snakemake.threads},
             record=params.record,
