@@ -352,7 +352,7 @@ def test_decomposition_by_one_measure_depends_on_no_other():
     found = modules_of("decompose.py", "fpkit.measures.fft")
     assert {
         "fpkit/measures/fft",
-        "fpkit/measures/common",
+        "fpkit/measures/spectra",
         "fpkit/measures/convergence",
         "fpkit/store/predictions",
     } <= found

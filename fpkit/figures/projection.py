@@ -61,7 +61,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
 
 def _order(axes: Axes, spectra: xr.Dataset) -> None:
     """Rank correlation of frequency and area, per member, for the network and for both nulls."""
-    kept = spectra.sel(member=~spectra["diverged"])
+    kept = style.kept(spectra)
     rows = [("network", area_order(kept), style.LOW)]
     nulls = [(null, on_null(kept, null, ["area", "first_passage"])) for null in kept["null"].to_numpy()]
     rows += [(style.NULL_NAMES[null], area_order(shown), style.NULL) for null, shown in nulls]
