@@ -19,19 +19,17 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import zarr
-from zarr.storage import LocalStore
 
 from fpkit.errors import UserError
-from fpkit.jobs import shortage
+from fpkit.store.arrays import DESCRIPTION, DESCRIPTIONS, Folder, arrays_of, damaged_files, files_of
 
 if TYPE_CHECKING:  # imported where it is used: writing needs none of it
     import xarray as xr
@@ -44,44 +42,6 @@ LARGE_BYTES = 256 * 2**20
 SHARD_STEPS = 64
 # A chunk takes Zarr a fifth of a millisecond to write or to read, however small it is.
 SMALL_STEP_BYTES = 2**18
-
-DESCRIPTION = "zarr.json"  # of a store, and of each array
-# The arrays that a store may have.
-DESCRIPTIONS = {
-    "step": ("optimizer updates", "1"),
-    "member": ("seed of the ensemble member", "1"),
-    "sample": ("index of the sample in the dataset", "1"),
-    "output": ("index of the output", "1"),
-    "prediction": ("network output", "1"),
-    "deal": ("0: inputs as they are, 1: dealt out anew", "1"),
-    "function": ("index of the function in the basis", "1"),
-    "coefficient": ("coefficient of the output along a function", "1"),
-    "error_norm": ("norm of the error less its mean over samples", "1"),
-    "loss_train": ("loss on the training samples", "1"),
-    "loss_validation": ("loss on the validation samples", "1"),
-    "loss_test": ("loss on the test samples", "1"),
-    "accuracy_train": ("fraction of training samples classified correctly", "1"),
-    "accuracy_validation": ("fraction of validation samples classified correctly", "1"),
-    "accuracy_test": ("fraction of test samples classified correctly", "1"),
-}
-
-
-class Folder(LocalStore):
-    """A folder as a store: on disks without links too, and blind to all in it that is no part of one.
-
-    Desktops, notebooks and file systems leave folders and files of their own behind (`.ipynb_checkpoints`, `.nfs...`).
-    """
-
-    async def set_if_not_exists(self, key: str, value: zarr.core.buffer.Buffer) -> None:
-        """Zarr's own way needs a hard link. Nobody else writes here: a training holds a lock on its folder."""
-        if not await self.exists(key):
-            await self.set(key, value)
-
-    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Names in a folder of the store."""
-        async for name in super().list_dir(prefix):
-            if prefix or name == DESCRIPTION or name in DESCRIPTIONS:
-                yield name
 
 
 class Writer:
@@ -120,7 +80,7 @@ class Writer:
         self._pending: list[tuple] = []
         try:
             self._group = zarr.open_group(Folder(self.path), mode="r+")
-            arrays = _arrays(self.path)
+            arrays = arrays_of(self.path)
             self.records = arrays["step"].shape[0]
             if not self.records or not arrays.keys() >= {*self.scores}:
                 raise ValueError("nothing to append to")
@@ -199,7 +159,9 @@ class Writer:
 
     def drop_damaged(self) -> None:
         """Read everything once, and forget the records from the first damaged file on."""
-        found = itertools.chain.from_iterable(_damaged(self.path, array) for array in _arrays(self.path).values())
+        found = itertools.chain.from_iterable(
+            damaged_files(self.path, array) for array in arrays_of(self.path).values()
+        )
         # What lies behind the records is a flush that was cut short.
         whole, file = min(found, default=(self.records, None))
         if whole >= self.records:
@@ -227,13 +189,13 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     import xarray as xr
 
     try:
-        arrays = _arrays(path)
+        arrays = arrays_of(path)
         content = "coefficient" if "coefficient" in arrays else "prediction"
         shards = arrays[content].shards
         for array in arrays.values():
             for dimension in array.metadata.dimension_names:
                 arrays[dimension]  # without its coordinate, xarray would count from 0
-            for _, file in _files(path, array):
+            for _, file in files_of(path, array):
                 if not file.exists() or file.stat().st_size == 0:
                     raise _damage(path, f"{file.relative_to(path)} is missing or empty")
         # In full: workers elsewhere have another working directory.
@@ -262,8 +224,8 @@ def reading(path: str | Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        for array in _arrays(path).values():
-            for _, file in _damaged(path, array):
+        for array in arrays_of(path).values():
+            for _, file in damaged_files(path, array):
                 raise _damage(path, f"the checksum of {file.relative_to(path)} does not fit") from error
         raise
 
@@ -273,53 +235,6 @@ def _damage(path: str | Path, what: str) -> UserError:
     return UserError(
         f"{path}: no readable prediction store ({what}); delete {Path(path).parent}, the next run makes it anew"
     )
-
-
-def _arrays(path: str | Path) -> dict[str, zarr.Array]:
-    """All arrays of a store. Raises KeyError for a folder that is none: its description is missing."""
-    group = zarr.open_group(Folder(path), mode="r")
-    return {name: group[name] for name in sorted(DESCRIPTIONS) if (Path(path) / name).is_dir()}
-
-
-def copy(path: str | Path, target: str | Path) -> None:
-    """Copy the store at `path` to the folder `target`, sharing its files by hard links where the disk has them.
-
-    Zarr replaces files, never writes into them, so that linked stores cannot disturb each other.
-    """
-    path, target = Path(path), Path(target)
-    files = [path / DESCRIPTION]
-    for name, array in _arrays(path).items():
-        files += [path / name / DESCRIPTION, *(file for _, file in _files(path, array))]
-    for file in files:
-        place = target / file.relative_to(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, place)
-        except OSError:
-            shutil.copyfile(file, place)  # its content alone: not every disk takes modes and times
-
-
-def _files(path: str | Path, array: zarr.Array) -> Iterator[tuple[tuple[slice, ...], Path]]:
-    """The part of an array that each of its files holds, and the file."""
-    extents = array.shards or array.chunks
-    counts = [math.ceil(size / extent) for size, extent in zip(array.shape, extents, strict=True)]
-    for cell in itertools.product(*map(range, counts)):
-        part = tuple(slice(at * extent, (at + 1) * extent) for at, extent in zip(cell, extents, strict=True))
-        yield part, Path(path) / array.basename / array.metadata.encode_chunk_key(cell)
-
-
-def _damaged(path: str | Path, array: zarr.Array) -> Iterator[tuple[int, Path]]:
-    """Files of an array that are missing, cut short or altered, and the first index of what each should hold."""
-    for part, file in _files(path, array):
-        try:
-            whole = file.stat().st_size > 0
-            array[part]
-        except Exception as error:  # whatever the broken bytes lead the codecs to
-            if shortage.of(error):  # says nothing of the file
-                raise
-            whole = False
-        if not whole:
-            yield part[0].start, file
 
 
 def _checksum(attributes: dict) -> str:
