@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fpkit import config
 from fpkit.claims import statistics
-from fpkit.config import ConfigError
+from fpkit.config import ConfigError, schema
 from fpkit.config.training import Cnn
 
 ROOT = Path(__file__).parents[1]
@@ -261,6 +261,16 @@ def test_walsh_is_refused_unless_all_points_are_recorded():
     raw = changed("datasets/new", {"kind": "parity"})
     raw["experiments"]["three"] = three("walsh") | {"record": {"split": "test"}}
     assert problems(raw) == ["experiments.three.record.split: walsh needs all, not test"]
+
+
+def test_each_variant_is_validated_once(monkeypatch):
+    validated = []
+    kept = schema._validated
+    monkeypatch.setattr(schema, "_validated", lambda raw: validated.append(raw) or kept(raw))
+    raw = changed("experiments/one/sweep", {"model.activation": ["relu", "tanh"], "training.steps": [5, 6, 7]})
+    loaded = config.load(raw)
+    assert len(config.variants(loaded)) == 6 + 1
+    assert len(validated) == 6 + 1
 
 
 def recorded(dataset: str, measures: dict) -> dict:

@@ -34,7 +34,7 @@ class Kind:
     `measures`: those whose spectra it shows, one of them at least; none for what is drawn from the claims. `category`
     in the report, and the caption: what it `shows`, and where to `look` and how to read it, never what should be seen
     there. `needs`: arrays of the spectra that not every data set gives. `of_predictions`: it shows outputs, which
-    coefficients recorded in their place do not tell.
+    coefficients recorded in their place do not tell. `animated`: its frames are written as a GIF.
     """
 
     category: str
@@ -43,6 +43,7 @@ class Kind:
     look: str
     needs: tuple[str, ...] = ()
     of_predictions: bool = False
+    animated: bool = False
 
 
 FIGURES = {
@@ -62,6 +63,7 @@ FIGURES = {
         shows="The output of the networks and its amplitudes, step by step, over those of the target.",
         look="In which order the dots on the right, the output's amplitudes, come to the bars of the target.",
         of_predictions=True,
+        animated=True,
     ),
     "order": Kind(
         category="Scope",

@@ -55,9 +55,9 @@ if workflow.is_main_process:
     os.environ.update(FPKIT_ABSENT=json.dumps(CHOSEN))
 ABSENT = set(CHOSEN.get(RESULTS, []))
 UNFOLDED = {(v.experiment, v.name): v for v in fpconfig.variants(CONFIG)}
-VARIANTS = {place: v for place, v in UNFOLDED.items() if v.dataset not in ABSENT}
+VARIANTS = {at: v for at, v in UNFOLDED.items() if v.dataset not in ABSENT}
 for name in sorted(ABSENT) if workflow.is_main_process else []:
-    left_out = ["/".join(place) for place, v in UNFOLDED.items() if v.dataset == name]
+    left_out = ["/".join(at) for at, v in UNFOLDED.items() if v.dataset == name]
     if left_out:
         print(
             f"datasets.{name}: optional, and its files are not on this machine; left out: {', '.join(left_out)}",

@@ -3,7 +3,9 @@
 # STEPS    draw, all variants side by side
 FORMATS = ["svg", "pdf", "png"]
 ANIMATIONS = [
-    name for name, figure in CONFIG.figures.items() if figure.kind == "animation"
+    name
+    for name, figure in CONFIG.figures.items()
+    if fpconfig.FIGURES[figure.kind].animated
 ]
 PICTURES = [name for name in CONFIG.figures if name not in ANIMATIONS]
 FIGURE_FILES = [

@@ -10,24 +10,23 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from importlib import import_module
+    from inspect import signature
 
     from fpkit.measures.scheduler import scheduler
     from fpkit.store import netcdf
     from fpkit.store.predictions import open_predictions, reading
 
     begun = netcdf.begin(snakemake.output.spectra)
-    # Its amplitudes are as large as the predictions; all other results are small.
-    large = {"file": begun} if snakemake.wildcards.measure == "fft" else {}
-    measure = import_module(f"fpkit.measures.{snakemake.wildcards.measure}")
+    decompose = import_module(f"fpkit.measures.{snakemake.wildcards.measure}").decompose
+    # Of a measure whose spectra are as large as the predictions.
+    large = {"file": begun} if "file" in signature(decompose).parameters else {}
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
     store = f"{snakemake.input.run}/predictions.zarr"
     with reading(store), netcdf.open_dataset(snakemake.input.dataset) as dataset:
         predictions = open_predictions(store)
         with scheduler(predictions, address, snakemake.threads):
-            spectra = measure.decompose(
-                predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large
-            )
+            spectra = decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large)
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,
             variant=snakemake.wildcards.variant,

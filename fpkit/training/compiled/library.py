@@ -30,6 +30,12 @@ class Update(ctypes.Structure):
         *((name, ctypes.c_double) for name in ("learning_rate", "momentum")),
     )
 
+    @classmethod
+    def of(cls, algorithm: dict) -> Update:
+        """Of the arguments of `fpkit.training.algorithms.build`."""
+        numbers = {name: algorithm[name] for name, _ in cls._fields_[1:]}
+        return cls(entry("algorithm", algorithm["name"]), **numbers)
+
 
 class Evaluation(ctypes.Structure):
     """As in threads.hpp."""

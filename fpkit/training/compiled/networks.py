@@ -40,10 +40,7 @@ class Networks:
             (ctypes.c_int64 * len(units))(*units), len(weights),
             library.entry("activation", activation), library.entry("loss", loss),
         )  # fmt: skip
-        self.how = library.Update(
-            library.entry("algorithm", algorithm["name"]),
-            *(algorithm[name] for name in ("nesterov", "learning_rate", "momentum")),
-        )
+        self.how = library.Update.of(algorithm)
         self.library, self.memory = library.loaded(), {}
         numbers = self.members * self.library.parameters(self.network)
         self.flat = _zeros(numbers)
