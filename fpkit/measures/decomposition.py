@@ -67,7 +67,8 @@ class Decomposition:
         Returns:
             relative_error |F[h] - F[y]| / |F[y]| (step, member, frequency), NaN off the followed frequencies, with
             first_passage, hold_passage and area; `control_...` of the same under each null, with a leading dimension
-            `null`; followed, and `large`. What was put into the file is not among them.
+            `null`; followed, and `large`. What was put into the file is not among them, nor are relative errors under
+            nulls then.
         """
         rng = np.random.default_rng(nulls.SEED) if rng is None else rng
         bands, functions = self.bands.only(followed)
@@ -86,22 +87,27 @@ class Decomposition:
             small["error_norm"] = self.error_norm
         computed, left = compute(xr.Dataset(small), xr.Dataset(large), file)
         measured = with_convergence(computed["error"], threshold, hold)
+        if under:
+            controls = with_convergence(self._controls(computed, followed, under, rng), threshold, hold)
+            measured |= {f"control_{name}": values for name, values in controls.items()}
         if large and not left:
             add_some(file, "relative_error", measured.pop("relative_error").transpose(..., "frequency"), followed)
-
-        made = {}
-        if "white_noise" in under:
-            white = nulls.white_noise(self.basis, self.target.sizes, computed["error_norm"], rng)
-            made["white_noise"] = white.isel(frequency=followed.to_numpy()) / size
-        if "shuffled_labels" in under:
-            made["shuffled_labels"] = computed["shuffled_labels"]
-        if made:
-            null = xr.concat([made[name] for name in under], xr.Variable("null", list(under)))
-            controls = with_convergence(null, threshold, hold)
-            measured |= {f"control_{name}": values for name, values in controls.items()}
+            measured.pop("control_relative_error", None)
         grid = self.bands.frequency["frequency"]
         whole = {name: values.reindex(frequency=grid) for name, values in measured.items()}
         return xr.Dataset({"followed": described(followed, "frequency is followed"), **left, **whole})
+
+    def _controls(
+        self, computed: xr.Dataset, followed: xr.DataArray, under: Sequence[str], rng: np.random.Generator
+    ) -> xr.DataArray:
+        """Relative errors (null, step, member, frequency) at the followed frequencies."""
+        made, chosen = {}, {"frequency": followed.to_numpy()}
+        if "white_noise" in under:
+            white = nulls.white_noise(self.basis, self.target.sizes, computed["error_norm"], rng)
+            made["white_noise"] = white.isel(chosen) / self.target_amplitude.isel(chosen)
+        if "shuffled_labels" in under:
+            made["shuffled_labels"] = computed["shuffled_labels"]
+        return xr.concat([made[name] for name in under], xr.Variable("null", list(under)))
 
     def _dealt(self) -> tuple[xr.DataArray, xr.DataArray]:
         """The same coefficients with the samples dealt out anew: of the outputs, and of the target."""
