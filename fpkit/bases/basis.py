@@ -7,6 +7,7 @@ degree. All are real.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,26 +30,45 @@ class Bands:
 
     def energy(self, coefficients: xr.DataArray) -> xr.DataArray:
         """Sum of squares (..., frequency) of coefficients (..., function), in their precision; NaN stays NaN."""
-        count = self.frequency.size
-        each = len(self.of) // max(count, 1)
-        alike = np.array_equal(self.of, np.arange(count).repeat(each))
 
         def by_frequency(block: np.ndarray) -> np.ndarray:
-            if alike:
-                parts = block.reshape(*block.shape[:-1], count, each)
-                return np.einsum("...fp,...fp->...f", parts, parts)
-            return block**2 @ (self.of[:, None] == np.arange(count)).astype(block.dtype)
+            if self._each is None:
+                return block**2 @ (self.of[:, None] == np.arange(self.frequency.size)).astype(block.dtype)
+            parts = block.reshape(*block.shape[:-1], self.frequency.size, self._each)
+            energy = parts[..., 0] ** 2
+            for part in range(1, self._each):
+                energy += parts[..., part] ** 2
+            return energy
 
-        summed = xr.apply_ufunc(
-            by_frequency,
+        return self._reduced(by_frequency, coefficients)
+
+    def amplitude(self, coefficients: xr.DataArray) -> xr.DataArray:
+        """The root of it."""
+        if self._each != 2:
+            return np.sqrt(self.energy(coefficients))
+        # Real and imaginary part, side by side: three times as fast.
+        return self._reduced(
+            lambda block: np.abs(np.ascontiguousarray(block).view(np.result_type(block, np.complex64))), coefficients
+        )
+
+    @property
+    def _each(self) -> int | None:
+        """How many functions a frequency has, if they stand together and all have as many."""
+        count = self.frequency.size
+        each = len(self.of) // max(count, 1)
+        return each if np.array_equal(self.of, np.arange(count).repeat(each)) else None
+
+    def _reduced(self, reduce: Callable[[np.ndarray], np.ndarray], coefficients: xr.DataArray) -> xr.DataArray:
+        reduced = xr.apply_ufunc(
+            reduce,
             coefficients,
             input_core_dims=[["function"]],
             output_core_dims=[["frequency"]],
             dask="parallelized",
             output_dtypes=[coefficients.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"frequency": count}},
+            dask_gufunc_kwargs={"output_sizes": {"frequency": self.frequency.size}},
         )
-        return summed.assign_coords(frequency=self.frequency["frequency"])
+        return reduced.assign_coords(frequency=self.frequency["frequency"])
 
     def norm(self, coefficients: xr.DataArray) -> xr.DataArray:
         """|F| (..., frequency) of coefficients (..., function, output), over functions and outputs."""

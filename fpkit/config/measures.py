@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from fpkit.config.datasets import Images, Parity, Photograph, Samples, Sines
 from fpkit.config.fields import Entry, FilterWidth, Fraction, Integer, PositiveFloat, PositiveInt, Units
-
-if TYPE_CHECKING:
-    from fpkit.config.schema import Experiment
 
 # What an error may be replaced with, to see what a statistic says where nothing was learned in an order.
 Null = Literal["white_noise", "shuffled_labels"]
@@ -54,8 +51,8 @@ class Measure(Entry):
         if "gives" in vars(cls):  # else it is a base
             MEASURES[cls.__name__.lower()] = cls
 
-    def problems(self, dataset: Samples, experiment: Experiment) -> Iterator[tuple[str, str]]:
-        """Keys of the experiment, and what is wrong with them for this measure on a data set that it suits."""
+    def problems(self, dataset: Samples, experiment: Entry) -> Iterator[tuple[str, str]]:
+        """Keys of an `Experiment`, and what is wrong with them for this measure on a data set that it suits."""
         yield from ()
 
 
@@ -86,7 +83,7 @@ class Fft(OnBasis):
     def basis(self) -> dict[str, Any]:
         return {"kind": "fourier"}
 
-    def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
+    def problems(self, dataset: Sines, experiment: Entry) -> Iterator[tuple[str, str]]:
         """Frequencies that the recorded samples cannot tell from lower ones."""
         split = experiment.record.split
         samples = dataset.samples if split == "train" else dataset.test_samples
@@ -175,7 +172,7 @@ class Ntk(OnBasis):
     def basis(self) -> dict[str, Any]:
         return {"kind": "circle", "modes": self.modes}
 
-    def problems(self, dataset: Sines, experiment: Experiment) -> Iterator[tuple[str, str]]:
+    def problems(self, dataset: Sines, experiment: Entry) -> Iterator[tuple[str, str]]:
         """What keeps the kernel's prediction from being one: anything but gradient descent on the circle."""
         training = experiment.training
         whole = (training.batch_size or math.inf) >= dataset.samples

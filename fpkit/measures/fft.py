@@ -55,7 +55,7 @@ def decompose(
 
     def amplitude(coefficients: xr.DataArray, long_name: str = "|F[y]|") -> xr.DataArray:
         """|F| of each output."""
-        return described(np.sqrt(basis.bands.energy(coefficients)), long_name)
+        return described(basis.bands.amplitude(coefficients), long_name)
 
     large = {"amplitude": amplitude(along.coefficient, "|F[h]|").astype(np.float32)}
     if along.recorded is None:
