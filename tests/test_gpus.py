@@ -101,7 +101,7 @@ def test_each_process_takes_the_gpu_that_fewest_others_have(listed):
     holders: list[subprocess.Popen] = []
 
     def taken() -> str:
-        code = "from fpkit import gpus; print(gpus.take(), flush=True); input()"
+        code = "from fpkit.jobs import gpus; print(gpus.take(), flush=True); input()"
         holders.append(subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True, cwd=REPOSITORY))
         return holders[-1].stdout.readline().strip()
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fpkit.errors import UserError
+from fpkit.store import arrays
 from fpkit.store import predictions as store
 from fpkit.store.predictions import Writer, diverged, open_predictions
 
@@ -262,7 +263,7 @@ def test_foreign_files_and_folders_in_a_store_are_passed_over(tmp_path):
     assert found["step"].to_numpy().tolist() == [0, 1, 2, 3]
     with store.reading(path):
         assert np.array_equal(found["prediction"][3], record(3)[0])
-    store.copy(path, tmp_path / "copy.zarr")
+    arrays.copy(path, tmp_path / "copy.zarr")
     assert_holds(tmp_path / "copy.zarr", [0, 1, 2, 3])
     assert foreign(tmp_path / "copy.zarr") == set()
     writer = Writer(path, MEMBERS, 3, 2, SCORES)
@@ -288,7 +289,7 @@ def test_a_copy_without_links_and_modes_is_plain(tmp_path, monkeypatch):
     fill(tmp_path / "a.zarr", range(3))
     for name in ("link", "chmod", "utime"):
         monkeypatch.setattr(os, name, refuse)
-    store.copy(tmp_path / "a.zarr", tmp_path / "copy.zarr")
+    arrays.copy(tmp_path / "a.zarr", tmp_path / "copy.zarr")
     fill(tmp_path / "copy.zarr", [3])
     assert_holds(tmp_path / "copy.zarr", [0, 1, 2, 3])
     assert_holds(tmp_path / "a.zarr", [0, 1, 2])

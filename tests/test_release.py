@@ -38,7 +38,7 @@ def test_pinned_versions_are_allowed_ones():
 def test_pre_commit_runs_what_make_lint_runs():
     # Old: the environment is not brought up to date to tell what would be run.
     done = subprocess.run(
-        ["make", "--dry-run", "--old-file", ".venv/installed", "lint"],
+        ["make", "--dry-run", "--no-print-directory", "--old-file", ".venv/installed", "lint"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     linted = done.stdout.splitlines()
