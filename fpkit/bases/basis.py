@@ -59,15 +59,7 @@ class Bands:
         return each if np.array_equal(self.of, np.arange(count).repeat(each)) else None
 
     def _reduced(self, reduce: Callable[[np.ndarray], np.ndarray], coefficients: xr.DataArray) -> xr.DataArray:
-        reduced = xr.apply_ufunc(
-            reduce,
-            coefficients,
-            input_core_dims=[["function"]],
-            output_core_dims=[["frequency"]],
-            dask="parallelized",
-            output_dtypes=[coefficients.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"frequency": self.frequency.size}},
-        )
+        reduced = over(reduce, coefficients, "function", "frequency", self.frequency.size)
         return reduced.assign_coords(frequency=self.frequency["frequency"])
 
     def norm(self, coefficients: xr.DataArray) -> xr.DataArray:
@@ -113,6 +105,21 @@ class _Dealt(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         return self.basis.coefficients(values.isel(sample=self.inverse))
+
+
+def over(
+    function: Callable[[np.ndarray], np.ndarray], values: xr.DataArray, dim: str, result: str, size: int
+) -> xr.DataArray:
+    """What `function` makes of arrays (..., dim): (..., result) of that size, in their precision; lazy like them."""
+    return xr.apply_ufunc(
+        function,
+        values,
+        input_core_dims=[[dim]],
+        output_core_dims=[[result]],
+        dask="parallelized",
+        output_dtypes=[values.dtype],
+        dask_gufunc_kwargs={"output_sizes": {result: size}},
+    )
 
 
 def deal(samples: int) -> np.ndarray:

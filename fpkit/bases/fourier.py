@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, over
 from fpkit.errors import UserError
 
 FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
@@ -49,12 +49,4 @@ class Grid(Basis):
             # Real and imaginary parts lie side by side, as a frequency's two functions do.
             return np.ascontiguousarray(scipy.fft.rfft(block, axis=-1, norm="forward")).view(block.dtype)
 
-        return xr.apply_ufunc(
-            transform,
-            values,
-            input_core_dims=[["sample"]],
-            output_core_dims=[["function"]],
-            dask="parallelized",
-            output_dtypes=[values.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"function": len(self.bands.of)}},
-        )
+        return over(transform, values, "sample", "function", len(self.bands.of))

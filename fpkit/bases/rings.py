@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, over
 from fpkit.errors import UserError
 
 FREQUENCY = {"long_name": "|k|, centre of the ring", "units": "cycles per image"}
@@ -56,12 +56,4 @@ class Rings(Basis):
             coefficient = np.ascontiguousarray(scipy.fft.fft2(w * (pictures - mean)))
             return coefficient.view(block.dtype).reshape(*block.shape[:-1], -1)
 
-        return xr.apply_ufunc(
-            transform,
-            values,
-            input_core_dims=[["sample"]],
-            output_core_dims=[["function"]],
-            dask="parallelized",
-            output_dtypes=[values.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"function": len(self.bands.of)}},
-        )
+        return over(transform, values, "sample", "function", len(self.bands.of))

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, over
 from fpkit.errors import UserError
 
 FREQUENCY = {"long_name": "degree |S|", "units": "bits"}
@@ -47,15 +47,7 @@ class Walsh(Basis):
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
         order = np.argsort(self.index)
-        return xr.apply_ufunc(
-            lambda block: transform(block[..., order]),
-            values,
-            input_core_dims=[["sample"]],
-            output_core_dims=[["function"]],
-            dask="parallelized",
-            output_dtypes=[values.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"function": len(order)}},
-        )
+        return over(lambda block: transform(block[..., order]), values, "sample", "function", len(order))
 
 
 def transform(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, over
 
 # From here on, the fast transform is faster than the product with cosines and sines.
 MANY_FREQUENCIES = 64
@@ -79,12 +79,4 @@ class Waves(Basis):
             parts = np.ascontiguousarray(parted).view(np.float64).astype(block.dtype)
             return parts[: block.size // block.shape[-1]].reshape(*block.shape[:-1], 2 * highest)
 
-        return xr.apply_ufunc(
-            transform,
-            values,
-            input_core_dims=[["sample"]],
-            output_core_dims=[["function"]],
-            dask="parallelized",
-            output_dtypes=[values.dtype],
-            dask_gufunc_kwargs={"output_sizes": {"function": 2 * highest}},
-        )
+        return over(transform, values, "sample", "function", 2 * highest)
