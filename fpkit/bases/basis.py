@@ -7,7 +7,7 @@ degree. All are real.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +28,22 @@ class Bands:
     frequency: xr.DataArray
     of: np.ndarray
 
+    @classmethod
+    def along(cls, numbers: np.ndarray, attrs: Mapping[str, str], of: np.ndarray) -> Bands:
+        """Of frequencies (frequency,) with these `long_name` and `units`."""
+        return cls(xr.DataArray(numbers, {"frequency": ("frequency", numbers, attrs)}, "frequency"), of)
+
     def energy(self, coefficients: xr.DataArray) -> xr.DataArray:
         """Sum of squares (..., frequency) of coefficients (..., function), in their precision; NaN stays NaN."""
 
+        count, each = self.frequency.size, self._each
+
         def by_frequency(block: np.ndarray) -> np.ndarray:
-            if self._each is None:
-                return block**2 @ (self.of[:, None] == np.arange(self.frequency.size)).astype(block.dtype)
-            parts = block.reshape(*block.shape[:-1], self.frequency.size, self._each)
+            if each is None:
+                return block**2 @ (self.of[:, None] == np.arange(count)).astype(block.dtype)
+            parts = block.reshape(*block.shape[:-1], count, each)
             energy = parts[..., 0] ** 2
-            for part in range(1, self._each):
+            for part in range(1, each):
                 energy += parts[..., part] ** 2
             return energy
 

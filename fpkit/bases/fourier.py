@@ -38,8 +38,7 @@ class Grid(Basis):
 
     def __init__(self, position: np.ndarray):
         grid = scipy.fft.rfftfreq(len(position), np.diff(position).mean())
-        frequency = xr.DataArray(grid, {"frequency": ("frequency", grid, FREQUENCY)}, "frequency")
-        self.bands = Bands(frequency, np.arange(len(grid)).repeat(2))
+        self.bands = Bands.along(grid, FREQUENCY, np.arange(len(grid)).repeat(2))
         self.position, self.recipe = position, {"kind": "fourier"}
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:

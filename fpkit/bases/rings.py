@@ -40,8 +40,7 @@ class Rings(Basis):
         # The Nyquist frequency itself belongs to the last ring.
         ring = np.minimum(radius / (size / 2 / rings), rings - 1e-9).astype(int)
         inside = (radius > 0) & (radius <= size / 2)
-        frequency = xr.DataArray(centres, {"frequency": ("frequency", centres, FREQUENCY)}, "frequency")
-        self.bands = Bands(frequency, np.where(inside, ring, -1).repeat(2))
+        self.bands = Bands.along(centres, FREQUENCY, np.where(inside, ring, -1).repeat(2))
         self.size, self.recipe = size, {"kind": "rings", "rings": rings}
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:

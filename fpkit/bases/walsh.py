@@ -40,8 +40,7 @@ class Walsh(Basis):
 
     def __init__(self, index: np.ndarray):
         degrees = np.arange(len(index).bit_length())
-        frequency = xr.DataArray(degrees, {"frequency": ("frequency", degrees, FREQUENCY)}, "frequency")
-        self.bands = Bands(frequency, np.bitwise_count(np.arange(len(index))).astype(int))
+        self.bands = Bands.along(degrees, FREQUENCY, np.bitwise_count(np.arange(len(index))).astype(int))
         self.index, self.recipe = index, {"kind": "walsh"}
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:

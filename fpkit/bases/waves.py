@@ -30,8 +30,7 @@ class Waves(Basis):
         recipe: Mapping = MappingProxyType({}),
     ):
         numbers = np.asarray(frequencies)
-        frequency = xr.DataArray(numbers, {"frequency": ("frequency", numbers, attrs)}, "frequency")
-        self.bands = Bands(frequency, np.arange(len(numbers)).repeat(2))
+        self.bands = Bands.along(numbers, attrs, np.arange(len(numbers)).repeat(2))
         self.position, self.recipe = position, dict(recipe)
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
