@@ -16,6 +16,7 @@ _HOME = {
     "json_schema": "schema",
     "Variant": "sweeps",
     "variants": "sweeps",
+    "pooled": "sweeps",
     "MEASURES": "measures",
     "STATISTICS": "statistics",
     "FIGURES": "figures",

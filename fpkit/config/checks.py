@@ -15,16 +15,20 @@ from fpkit.config import problems
 from fpkit.config.claims import Claim, measures_of
 from fpkit.config.datasets import Images, OwnDataset
 from fpkit.config.figures import FIGURES
+from fpkit.config.grid import DATASET, named_one
 from fpkit.config.measures import ACCURACIES, MEASURES
 from fpkit.config.overlays import without_null_entries
 from fpkit.config.problems import ConfigError, unknown
 from fpkit.config.reading import check_extent
-from fpkit.config.schema import Config, Experiment, plain
+from fpkit.config.schema import Config, Derived, Experiment, plain
 from fpkit.config.statistics import STATISTICS
 from fpkit.config.training import Cnn, ResidualCnn
 
 # What a file system takes, with the endings that are put behind it.
 LONGEST_VARIANT = 200
+FILE_NAME = r"[A-Za-z0-9_.+~-]+"
+# Not one of `figures:`, but drawn among them.
+TAKEN = "replication"
 # More variants of an experiment than this are a slip.
 MOST_VARIANTS = 10_000
 
@@ -50,7 +54,8 @@ def load(raw: dict) -> Config:
         for table in ("datasets", "experiments", "figures"):
             found += _case_problems(table, getattr(config, table))
         for name, experiment in config.experiments.items():
-            found += _sweep_problems(name, experiment) or _point_problems(config, name, experiment)
+            found += _sweep_problems(name, experiment) or _point_problems(config, name)
+        found = found or _dataset_problems(config)
         found = found or _claim_problems(config) + _figure_problems(config)
     if found:
         raise ConfigError(list(dict.fromkeys(found)))
@@ -110,31 +115,32 @@ def _axis_problems(where: str, key: str, values: list[Any] | dict[str, Any]) -> 
         found.append(f"{where}: give the mappings names: {{first: {{...}}, second: {{...}}}}")
     if not values:
         found.append(f"{where}: names no value; give at least one")
-    if problems.node(Experiment, key.split("."))[1] is None:
+    root = Derived if key.startswith(DATASET) else Experiment
+    if problems.node(root, key.split("."))[1] is None:
         allowed = list(Experiment.model_fields)
         parent, _, last = key.rpartition(".")
-        schema, node = problems.node(Experiment, parent.split(".")) if parent else (None, None)
+        schema, node = problems.node(root, parent.split(".")) if parent else (None, None)
         if node is not None:
             allowed = problems.keys(schema, node)
         found.append(f"{where}: {unknown('key', last, allowed)}")
     return found
 
 
-def _point_problems(config: Config, name: str, experiment: Experiment) -> list[str]:
+def _point_problems(config: Config, name: str) -> list[str]:
     """What is wrong with the points of a sweep, with their names, or with what they come to."""
     sweep = f"experiments.{name}.sweep"
-    found = _case_problems(sweep, [label for label, _ in experiment.points])
+    found = _case_problems(sweep, [label for label, _ in config.points(name)])
     labels, contents = set(), {}
-    for label, point in experiment.points:
+    for label, point in config.points(name):
         if label in labels:
             found.append(f"{sweep}: two variants are called {label!r}; give the values names")
-        if not re.fullmatch(r"[A-Za-z0-9_.+~-]+", label):
+        if not re.fullmatch(FILE_NAME, label):
             found.append(f"{sweep}: {label!r} is no file name; give the values names")
         if len(label) > LONGEST_VARIANT:
             found.append(f"{sweep}: {label!r} is longer than {LONGEST_VARIANT} letters; give the values names")
         labels.add(label)
-        if isinstance(point, ValidationError):
-            found += [problems.line(problem, Experiment, f"{sweep}.") for problem in point.errors()]
+        if isinstance(point, list):
+            found += point
             continue
         twin = contents.setdefault(json.dumps(plain(point)), label)
         if twin != label:
@@ -147,9 +153,9 @@ def _point_problems(config: Config, name: str, experiment: Experiment) -> list[s
 def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
     """What the data set, the model and the measures make of each other: keys of the experiment, and what is wrong."""
     name, measures = experiment.dataset, experiment.decomposition.measures
-    if name not in config.datasets:
+    dataset = config.dataset(name)
+    if dataset is None:
         return [("dataset", unknown("dataset", name, config.datasets))]
-    dataset = config.datasets[name]
     found = []
     if experiment.record.content == "spectrum":
         found += [
@@ -180,6 +186,17 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
     return found
 
 
+def _dataset_problems(config: Config) -> list[str]:
+    """Names of data sets, derived ones too, that file systems do not take as their own."""
+    found = _case_problems("datasets", config.all_datasets)
+    for name in config.all_datasets.keys() - config.datasets:
+        if len(name) > LONGEST_VARIANT:
+            found.append(f"datasets: {name!r} is longer than {LONGEST_VARIANT} letters; give the swept values names")
+        elif not re.fullmatch(FILE_NAME, name):
+            found.append(f"datasets: {name!r} is no file name; give the swept values names")
+    return found
+
+
 # --- claims and figures -----------------------------------------------------------------------------------------------
 
 
@@ -187,7 +204,10 @@ def _claim_problems(config: Config) -> list[str]:
     """Claims about nothing, and claims that need what their experiment does not have."""
     found = []
     for name, claim in config.claims.items():
-        points = dict(config.experiments[claim.experiment].points)
+        points = dict(config.points(claim.experiment))
+        axes = config.experiments[claim.experiment].sweep
+        if claim.pool is not None and claim.pool not in axes:
+            found.append(f"claims.{name}.pool: {unknown('axis', claim.pool, axes)}")
         for pattern in claim.variants:
             if not any(fnmatchcase(label, pattern) for label in points):
                 found.append(f"claims.{name}.variants: {unknown('variant', pattern, points)}")
@@ -210,10 +230,15 @@ def _claim_problems(config: Config) -> list[str]:
 def _figure_problems(config: Config) -> list[str]:
     """Figures that need what their experiments do not have."""
     found = []
+    if TAKEN in config.figures:
+        found.append(f"figures.{TAKEN}: is what `make replicate` draws; give it another name")
     for name, figure in config.figures.items():
         kind = FIGURES[figure.kind]
+        axes = list(dict.fromkeys(axis for shown in figure.experiments for axis in config.experiments[shown].sweep))
+        if figure.pool is not None and figure.pool not in axes:
+            found.append(f"figures.{name}.pool: {unknown('axis', figure.pool, axes)}")
         for experiment in figure.experiments:
-            points = [point for _, point in config.experiments[experiment].points]
+            points = [point for _, point in config.points(experiment)]
             found += _lacking(config, experiment, points, kind.needs, f"figures.{name}.kind: {figure.kind}")
             found += _untaken(config, f"figures.{name}", experiment, kind.measures)
             if kind.of_predictions and any(point.record.content == "spectrum" for point in points):
@@ -224,7 +249,7 @@ def _figure_problems(config: Config) -> list[str]:
 
 def _untaken(config: Config, where: str, experiment: str, measures: tuple[str, ...]) -> list[str]:
     """That none of the measures is taken of some variant of an experiment."""
-    points = [point for _, point in config.experiments[experiment].points]
+    points = [point for _, point in config.points(experiment)]
     if not measures or all(set(measures) & set(point.decomposition.measures) for point in points):
         return []
     needed = f"experiments.{experiment}.decomposition.{' or .'.join(measures)}"
@@ -235,10 +260,10 @@ def _lacking(config: Config, name: str, points: list[Experiment], arrays: Iterab
     """What the data sets of these points are known to lack for these arrays; of one's own nothing is known."""
     found = set()
     for point in points:
-        dataset = config.datasets[point.dataset]
+        dataset = config.all_datasets[point.dataset]
         for part in dataset.lacks:
             if f"loss_{part}" in arrays:
-                found.add(f"{told} needs {part} samples; give datasets.{point.dataset} some")
+                found.add(f"{told} needs {part} samples; give datasets.{named_one(point.dataset)[0]} some")
         if isinstance(dataset, OwnDataset):
             continue
         if "clean_amplitude" in arrays and point.record.split != "train":
@@ -251,7 +276,7 @@ def _lacking(config: Config, name: str, points: list[Experiment], arrays: Iterab
 
 def _classless(config: Config, points: list[Experiment], told: str) -> list[str]:
     """That data sets of these points are known to have no classes."""
-    datasets = {point.dataset: config.datasets[point.dataset] for point in points}
+    datasets = {point.dataset: config.all_datasets[point.dataset] for point in points}
     return [
         f"{told} needs classes, {name!r} has none"
         for name, dataset in datasets.items()

@@ -33,6 +33,9 @@ class Claim(Entry):
     experiment: str
     variants: list[str] = ["*"]
     """The variants it is about, by shell patterns (`activation~relu*`)."""
+    pool: str | None = None
+    """An axis of the experiment's sweep, `dataset.seed`: variants that differ along it alone are judged as one, by all
+    their members together."""
     measure: Literal[tuple(MEASURES)]
     statistic: Literal[tuple(STATISTICS)]
     bound: Bound

@@ -43,7 +43,8 @@ PositiveInt = Annotated[int, Field(gt=0, le=10**9), Number]
 NonNegativeInt = Annotated[int, Field(ge=0, le=10**9), Number]
 Units = Annotated[int, Field(gt=0, le=10**5), Number]
 FilterWidth = Annotated[float, Field(ge=1e-6, le=1e6), Number]
-Seed = Annotated[int, Field(ge=0, lt=2**32), Number]
+SEEDS = 2**32
+Seed = Annotated[int, Field(ge=0, lt=SEEDS), Number]
 Kernel = Annotated[Literal[3, 5, 7], BeforeValidator(_size)]
 FilePath = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=4096)]
 

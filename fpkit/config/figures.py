@@ -162,6 +162,9 @@ class Figure(Entry):
 
     kind: Literal[tuple(FIGURES)]
     experiment: str | list[str] = []
+    pool: str | None = None
+    """An axis of the sweeps, `dataset.seed`: variants that differ along it alone are shown as one, with all their
+    members. Outputs are those of the first of them."""
     style: Style = Style()
 
     @property
@@ -172,4 +175,6 @@ class Figure(Entry):
     def _shows_something(self):
         if FIGURES[self.kind].measures and not self.experiments:
             raise ValueError("experiment is missing; say what to draw")
+        if self.pool and not FIGURES[self.kind].measures:
+            raise ValueError(f"pool is for spectra, and {self.kind} shows none; leave it out")
         return self

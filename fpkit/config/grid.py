@@ -4,28 +4,62 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fpkit.config.overlays import laid_over, without_nulls
 
+# The key of an experiment below which the keys of its data set are swept: `dataset.seed`.
+DATASET = "dataset."
 
-def points(sweep: Mapping[str, list | dict]) -> list[tuple[str, dict[str, Any]]]:
-    """(name, {dotted key: value}) of every point of the sweep."""
+
+def points(sweep: Mapping[str, list | dict]) -> list[tuple[str, dict[str, str], dict[str, Any]]]:
+    """Of every point of the sweep its name, and by dotted key the labels and the values."""
+    result = []
+    for name, point in zip(_names(sweep), itertools.product(*map(_labelled, sweep.values())), strict=True):
+        labels = {key: label for key, (label, _) in zip(sweep, point, strict=True)}
+        result.append((name, labels, {key: value for key, (_, value) in zip(sweep, point, strict=True)}))
+    return result
+
+
+def pooled(sweep: Mapping[str, list | dict], axis: str | None) -> dict[str, str]:
+    """Of each point its name, and that of all that differ from it along the axis alone: `noise~0.1+seed~*`."""
+    return dict(zip(_names(sweep), _names(sweep, starred=axis), strict=True))
+
+
+def derived_name(dataset: str, labels: Mapping[str, str]) -> str:
+    """Of a data set with keys laid over it (`seed`, `options.x`), of which these are the labels: `waves+seed~3`.
+
+    By the alphabet of keys, so that all experiments that make the same call it the same.
+    """
+    return "+".join([dataset, *(f"{key.removeprefix('options.')}~{labels[key]}" for key in sorted(labels))])
+
+
+def named_one(dataset: str) -> tuple[str, list[str]]:
+    """The entry that a data set was derived from, and the rest of its name: `waves`, [`seed~3`].
+
+    Not every plus parts two axes: `noise~1e+2`, and neither the names of entries nor labels have a tilde.
+    """
+    first, *rest = re.split(r"\+(?=[^+~]+~)", dataset)
+    return first, rest
+
+
+def _names(sweep: Mapping[str, list | dict], starred: str | None = None) -> list[str]:
+    """The name of every point; with a star for the values of one axis."""
     keys = list(sweep)
     short = [key.rsplit(".", 1)[-1] for key in keys]
     titles = [last if short.count(last) == 1 else key for key, last in zip(keys, short, strict=True)]
     axes = [
-        list(values.items()) if isinstance(values, dict) else [(_slug(value), value) for value in values]
-        for values in sweep.values()
+        [f"{title}~{'*' if key == starred else label}" for label, _ in _labelled(sweep[key])]
+        for key, title in zip(keys, titles, strict=True)
     ]
-    return [
-        (
-            "+".join(f"{title}~{label}" for title, (label, _) in zip(titles, point, strict=True)) or "base",
-            {key: value for key, (_, value) in zip(keys, point, strict=True)},
-        )
-        for point in itertools.product(*axes)
-    ]
+    return ["+".join(point) or "base" for point in itertools.product(*axes)]
+
+
+def _labelled(values: list | dict) -> list[tuple[str, Any]]:
+    """(label, value) of each value of an axis."""
+    return list(values.items()) if isinstance(values, dict) else [(_slug(value), value) for value in values]
 
 
 def _slug(value: Any) -> str:

@@ -89,7 +89,7 @@ def node(root: type[BaseModel], parts: list[str]) -> tuple[dict, dict | None]:
     schema = _schema(root)
     nodes = [schema]
     for part in parts:
-        nodes = [child for node in nodes for option in _options(schema, node) if (child := _child(option, part))]
+        nodes = [child for node in nodes for option in _options(schema, node) if (child := _child(option, part)) is not None]
     return schema, {"anyOf": nodes} if nodes else None
 
 
@@ -106,6 +106,8 @@ def _child(node: dict, part: Any) -> dict | None:
         return node.get("items") or (node["prefixItems"][part] if part < len(node.get("prefixItems", [])) else None)
     if part in node.get("properties", {}):
         return node["properties"][part]
+    if not node or node.get("additionalProperties") is True:
+        return {}  # anything, and whatever is below it
     extra = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
     return extra if isinstance(extra, dict) else None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fpkit.config import grid
 from fpkit.config.schema import Config, Experiment, plain
 
 
@@ -15,7 +16,8 @@ class Variant:
     """One point of an experiment's sweep, resolved: one training job.
 
     `name` says the point (`activation~relu+learning_rate~0.1`), or is `base` without a sweep. It has no comma, since
-    Snakemake cannot send a job to a cluster with one in a wildcard. The rest are plain dictionaries with sorted keys.
+    Snakemake cannot send a job to a cluster with one in a wildcard. `dataset` is one of `Config.all_datasets`. The rest
+    are plain dictionaries with sorted keys.
     """
 
     experiment: str
@@ -44,8 +46,15 @@ def variants_of(config: Config, name: str) -> list[Variant]:
             record=_resolved_record(point),
             decomposition=plain(point.decomposition.measures),
         )
-        for label, point in config.experiments[name].points
+        for label, point in config.points(name)
     ]
+
+
+def pooled(config: Config, experiment: str, axis: str | None) -> dict[str, str]:
+    """Of each variant of an experiment the name of the group that is pooled with it along an axis of its sweep:
+    `noise~0.1+seed~*`. Where it has no such axis, or there is none, each is its own.
+    """
+    return grid.pooled(config.experiments[experiment].sweep, axis)
 
 
 def _resolved_record(experiment: Experiment) -> dict:
