@@ -114,7 +114,7 @@ def check(files: list[str]) -> str:
             sys.path.append(folder)
     config = load(merged(*map(read_yaml, files), {}))
     counts = {
-        "data set": len(config.datasets),
+        "data set": len(config.all_datasets),
         "experiment": len(config.experiments),
         "variant": len(list(variants(config))),
         "claim": len(config.claims),

@@ -94,7 +94,7 @@ def test_only_what_is_followed_counts_as_captured():
 @pytest.mark.parametrize("bound", [{"at_most": 0}, {"at_least": 0}, {"at_least": -2}, {"at_most": 2}])
 @pytest.mark.parametrize("statistic", ORDERS)
 def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic, bound):
-    row = verdicts.judge("c", claim(statistic, **bound), "base", lines([[np.nan] * 5] * 6))
+    row = verdicts.judge("c", claim(statistic, **bound), "base", [lines([[np.nan] * 5] * 6)])
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
     assert row["censored"] == ("" if statistic == "area_order" else "30 of 30")
@@ -103,16 +103,16 @@ def test_no_claim_about_the_order_is_decided_by_what_captured_nothing(statistic,
 def test_a_null_that_captures_nothing_has_no_order_which_is_0():
     """A network is not undecided because its null, as a null should, shows nothing."""
     spectra = lines([UP] * 6, shuffled_labels=[[np.nan] * 5] * 6)
-    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", [spectra])
     assert (row["value"], row["control"], row["verdict"]) == (1, 0, "holds")
 
 
 def test_members_that_captured_nothing_are_not_passed_over():
     """Three members in perfect order beside five that learned nothing prove no order; one beside nine spoils none."""
-    row = verdicts.judge("c", claim(at_least=0.8), "base", lines([UP] * 3 + [[np.nan] * 5] * 5))
+    row = verdicts.judge("c", claim(at_least=0.8), "base", [lines([UP] * 3 + [[np.nan] * 5] * 5)])
     assert (row["value"], row["verdict"]) == (1, "undecided")
     assert row["ci_low"] == -np.inf
-    row = verdicts.judge("c", claim(at_least=0.8), "base", lines([UP] * 9 + [[np.nan] * 5]))
+    row = verdicts.judge("c", claim(at_least=0.8), "base", [lines([UP] * 9 + [[np.nan] * 5])])
     assert (row["value"], row["ci_low"], row["ci_high"], row["verdict"]) == (1, 1, 1, "holds")
 
 
@@ -151,7 +151,7 @@ def test_no_claim_about_the_order_holds_of_networks_that_learned_nothing(written
             split = experiment.record.split
             spectra = decompose(predictions, data, split=split, **variant.decomposition[entry.measure])
             judged[entry.experiment] = spectra
-        row = verdicts.judge(name, config.plain(entry), variant.name, judged[entry.experiment])
+        row = verdicts.judge(name, config.plain(entry), variant.name, [judged[entry.experiment]])
         assert row["verdict"] != "holds", row
         if row["censored"] and len(set(row["censored"].split(" of "))) == 1:  # nothing, not even by chance
             assert row["verdict"] == "undecided", row
@@ -227,7 +227,7 @@ def test_advantage_is_taken_where_both_parts_carry_energy():
 
 def test_advantage_is_undefined_where_no_width_carries_both():
     """A run whose widths say nothing has to come out as undecided, not to break the claims of all others."""
-    row = verdicts.judge("c", claim("low_advantage", "filtering"), "base", filtered(0.01, 0.1, share=(0.01, 0.99)))
+    row = verdicts.judge("c", claim("low_advantage", "filtering"), "base", [filtered(0.01, 0.1, share=(0.01, 0.99))])
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
 
@@ -296,7 +296,7 @@ def test_fractions_captured_before_and_after_the_best_step():
 def test_noise_is_no_later_than_the_target_where_neither_is_ever_captured():
     spectra = noisy([[np.nan] * 5] * 6, [FALLING] * 6)
     assert np.isnan(statistics.noise_after_best(spectra)).all()
-    assert verdicts.judge("c", claim("noise_after_best"), "base", spectra)["verdict"] == "undecided"
+    assert verdicts.judge("c", claim("noise_after_best"), "base", [spectra])["verdict"] == "undecided"
     assert (statistics.signal_before_best(spectra) == 0).all()  # it asks for capture, and there is none
 
 
@@ -314,7 +314,7 @@ def test_only_followed_frequencies_are_of_signal_or_noise():
 
 def test_without_any_noise_among_the_followed_frequencies_the_claim_is_undecided():
     spectra = noisy([[1] * 5] * 4, [U_SHAPED] * 4, followed=[False, True, True, False, False])
-    row = verdicts.judge("c", claim("noise_after_best"), "base", spectra)
+    row = verdicts.judge("c", claim("noise_after_best"), "base", [spectra])
     assert np.isnan(row["value"])
     assert row["verdict"] == "undecided"
 
@@ -341,7 +341,7 @@ def test_statistics_of_early_stopping_are_judged_without_diverged_members(statis
     spectra["diverged"][1] = True
     for name in ("first_passage", "loss_validation", "loss_test"):
         spectra[name] = spectra[name].where(~spectra["diverged"])
-    row = verdicts.judge("c", claim(statistic, at_least=0.9), "base", spectra)
+    row = verdicts.judge("c", claim(statistic, at_least=0.9), "base", [spectra])
     assert (row["verdict"], row["members"], row["censored"]) == ("holds", "2 of 3", "")
 
 
@@ -351,7 +351,7 @@ def test_nobody_left_is_undecided_under_every_statistic(statistic):
     for name in ("hold_passage", "area", "predicted_rate", "measured_rate"):
         spectra[name] = spectra["first_passage"]
     spectra["diverged"][:] = True
-    row = verdicts.judge("c", claim(statistic, measure=config.measures_of(statistic)[0]), "base", spectra)
+    row = verdicts.judge("c", claim(statistic, measure=config.measures_of(statistic)[0]), "base", [spectra])
     assert np.isnan(row["value"])
     assert (row["verdict"], row["members"]) == ("undecided", "0 of 1")
 
@@ -412,7 +412,7 @@ def test_two_rates_are_not_enough():
 
 
 def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
-    row = verdicts.judge("order", claim(at_least=0.8), "activation~relu", lines([UP] * 4))
+    row = verdicts.judge("order", claim(at_least=0.8), "activation~relu", [lines([UP] * 4)])
     assert tuple(row) == verdicts.COLUMNS
     assert (row["claim"], row["variant"], row["experiment"]) == ("order", "activation~relu", "one")
     assert (row["value"], row["ci_low"], row["ci_high"]) == pytest.approx((1, 1, 1))
@@ -422,22 +422,22 @@ def test_row_has_the_columns_of_the_table_and_says_what_was_measured():
 
 @pytest.mark.parametrize(("rows", "verdict", "shown"), [([UP] * 4, "holds", ""), ([DOWN] * 4, "does not hold", "Why.")])
 def test_sentence_why_is_given_with_a_claim_that_does_not_hold_alone(rows, verdict, shown):
-    row = verdicts.judge("order", claim() | {"why_not": "Why."}, "base", lines(rows))
+    row = verdicts.judge("order", claim() | {"why_not": "Why."}, "base", [lines(rows)])
     assert (row["verdict"], row["why_not"]) == (verdict, shown)
-    assert verdicts.judge("order", claim(), "base", lines(rows))["why_not"] == ""
+    assert verdicts.judge("order", claim(), "base", [lines(rows)])["why_not"] == ""
 
 
 def test_perfect_order_meets_a_bound_of_1():
-    row = verdicts.judge("order", claim(at_least=1), "base", lines([UP] * 4))
+    row = verdicts.judge("order", claim(at_least=1), "base", [lines([UP] * 4)])
     assert row["verdict"] == "holds"  # and rounding in the last bit does not turn it into its opposite
 
 
 def test_with_a_control_value_and_interval_are_of_the_difference():
     spectra = lines([UP] * 4, white_noise=[DOWN] * 4, shuffled_labels=[[7] * 5] * 4)
-    row = verdicts.judge("c", claim(measure="projection", control="white_noise"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="white_noise"), "base", [spectra])
     assert (row["value"], row["control"], row["ci_low"]) == pytest.approx((2, -1, 2))
     assert row["statistic"] == "first_order - first_order under white_noise"
-    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", spectra)
+    row = verdicts.judge("c", claim(measure="projection", control="shuffled_labels"), "base", [spectra])
     assert (row["value"], row["control"]) == pytest.approx((1, 0))
 
 
@@ -450,7 +450,9 @@ def test_control_replaces_every_quantity_and_keeps_the_rest():
 
 
 def test_filtering_has_its_control_too():
-    row = verdicts.judge("c", claim("low_advantage", "filtering", "white_noise"), "base", filtered(0.01, 0.1, null=0.3))
+    row = verdicts.judge(
+        "c", claim("low_advantage", "filtering", "white_noise"), "base", [filtered(0.01, 0.1, null=0.3)]
+    )
     assert row["value"] == pytest.approx(1)
     assert row["control"] == pytest.approx(0)
     assert row["censored"] == ""
@@ -458,18 +460,18 @@ def test_filtering_has_its_control_too():
 
 def test_diverged_members_are_left_out_and_counted():
     spectra = lines([UP, DOWN, UP], diverged=[False, True, False])
-    row = verdicts.judge("c", claim(), "base", spectra)
+    row = verdicts.judge("c", claim(), "base", [spectra])
     assert (row["value"], row["members"], row["censored"]) == (pytest.approx(1), "2 of 3", "0 of 10")
 
 
 def test_nobody_left_is_undecided():
-    row = verdicts.judge("c", claim(), "base", lines([UP, UP], diverged=[True, True]))
+    row = verdicts.judge("c", claim(), "base", [lines([UP, UP], diverged=[True, True])])
     assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
     assert (row["verdict"], row["members"], row["censored"]) == ("undecided", "0 of 2", "0 of 0")
 
 
 def test_single_member_is_undecided_however_clear_it_is():
-    row = verdicts.judge("c", claim(at_least=-5), "base", lines([UP]))
+    row = verdicts.judge("c", claim(at_least=-5), "base", [lines([UP])])
     assert row["value"] == pytest.approx(1)
     assert row["verdict"] == "undecided"
 
@@ -480,9 +482,9 @@ def test_censored_pairs_are_counted_among_the_followed_ones_of_kept_members():
         followed=[True, True, False, True, True],
         diverged=[False, False, True],
     )
-    assert verdicts.judge("c", claim("first_order"), "base", spectra)["censored"] == "2 of 8"
-    assert verdicts.judge("c", claim("hold_order"), "base", spectra)["censored"] == "2 of 8"
-    assert verdicts.judge("c", claim("area_order"), "base", spectra)["censored"] == ""
+    assert verdicts.judge("c", claim("first_order"), "base", [spectra])["censored"] == "2 of 8"
+    assert verdicts.judge("c", claim("hold_order"), "base", [spectra])["censored"] == "2 of 8"
+    assert verdicts.judge("c", claim("area_order"), "base", [spectra])["censored"] == ""
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split,
         spectra = made(dataset, split, measure)
         named = measure in config.measures_of(statistic)
         if accepted(raw):
-            row = verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+            row = verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", [spectra])
             assert row["verdict"] in ("holds", "undecided", "does not hold")
             assert "needs" not in row["remark"], row["remark"]
             assert "failed" not in row["remark"], row["remark"]
@@ -232,7 +232,7 @@ def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_
     else:
         claim = config.plain(config.load(configuration(dataset, split, measure, statistic)).claims["claim"])
         with pytest.raises(UserError, match=rf"{control}: {measure} computes no control of "):
-            verdicts.judge("claim", claim | {"control": control}, "base", spectra)
+            verdicts.judge("claim", claim | {"control": control}, "base", [spectra])
 
 
 def test_a_control_under_another_null_than_those_computed_is_an_error(made):
@@ -252,7 +252,7 @@ def captured(spectra: xr.Dataset) -> xr.Dataset:
 
 def judged(spectra: xr.Dataset, statistic: str, measure: str = "fft", control: str | None = None) -> dict:
     raw = configuration("all_parts" if measure == "fft" else "digits_apart", "train", measure, statistic, control)
-    return verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", spectra)
+    return verdicts.judge("claim", config.plain(config.load(raw).claims["claim"]), "base", [spectra])
 
 
 @pytest.mark.parametrize(

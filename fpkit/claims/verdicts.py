@@ -27,36 +27,39 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict:
+def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset]) -> dict:
     """One row of `claims.csv`: the claim on one variant. Where there is no number or no interval, `remark` says why.
 
     Args:
-        claim: the config entry as a plain dictionary. spectra: of the claim's measure; diverged members are left out.
+        claim: the config entry as a plain dictionary.
+        spectra: of the claim's measure, of several variants where they are pooled: the statistic is taken of each, and
+            their members are judged together. Diverged members are left out.
 
     Raises:
         UserError: the claim names a control that was not computed.
     """
     name, null = claim["statistic"], claim["control"]
     needs, taken = STATISTICS[name].needs, getattr(statistics, name)
-    kept = spectra.sel(member=~spectra["diverged"])
-    nulled = on_null(kept, null, needs) if null else None
+    kept = [one.sel(member=~one["diverged"]) for one in spectra]
+    nulled = [on_null(one, null, needs) for one in kept] if null else None
+    members, left = (sum(one.sizes["member"] for one in several) for several in (spectra, kept))
     values, control, counted, remark = np.array([]), np.nan, "", ""
-    lacking = [array for array in needs if array not in kept]
+    lacking = [array for array in needs if any(array not in one for one in kept)]
     if lacking:
         remark = f"{name} needs {' and '.join(lacking)}, which the run does not have"
     else:
         try:
             counted = censored(kept, name)
-            values = taken(kept).to_numpy()
+            values = np.concatenate([taken(one).to_numpy() for one in kept])
             if nulled is not None:
-                under = taken(nulled).to_numpy()
+                under = np.concatenate([taken(one).to_numpy() for one in nulled])
                 values, control = values - under, np.median(under) if len(under) else np.nan
         except Exception as error:  # whatever one variant's spectra hold, the other claims are judged
             traceback.print_exc(file=sys.stdout)
             values, remark = np.array([]), " ".join(f"{name} failed: {type(error).__name__}: {error}".split())
     value, low, high = known_interval(values)
     known = int(np.isfinite(values).sum())
-    if kept.sizes["member"] == 0:
+    if left == 0:
         remark = "all members diverged"
     elif not remark and known == 0:
         remark = f"{name} is undefined for every member"
@@ -78,7 +81,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: xr.Dataset) -> dict
         "control": control,
         "bound": f"{'>=' if kind == 'at_least' else '<='} {bound:g}",
         "verdict": found,
-        "members": f"{kept.sizes['member']} of {spectra.sizes['member']}",
+        "members": f"{left} of {members}",
         "censored": counted,
         "why_not": (claim["why_not"] or "") if found == "does not hold" else "",
         "remark": remark,
@@ -113,13 +116,13 @@ def verdict(low: float, high: float, kind: str, bound: float) -> str:
     return "holds" if low >= bound else "does not hold" if high < bound else "undecided"
 
 
-def censored(spectra: xr.Dataset, statistic: str) -> str:
+def censored(spectra: Sequence[xr.Dataset], statistic: str) -> str:
     """How many of the followed (member, frequency) pairs were never captured, as `3 of 80`; empty without passages."""
     passage = STATISTICS[statistic].passage
     if passage is None:
         return ""
-    followed = spectra[passage].where(spectra["followed"], drop=True)
-    return f"{int(followed.isnull().sum())} of {followed.size}"
+    followed = [one[passage].where(one["followed"], drop=True) for one in spectra]
+    return f"{sum(int(one.isnull().sum()) for one in followed)} of {sum(one.size for one in followed)}"
 
 
 def read_claims(path: str | Path, rows: int, **options) -> pd.DataFrame:

@@ -89,7 +89,9 @@ def node(root: type[BaseModel], parts: list[str]) -> tuple[dict, dict | None]:
     schema = _schema(root)
     nodes = [schema]
     for part in parts:
-        nodes = [child for node in nodes for option in _options(schema, node) if (child := _child(option, part)) is not None]
+        nodes = [
+            child for node in nodes for option in _options(schema, node) if (child := _child(option, part)) is not None
+        ]
     return schema, {"anyOf": nodes} if nodes else None
 
 

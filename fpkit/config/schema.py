@@ -65,8 +65,8 @@ class Config(Entry):
     fresh seeds. Nothing is ever chosen by it."""
 
     def points(self, name: str) -> list[tuple[str, Experiment | list[str]]]:
-        """Of each point of an experiment's sweep (`base` without one) its name, and the experiment there, whose data set
-        is one of `all_datasets`, or what is wrong there, a line for each problem.
+        """Of each point of an experiment's sweep (`base` without one) its name, and the experiment there, whose data
+        set is one of `all_datasets`, or what is wrong there, a line for each problem.
         """
         return self._unfolding.points(name)
 
@@ -76,7 +76,7 @@ class Config(Entry):
         return self._unfolding.datasets
 
     def dataset(self, name: str) -> Dataset | None:
-        """One of them, as far as the sweeps whose points were asked for derive it: with the seeds as they are written."""
+        """One of them, with its seeds as they are written, if sweeps whose points were asked for derive it."""
         return self.datasets.get(name) or self._unfolding.derived.get(name)
 
     @cached_property
@@ -110,7 +110,9 @@ class Unfolding:
             self.points(name)
         return {name: self._fresh(entry) for name, entry in (self.config.datasets | self.derived).items()}
 
-    def _point(self, experiment: Experiment, where: str, labels: dict[str, str], values: dict) -> Experiment | list[str]:
+    def _point(
+        self, experiment: Experiment, where: str, labels: dict[str, str], values: dict
+    ) -> Experiment | list[str]:
         laid = {key: value for key, value in values.items() if key.startswith(grid.DATASET)}
         others = {key: value for key, value in values.items() if key not in laid}
         point = _validated(grid.lay_over(plain(experiment) | {"sweep": {}}, others))
@@ -146,7 +148,9 @@ class Unfolding:
         """Raises ConfigError beyond what a seed may be."""
         shifted = seed + self.config.seed_shift
         if shifted >= SEEDS:
-            raise problems.ConfigError([f"seed_shift: takes the seed {seed} to {shifted}, beyond {SEEDS - 1}; lower it"])
+            raise problems.ConfigError(
+                [f"seed_shift: takes the seed {seed} to {shifted}, beyond {SEEDS - 1}; lower it"]
+            )
         return shifted
 
     def _fresh(self, entry: Dataset) -> Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -23,6 +22,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims.intervals import median_interval
 from fpkit.claims.statistics import first_order, hold_order
+from fpkit.config.grid import named_one
 
 MM = 1 / 25.4
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
@@ -169,13 +169,22 @@ def outer_legend(figure: Figure, axes: Axes, **options) -> None:
 
 
 def variant_title(spectra: xr.Dataset) -> str:
-    """Dataset and variant as a reader says them: `fashion mnist, mlp`; with the loss where it is cross-entropy."""
-    # Not every plus parts two axes: `learning_rate~1e+2`.
-    pairs = [pair.split("~", 1) for pair in re.split(r"\+(?=[^+~]+~)", spectra.attrs["variant"]) if "~" in pair]
-    values = [value for key, value in pairs if key != "dataset"]
+    """Dataset and variant as a reader says them: `fashion mnist, mlp`; with the loss where it is cross-entropy.
+
+    A seed says that it is one, `seed 3`; where draws are pooled, how many they are.
+    """
+    _, parts = named_one(f"+{spectra.attrs['variant']}")
+    pairs = [part.split("~", 1) for part in parts]
+    values = [_value(spectra, key, value) for key, value in pairs if key != "dataset"]
     if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
         values.append("cross-entropy")
-    return ", ".join([spectra.attrs["dataset"], *values]).replace("_", " ")
+    return ", ".join([named_one(spectra.attrs["dataset"])[0], *values]).replace("_", " ")
+
+
+def _value(spectra: xr.Dataset, key: str, value: str) -> str:
+    if value == "*":
+        return f"{spectra.attrs['draws']} {'draws' if key.endswith('seed') else f'of {key}'}"
+    return f"{key} {value}" if key.endswith("seed") else value
 
 
 def recipe(spectra: xr.Dataset) -> dict:
@@ -193,7 +202,7 @@ def kept(spectra: xr.Dataset) -> xr.Dataset:
 def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
     """Titles of variants beside each other, without the dataset where all share one."""
     titles = [variant_title(variant) for variant in spectra]
-    if len({variant.attrs["dataset"] for variant in spectra}) == 1:
+    if len({named_one(variant.attrs["dataset"])[0] for variant in spectra}) == 1:
         titles = [title.split(", ", 1)[-1] for title in titles]
     return [f"{title} *" if bool(v["diverged"].any()) else title for title, v in zip(titles, spectra, strict=True)]
 

@@ -2,7 +2,9 @@
 # MAKES    results/claims.csv
 # STEPS    statistic per member, median and bootstrap interval, verdict
 CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
-JUDGED_SPECTRA = sorted({path for paths in CLAIM_SPECTRA.values() for path in paths})
+JUDGED_SPECTRA = sorted(
+    {path for rows in CLAIM_SPECTRA.values() for paths in rows.values() for path in paths}
+)
 CLAIM_ROWS = sum(map(len, CLAIM_SPECTRA.values()))
 CLAIMS_RECIPE = digest(
     fpconfig.plain(CONFIG.claims),
@@ -12,7 +14,7 @@ CLAIMS_RECIPE = digest(
 
 
 rule judge_claims:
-    """Judge every claim on every variant of its experiment."""
+    """Judge every claim on every variant of its experiment, or on those that it pools as one."""
     input:
         JUDGED_SPECTRA,
     output:
@@ -32,8 +34,11 @@ rule judge_claims:
         claims=fpconfig.plain(CONFIG.claims),
         # By their place among the inputs, which may be local copies of files in remote storage.
         spectra={
-            name: [JUDGED_SPECTRA.index(path) for path in paths]
-            for name, paths in CLAIM_SPECTRA.items()
+            name: {
+                variant: [JUDGED_SPECTRA.index(path) for path in paths]
+                for variant, paths in rows.items()
+            }
+            for name, rows in CLAIM_SPECTRA.items()
         },
         recipes=spectra_recipes(JUDGED_SPECTRA),
         code=code_of("judge_claims.py"),

@@ -1,5 +1,5 @@
 # TAKES    config, merged from config.yaml and --configfile overlays, or given by the workflow of which this is a module
-# MAKES    CONFIG (checked), VARIANTS, and the functions that turn them into paths and params
+# MAKES    CONFIG (checked), DATASETS, VARIANTS, and the functions that turn them into paths and params
 # STEPS    validate, unfold the sweeps, leave out optional data sets that are not on this machine
 import json
 from collections import Counter
@@ -32,6 +32,7 @@ os.environ[notices.FOLDER] = os.path.abspath(f"{RESULTS}/.progress")
 
 try:
     CONFIG = fpconfig.load(config)
+    DATASETS = CONFIG.all_datasets
 except ConfigError as error:
     told = "" if MAIN else f"module {workflow.modifier.namespace}: "
     sys.exit("\n".join(f"{told}{line}" for line in str(error).splitlines()))
@@ -50,7 +51,7 @@ def is_there(name, dataset):
 CHOSEN = json.loads(os.environ.get("FPKIT_ABSENT", "{}"))
 if workflow.is_main_process:
     CHOSEN[RESULTS] = [
-        name for name, dataset in CONFIG.datasets.items() if not is_there(name, dataset)
+        name for name, dataset in DATASETS.items() if not is_there(name, dataset)
     ]
     os.environ.update(FPKIT_ABSENT=json.dumps(CHOSEN))
 ABSENT = set(CHOSEN.get(RESULTS, []))
@@ -72,7 +73,7 @@ envvars:
 # Of each data set, the files that it reads, by content.
 try:
     INPUTS = compared(
-        {name: CONFIG.datasets[name] for name in CONFIG.datasets if name not in ABSENT},
+        {name: DATASETS[name] for name in DATASETS if name not in ABSENT},
         ".snakemake/inputs.json",
     )
 except UserError as error:
@@ -101,8 +102,20 @@ def spectra_of(experiment, measure, patterns=("*",)):
     ]
 
 
+def grouped(paths, axis):
+    """Spectra files by the experiment and the group that they are pooled in along an axis; without one, each alone."""
+    groups = {}
+    for path in paths:
+        *_, experiment, name, _ = path.split("/")
+        group = fpconfig.pooled(CONFIG, experiment, axis)[name]
+        groups.setdefault((experiment, group), []).append(path)
+    return groups
+
+
 def claim_spectra(claim):
-    return spectra_of(claim.experiment, claim.measure, claim.variants)
+    """The spectra that each row of a claim is judged by, by the row's variant."""
+    paths = spectra_of(claim.experiment, claim.measure, claim.variants)
+    return {group: several for (_, group), several in grouped(paths, claim.pool).items()}
 
 
 def figure_inputs(wildcards):
@@ -115,6 +128,22 @@ def figure_inputs(wildcards):
         for experiment in figure.experiments
         for measure in measures
         for path in spectra_of(experiment, measure)
+    ]
+
+
+def figure_groups(wildcards):
+    """What a figure shows as one: the variant's name, and which of its inputs; empty where each stands for itself."""
+    figure = CONFIG.figures[wildcards.figure]
+    if figure.pool is None:
+        return []
+    paths = figure_inputs(wildcards)
+    measures = fpconfig.FIGURES[figure.kind].measures
+    return [
+        [group, [paths.index(path) for path in several]]
+        for measure in measures
+        for (_, group), several in grouped(
+            [path for path in paths if path.endswith(f"/{measure}.nc")], figure.pool
+        ).items()
     ]
 
 

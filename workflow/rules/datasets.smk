@@ -1,4 +1,4 @@
-# TAKES    datasets: in config.yaml; the files of downloaded data sets
+# TAKES    datasets: in config.yaml, with the keys that sweeps lay over them; the files of downloaded data sets
 # MAKES    results/datasets/{dataset}.nc
 # STEPS    generate or read, centre and scale, one-hot targets
 rule make_dataset:
@@ -17,10 +17,10 @@ rule make_dataset:
         runtime=growing("runtime", 30),
         gpu=0,
     params:
-        dataset=lambda w: fpconfig.plain(CONFIG.datasets[w.dataset]),
+        dataset=lambda w: fpconfig.plain(DATASETS[w.dataset]),
         inputs=lambda w: INPUTS[w.dataset],
         code=lambda w: code_of_kind(
-            "make_dataset.py", "datasets", CONFIG.datasets[w.dataset].kind
+            "make_dataset.py", "datasets", DATASETS[w.dataset].kind
         ),
     script:
         "../scripts/make_dataset.py"

@@ -40,6 +40,7 @@ rule plot:
         gpu=0,
     params:
         figure=figure_params,
+        groups=figure_groups,
         recipes=figure_recipes,
         code=figure_code,
     script:

@@ -54,7 +54,7 @@ def digest(*parts):
 
 
 def dataset_recipe(name):
-    dataset = CONFIG.datasets[name]
+    dataset = DATASETS[name]
     return digest(
         fpconfig.plain(dataset),
         INPUTS[name],

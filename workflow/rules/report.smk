@@ -119,7 +119,7 @@ rule config_page:
             **{
                 table: {name: fpconfig.plain(entry) for name, entry in entries.items()}
                 for table, entries in (
-                    ("datasets", CONFIG.datasets),
+                    ("datasets", DATASETS),
                     ("claims", CONFIG.claims),
                     ("figures", CONFIG.figures),
                 )

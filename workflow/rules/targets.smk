@@ -7,7 +7,7 @@ import re
 from snakemake.cli import get_argument_parser
 
 TARGETS = [
-    *expand("results/datasets/{dataset}.nc", dataset=CONFIG.datasets),
+    *expand("results/datasets/{dataset}.nc", dataset=DATASETS),
     *(f"results/runs/{experiment}/{name}" for experiment, name in VARIANTS),
     *(
         f"results/spectra/{experiment}/{name}/{measure}.nc"

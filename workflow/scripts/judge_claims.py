@@ -16,8 +16,8 @@ with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
     with ExitStack() as opened:
         spectra = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
         rows = [
-            judge(claim_id, snakemake.params.claims[claim_id], spectra[number].attrs["variant"], spectra[number])
-            for claim_id, numbers in snakemake.params.spectra.items()
-            for number in numbers
+            judge(claim_id, snakemake.params.claims[claim_id], variant, [spectra[number] for number in numbers])
+            for claim_id, judged in snakemake.params.spectra.items()
+            for variant, numbers in judged.items()
         ]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(snakemake.output.claims, index=False, float_format="%.4g")

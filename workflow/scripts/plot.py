@@ -9,6 +9,7 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from contextlib import ExitStack
     from importlib import import_module
 
+    from fpkit.claims.pooling import pooled
     from fpkit.claims.verdicts import read_claims
     from fpkit.figures import style
     from fpkit.store import netcdf
@@ -20,4 +21,6 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
         else:
             # Read when drawn: of a long training, few of its amplitudes are.
             shown = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
+            if groups := snakemake.params.groups:
+                shown = [pooled(variant, [shown[number] for number in numbers]) for variant, numbers in groups]
         style.save(import_module(f"fpkit.figures.{figure['kind']}").draw(shown), snakemake.output)
