@@ -10,7 +10,7 @@ export CONFIG
 OVERLAYS := --configfile $$CONFIG
 endif
 
-.PHONY: figures report old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
+.PHONY: figures report replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -20,6 +20,16 @@ figures: .venv/installed
 report: .venv/installed
 	$(SNAKEMAKE) --cores all report_inputs --quiet rules progress host reason $(OVERLAYS)
 	$(SNAKEMAKE) --report results/report.html --report-stylesheet workflow/report/style.css report_inputs $(OVERLAYS)
+
+# The claims again, on fresh seeds of members and data, below results/replication; all verdicts beside those of the run.
+# SHIFT numbers the repetition: 1, 2, ...
+SHIFT ?= 1
+AGAIN = workflow/replication/Snakefile --config seed_shift=$(SHIFT)000000
+
+replicate: .venv/installed
+	$(SNAKEMAKE) --cores all claims --snakefile $(AGAIN) $(OVERLAYS)
+	$(SNAKEMAKE) --cores all replication $(OVERLAYS)
+	@$(BIN)/python -P -m fpkit.claims.replication
 
 # Trainings of other recipes than those that results/runs shows: what is kept of them, and away with it.
 old: .venv/installed

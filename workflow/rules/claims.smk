@@ -3,7 +3,12 @@
 # STEPS    statistic per member, median and bootstrap interval, verdict
 CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
 JUDGED_SPECTRA = sorted(
-    {path for rows in CLAIM_SPECTRA.values() for paths in rows.values() for path in paths}
+    {
+        path
+        for rows in CLAIM_SPECTRA.values()
+        for paths in rows.values()
+        for path in paths
+    }
 )
 CLAIM_ROWS = sum(map(len, CLAIM_SPECTRA.values()))
 CLAIMS_RECIPE = digest(

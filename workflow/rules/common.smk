@@ -115,7 +115,9 @@ def grouped(paths, axis):
 def claim_spectra(claim):
     """The spectra that each row of a claim is judged by, by the row's variant."""
     paths = spectra_of(claim.experiment, claim.measure, claim.variants)
-    return {group: several for (_, group), several in grouped(paths, claim.pool).items()}
+    return {
+        group: several for (_, group), several in grouped(paths, claim.pool).items()
+    }
 
 
 def figure_inputs(wildcards):

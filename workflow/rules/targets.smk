@@ -17,6 +17,7 @@ TARGETS = [
     "results/claims.csv",
     *FIGURE_FILES,
     *REPORT_FILES,
+    *REPLICATION_FILES,
     *SPEED_FILES,
 ]
 
