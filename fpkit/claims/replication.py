@@ -1,6 +1,6 @@
 """Replication: the verdicts of a run beside those of the same configuration on fresh seeds of members and data.
 
-`python -m fpkit.claims.replication` says how far the table in `results/replication.csv` agrees, or another that is named.
+`python -m fpkit.claims.replication` says how far the table in `results/replication.csv` agrees, or one that is named.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def read(path: str | Path) -> pd.DataFrame:
 
 
 def beside(claims: pd.DataFrame, again: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """A row for each row of `claims`, with `verdict_0`, `value_0`, `ci_low_0`, `ci_high_0` of it and, with their numbers,
-    the same of every replication.
+    """A row for each row of `claims`, with `verdict_0`, `value_0`, `ci_low_0`, `ci_high_0` of it and the same of every
+    replication, with its number.
 
     Args:
         claims, again: rows of `fpkit.claims.verdicts.judge`: of the run, and of its replications by number. A row of

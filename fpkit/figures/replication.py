@@ -1,4 +1,4 @@
-"""The verdicts of a run against those of its replications; no figure of the configuration: `make replicate` draws it."""
+"""The verdicts of a run against those of its replications; not of `figures:`, it is drawn by `make replicate`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _values(axes: Axes, table: pd.DataFrame, number: int) -> None:
     axes.set_xscale("symlog", linthresh=LINEAR)
     axes.set_yscale("symlog", linthresh=LINEAR)
     shown = both[["value_0", f"value_{number}"]].to_numpy()
-    ends = np.array([shown.min(initial=-1), shown.max(initial=1)]) + [-0.3, 0.3]
+    ends = [shown.min(initial=-1) - 0.3, shown.max(initial=1) + 0.3]
     axes.plot(ends, ends, color=style.TARGET, linewidth=0.6, linestyle="--")
     axes.set(xlim=ends, ylim=ends, xlabel="statistic in the run (its own units)")
     axes.set_ylabel(f"statistic in replication {number}")
