@@ -366,7 +366,7 @@ def modules(folder: str) -> set[str]:
 
 
 def test_every_entry_has_its_module_or_its_function_and_no_more():
-    assert set(config.FIGURES) == modules("figures") - {"__init__", "style"}
+    assert set(config.FIGURES) == modules("figures") - {"__init__", "style", "replication"}
     assert set(config.MEASURES) <= modules("measures")
     for name in modules("measures") - {"__init__"}:
         measure = import_module(f"fpkit.measures.{name}")
@@ -726,6 +726,130 @@ def test_every_variant_takes_the_measures_that_claims_and_figures_want_of_it():
     raw = changed("figures/lines", {"kind": "filtering", "experiment": "two"})
     raw["experiments"]["two"]["sweep"] = {"decomposition": {"with": {}, "without": {"filtering": None}}}
     assert any("filtering" in line for line in problems(raw))
+
+
+# --- draws ------------------------------------------------------------------------------------------------------------
+
+
+def datasets_of(raw: dict) -> dict[str, dict]:
+    """All that are made, by name."""
+    return {name: config.plain(entry) for name, entry in config.load(raw).all_datasets.items()}
+
+
+def test_sweep_reaches_the_keys_of_the_data_set():
+    raw = changed("experiments/one/sweep", {"dataset.seed": [0, 1, 2], "dataset.noise": [0.1]})
+    draws = [variant.dataset for variant in config.variants(config.load(raw)) if variant.experiment == "one"]
+    assert draws == ["waves+noise~0.1", "waves+noise~0.1+seed~1", "waves+noise~0.1+seed~2"], "0 is its own seed"
+    made = datasets_of(raw)
+    assert set(made) == {"waves", "digits", *draws}
+    assert made["waves+noise~0.1+seed~2"] == made["waves"] | {"noise": 0.1, "seed": 2}
+
+
+def test_point_whose_keys_are_those_of_the_named_data_set_is_made_of_it():
+    assert [v.dataset for v in unfolded({"dataset.seed": [0, 1], "model.widths": [[4], [5]]})] == [
+        *["waves"] * 2,
+        *["waves+seed~1"] * 2,
+    ]
+
+
+def test_experiments_share_what_they_derive_in_any_order_of_axes():
+    raw = changed("experiments/one/sweep", {"dataset.seed": [3], "dataset.noise": [0.1]})
+    other = {"sweep": {"dataset.noise": {"loud": 0.1}, "dataset.seed": {"third": 3}}}
+    raw["experiments"]["three"] = raw["experiments"]["one"] | other
+    one, _, three = config.variants(config.load(raw))
+    assert (one.name, three.name) == ("seed~3+noise~0.1", "noise~loud+seed~third")
+    assert one.dataset == three.dataset == "waves+noise~0.1+seed~3"
+    assert len(datasets_of(raw)) == 3
+
+
+def test_keys_are_laid_over_each_data_set_of_an_axis():
+    raw = changed("datasets/tones", {"kind": "sines", "frequencies": [3], "seed": 1})
+    raw["experiments"]["one"]["sweep"] = {"dataset": ["waves", "tones"], "dataset.seed": [0, 1]}
+    one = [v for v in config.variants(config.load(raw)) if v.experiment == "one"]
+    assert {v.name: v.dataset for v in one} == {
+        "dataset~waves+seed~0": "waves",
+        "dataset~waves+seed~1": "waves+seed~1",
+        "dataset~tones+seed~0": "tones+seed~0",
+        "dataset~tones+seed~1": "tones",
+    }
+
+
+def test_options_of_a_data_set_of_ones_own_are_swept():
+    raw = changed("datasets/saw", {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1], "seed": 2}})
+    raw["experiments"]["one"] |= {"dataset": "saw", "sweep": {"dataset.options.seed": [2, 3], "dataset.options.x": [1]}}
+    made = datasets_of(raw)
+    assert made["saw+seed~3+x~1"]["options"] == {"frequencies": [1], "seed": 3, "x": 1}
+    assert made["saw+x~1"]["options"] == {"frequencies": [1], "seed": 2, "x": 1}
+
+
+DERIVED_MISTAKES = {
+    "unknown key": ({"dataset.sed": [1]}, r"sweep\.dataset\.sed: unknown key 'sed'; did you mean 'seed'\?"),
+    "key of another kind": ({"dataset.limit": [1]}, r"sweep\.dataset\.limit: unknown key 'limit'"),
+    "type": ({"dataset.seed": ["many"]}, r"sweep\.dataset\.seed: input should be a valid integer.*'many'"),
+    "together": ({"dataset.samples": [3]}, r"sweep\.dataset: frequency 2 is not below the Nyquist frequency 1\.5"),
+    "same": ({"dataset.noise": {"a": 1, "b": 1.0}}, r"sweep: 'noise~a' and 'noise~b' are the same; drop one"),
+    "suitability": ({"dataset.test_samples": [0, 3]}, r"sweep \(test_samples~3\)\.record\.split: frequency 2"),
+    "case": ({"dataset.noise": {"a": 1, "A": 2}}, r"(sweep|datasets): .* differ in case alone"),
+    "long": ({"dataset.frequencies": [[1 + i / 64 for i in range(40)]]}, r"is longer than 200 letters"),
+}
+
+
+@pytest.mark.parametrize("case", DERIVED_MISTAKES)
+def test_mistake_in_a_swept_data_set_is_told_with_the_place_of_the_sweep(case):
+    sweep, told = DERIVED_MISTAKES[case]
+    raw = changed("experiments/one/sweep", sweep)
+    raw["experiments"]["one"]["record"] = {"split": "test"}
+    assert any(re.search(told, line) for line in problems(raw)), problems(raw)
+
+
+def test_one_name_for_two_data_sets_is_refused():
+    raw = changed("experiments/one/sweep", {"dataset.noise": {"loud": 1}})
+    raw["experiments"]["three"] = raw["experiments"]["one"] | {"sweep": {"dataset.noise": {"loud": 2}}}
+    (line,) = problems(raw)
+    assert line.startswith("experiments.three.sweep.dataset.noise: two data sets are called 'waves+noise~loud'")
+
+
+def test_pool_names_an_axis_of_the_sweep():
+    raw = changed("experiments/one/sweep", {"dataset.seed": [0, 1], "model.widths": [[4], [5]]})
+    raw["claims"]["order"]["pool"] = raw["figures"]["lines"]["pool"] = "dataset.seed"
+    loaded = config.load(raw)
+    assert config.pooled(loaded, "one", "dataset.seed") == {
+        "seed~0+widths~4": "seed~*+widths~4",
+        "seed~0+widths~5": "seed~*+widths~5",
+        "seed~1+widths~4": "seed~*+widths~4",
+        "seed~1+widths~5": "seed~*+widths~5",
+    }
+    assert config.pooled(loaded, "two", "dataset.seed") == {"base": "base"}
+    raw["claims"]["order"]["pool"] = raw["figures"]["lines"]["pool"] = "dataset.sed"
+    assert problems(raw) == [
+        f"{where}: unknown axis 'dataset.sed'; did you mean 'dataset.seed'? (allowed: dataset.seed, model.widths)"
+        for where in ("claims.order.pool", "figures.lines.pool")
+    ]
+
+
+def test_seed_shift_moves_every_seed_and_nothing_else():
+    raw = changed("experiments/one/sweep", {"dataset.seed": [0, 1]})
+    raw["datasets"]["saw"] = {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1], "seed": 2}}
+    raw["datasets"]["fixed"] = {"kind": "fpkit.datasets.sines:build", "options": {"frequencies": [1]}}
+    shifted = raw | {"seed_shift": 5000}
+    before, after = datasets_of(raw), datasets_of(shifted)
+    assert list(before) == list(after), "names stay, and files with them"
+    saw = before["saw"] | {"options": {"frequencies": [1], "seed": 5002}}
+    assert after["saw"] == saw
+    assert after["fixed"] == before["fixed"]
+    for name in ("waves", "digits", "waves+seed~1"):
+        assert after[name] == before[name] | {"seed": before[name]["seed"] + 5000}
+    for one, other in zip(config.variants(config.load(raw)), config.variants(config.load(shifted)), strict=True):
+        training = one.training | {"seed_offset": one.training["seed_offset"] + 5000}
+        assert vars(other) == vars(one) | {"training": training}
+    zero = config.load(raw | {"seed_shift": 0})
+    assert repr(config.variants(zero)) == repr(config.variants(config.load(raw)))
+    assert zero.all_datasets == config.load(raw).all_datasets
+
+
+def test_seed_shift_beyond_all_seeds_is_told():
+    raw = changed("experiments/one/sweep", {"dataset.seed": [2**32 - 1]}) | {"seed_shift": 1}
+    assert problems(raw) == ["seed_shift: takes the seed 4294967295 to 4294967296, beyond 4294967295; lower it"]
 
 
 # --- fuzz -------------------------------------------------------------------------------------------------------------
