@@ -187,6 +187,11 @@ def _value(spectra: xr.Dataset, key: str, value: str) -> str:
     return f"{key} {value}" if key.endswith("seed") else value
 
 
+def of_the_first(spectra: xr.Dataset) -> str:
+    """What a title says of outputs and targets where draws are pooled: they are those of the first; else nothing."""
+    return ", of the first draw" if "draws" in spectra.attrs else ""
+
+
 def recipe(spectra: xr.Dataset) -> dict:
     """The model, training and record entries behind the spectra."""
     return json.loads(spectra.attrs.get("recipe", "{}"))

@@ -38,7 +38,7 @@ def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
         axes.plot(position, middle, color=color, linewidth=1, label=f"step {int(step)}")
     axes.set(xlabel="x", ylabel="y (median over members)")
     style.legend(axes)
-    style.panel(axes, "a", "Outputs at some steps, and target")
+    style.panel(axes, "a", f"Outputs at some steps, and target{style.of_the_first(spectra)}")
 
 
 def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
