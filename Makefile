@@ -27,7 +27,7 @@ SHIFT ?= 1
 AGAIN = workflow/replication/Snakefile --config seed_shift=$(SHIFT)000000
 
 replicate: .venv/installed
-	$(SNAKEMAKE) --cores all --snakefile $(AGAIN) $(OVERLAYS)
+	$(SNAKEMAKE) --cores all judge_claims --snakefile $(AGAIN) $(OVERLAYS)
 	$(SNAKEMAKE) --cores all replication $(OVERLAYS)
 	@$(BIN)/python -P -m fpkit.claims.replication
 

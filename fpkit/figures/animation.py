@@ -23,7 +23,7 @@ def draw(spectra: list[xr.Dataset]) -> Animation:
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.43 * width))
     left.plot(shown["position"], shown["target"], color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
     (output,) = left.plot(shown["position"], shown["target"], color=style.LOW, label="network")
-    left.set(xlabel="x", ylabel="y (median over members)")
+    left.set(xlabel="x", ylabel=f"y (median over members{style.of_the_first(shown)})")
     style.legend(left)
 
     last = 1.5 * float(shown["frequency"].where(shown["followed"], drop=True).max())

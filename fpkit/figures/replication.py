@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims.findings import VERDICTS
 from fpkit.claims.replication import counts, numbers
 from fpkit.figures import style
+from fpkit.figures.claims import VERDICTS
 
-COLORS = {"holds": style.LOW, "undecided": "#E69F00", "does not hold": style.HIGH}
 # Values of different statistics share an axis: linear up to here, logarithmic beyond.
 LINEAR = 2
 
@@ -28,12 +29,13 @@ def draw(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(
         len(found), 2, figsize=(width, 0.47 * width * len(found)), squeeze=False, width_ratios=[1, 1.25]
     )
+    letters = iter(ascii_lowercase)
     for (left, right), number in zip(axes, found, strict=True):
         met = counts(table, number)
         _verdicts(left, met.to_numpy(), number)
-        style.panel(left, "a", f"Verdicts: {np.trace(met)} of {met.to_numpy().sum()} the same")
+        style.panel(left, next(letters, ""), f"Verdicts: {np.trace(met)} of {met.to_numpy().sum()} the same")
         _values(right, table, number)
-        style.panel(right, "b", "Medians with their 95% intervals")
+        style.panel(right, next(letters, ""), "Medians with their 95% intervals")
     style.outer_legend(figure, axes[0, 1], ncols=3, title="verdict of the run")
     return figure
 
@@ -53,16 +55,15 @@ def _verdicts(axes: Axes, met: np.ndarray, number: int) -> None:
 
 def _values(axes: Axes, table: pd.DataFrame, number: int) -> None:
     both = table[np.isfinite(table["value_0"]) & np.isfinite(table[f"value_{number}"])]
-    for verdict, color in COLORS.items():
+    for verdict, (color, marker) in VERDICTS.items():
         rows = both[both["verdict_0"] == verdict]
         x, y = rows["value_0"], rows[f"value_{number}"]
-        axes.errorbar(
-            x, y, xerr=_ends(rows, 0), yerr=_ends(rows, number), fmt="o", ms=2.5, color=color, lw=0.6, label=verdict
-        )
+        reach = {"xerr": _ends(rows, 0), "yerr": _ends(rows, number)}
+        axes.errorbar(x, y, **reach, fmt=marker, ms=3, mew=0, color=color, elinewidth=0.6, label=verdict)
     axes.set_xscale("symlog", linthresh=LINEAR)
     axes.set_yscale("symlog", linthresh=LINEAR)
     shown = both[["value_0", f"value_{number}"]].to_numpy()
-    ends = [shown.min(initial=-1) - 0.3, shown.max(initial=1) + 0.3]
+    ends = [1.4 * shown.min(initial=-1), 1.4 * shown.max(initial=1)]
     axes.plot(ends, ends, color=style.TARGET, linewidth=0.6, linestyle="--")
     axes.set(xlim=ends, ylim=ends, xlabel="statistic in the run (its own units)")
     axes.set_ylabel(f"statistic in replication {number}")

@@ -189,7 +189,7 @@ def _value(spectra: xr.Dataset, key: str, value: str) -> str:
 
 def of_the_first(spectra: xr.Dataset) -> str:
     """What a title says of outputs and targets where draws are pooled: they are those of the first; else nothing."""
-    return ", of the first draw" if "draws" in spectra.attrs else ""
+    return ", first draw" if "draws" in spectra.attrs else ""
 
 
 def recipe(spectra: xr.Dataset) -> dict:

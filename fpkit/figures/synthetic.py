@@ -50,7 +50,7 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
     axes.set(xlabel=f"frequency ({amplitude['frequency'].units})", ylabel="|F[y]|")
     axes.set_ylim(0, 1.15 * float(shown.max()))
     style.legend(axes)
-    style.panel(axes, "b", "Spectrum of the target")
+    style.panel(axes, "b", f"Spectrum of the target{style.of_the_first(spectra)}")
 
 
 def _errors(axes: Axes, spectra: xr.Dataset) -> None:
