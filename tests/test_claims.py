@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import xarray as xr
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpkit import config
-from fpkit.claims import intervals, statistics, verdicts
+from fpkit.claims import intervals, replication, statistics, verdicts
+from fpkit.claims.pooling import pooled
 from fpkit.config.claims import Claim
+from fpkit.errors import UserError
 
 FREQUENCIES = [1, 2, 3, 4, 5]
 
@@ -456,6 +459,90 @@ def test_filtering_has_its_control_too():
     assert row["value"] == pytest.approx(1)
     assert row["control"] == pytest.approx(0)
     assert row["censored"] == ""
+
+
+def test_pooled_draws_are_judged_by_all_their_members_each_on_its_own_frequencies():
+    """The second draw follows other frequencies than the first; a member of it diverged."""
+    one = lines([UP, DOWN, UP], followed=[True] * 3 + [False] * 2)
+    other = lines([DOWN, UP, UP], followed=[False] * 2 + [True] * 3, diverged=[False, False, True])
+    row = verdicts.judge("c", claim(at_least=-2), "seed~*", [one, other])
+    assert (row["variant"], row["members"], row["censored"]) == ("seed~*", "5 of 6", "0 of 15")
+    assert row["value"] == np.median([1, -1, 1, -1, 1])
+    assert (row["ci_low"], row["ci_high"]) == intervals.known_interval(np.array([1.0, -1, 1, -1, 1]))[1:]
+    alone = verdicts.judge("c", claim(at_least=-2), "seed~*", [other.isel(member=[2])])
+    assert alone["remark"] == "all members diverged"
+
+
+def test_pooled_control_is_the_difference_of_each_draw_to_its_own():
+    one = lines([UP] * 3, white_noise=[DOWN] * 3)
+    other = lines([UP] * 3, white_noise=[UP] * 3)
+    row = verdicts.judge("c", claim(measure="projection", control="white_noise"), "seed~*", [one, other])
+    assert row["value"] == np.median([2, 2, 2, 0, 0, 0])
+
+
+def named(spectra: xr.Dataset, seed: int, **arrays) -> xr.Dataset:
+    name = f"noisy+noise~0.1+seed~{seed}"
+    return spectra.assign(arrays).assign_attrs(experiment="e", dataset=name, variant=f"seed~{seed}", measure="fft")
+
+
+def test_pooled_spectra_have_the_members_of_all_draws_and_the_target_of_the_first():
+    several = [
+        named(
+            lines(
+                [UP, DOWN][::scale] * scale, followed=[True] * (5 - scale) + [False] * scale, diverged=[scale > 1, 0]
+            ),
+            scale,
+            target_amplitude=("frequency", np.full(5, float(scale))),
+            snapshot_output=(("snapshot", "member"), np.full((1, 2), float(scale))),
+        )
+        for scale in (1, 2)
+    ]
+    whole = pooled("seed~*", several)
+    passages = np.concatenate([one["first_passage"] for one in several])
+    np.testing.assert_array_equal(whole["first_passage"], passages)
+    assert whole["member"].to_numpy().tolist() == [0, 1, 2, 3]
+    assert whole["diverged"].to_numpy().tolist() == [False, False, True, False]
+    assert whole["diverged"].dtype == bool
+    assert whole["followed"].to_numpy().tolist() == [True] * 3 + [False] * 2, "where all follow it"
+    assert (whole["target_amplitude"] == 1).all()
+    np.testing.assert_array_equal(whole["snapshot_output"], [[1, 1, np.nan, np.nan]])
+    about = {"experiment": "e", "dataset": "noisy+noise~0.1", "variant": "seed~*", "measure": "fft", "draws": 2}
+    assert whole.attrs == about
+    assert pooled("base", several[:1]) is several[0]
+
+
+def test_spectra_of_other_frequencies_are_not_pooled():
+    one, other = named(lines([UP] * 2), 0), named(lines([UP] * 2).isel(frequency=slice(3)), 1)
+    with pytest.raises(UserError, match=r"^e/seed~\*: cannot be pooled \(.*\); leave out pool$"):
+        pooled("seed~*", [one, other])
+
+
+def test_replication_counts_verdict_against_verdict_of_the_same_question():
+    def rows(*verdict: str, bound: str = ">= 1") -> pd.DataFrame:
+        asked = {"claim": "c", "experiment": "e", "statistic": "lead", "bound": bound, "value": 1.0}
+        several = [asked | {"variant": f"v{n}", "verdict": one} for n, one in enumerate(verdict)]
+        return pd.DataFrame(several).assign(ci_low=0.5, ci_high=1.5)
+
+    run = rows("holds", "holds", "undecided", "does not hold")
+    table = replication.beside(
+        run, {2: rows("holds", "does not hold", "holds"), 1: run, 3: rows("holds", bound=">= 2")}
+    )
+    assert replication.numbers(table) == [1, 2, 3]
+    assert replication.counts(table, 2).to_numpy().tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0]]
+    assert replication.agreement(table) == (
+        "replication 1: 4 of 4 verdicts agree, 0 are opposite; "
+        "replication 2: 1 of 3 verdicts agree, 1 is opposite, 1 of this configuration not repeated; "
+        "replication 3: 0 of 0 verdicts agree, 0 are opposite, 4 of this configuration not repeated"
+    )
+    assert replication.agreement(replication.beside(run, {})) == "no replication yet; make replicate"
+
+
+def test_damaged_table_of_a_replication_is_told(tmp_path):
+    path = tmp_path / "claims.csv"
+    for content in ("", "claim,variant\n", "no table"):
+        path.write_text(content)
+        with pytest.raises(UserError, match=r"damaged; delete it, `make replicate` makes it anew$"):
+            replication.read(path)
 
 
 def test_diverged_members_are_left_out_and_counted():

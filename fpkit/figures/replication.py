@@ -14,7 +14,7 @@ from fpkit.claims.replication import counts, numbers
 from fpkit.figures import style
 from fpkit.figures.claims import VERDICTS
 
-# Values of different statistics share an axis: linear up to here, logarithmic beyond.
+# Values of different statistics share an axis: where some are large, it is linear up to here and logarithmic beyond.
 LINEAR = 2
 
 
@@ -60,10 +60,11 @@ def _values(axes: Axes, table: pd.DataFrame, number: int) -> None:
         x, y = rows["value_0"], rows[f"value_{number}"]
         reach = {"xerr": _ends(rows, 0), "yerr": _ends(rows, number)}
         axes.errorbar(x, y, **reach, fmt=marker, ms=3, mew=0, color=color, elinewidth=0.6, label=verdict)
-    axes.set_xscale("symlog", linthresh=LINEAR)
-    axes.set_yscale("symlog", linthresh=LINEAR)
     shown = both[["value_0", f"value_{number}"]].to_numpy()
     ends = [1.4 * shown.min(initial=-1), 1.4 * shown.max(initial=1)]
+    if max(-ends[0], ends[1]) > 5 * LINEAR:
+        axes.set_xscale("symlog", linthresh=LINEAR)
+        axes.set_yscale("symlog", linthresh=LINEAR)
     axes.plot(ends, ends, color=style.TARGET, linewidth=0.6, linestyle="--")
     axes.set(xlim=ends, ylim=ends, xlabel="statistic in the run (its own units)")
     axes.set_ylabel(f"statistic in replication {number}")

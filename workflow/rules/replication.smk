@@ -38,10 +38,10 @@ rule replication:
             for number, path in REPLICATIONS.items()
         },
         code=code_of(
-            "replicate.py", "fpkit.claims.replication", "fpkit.figures.replication"
+            "replication.py", "fpkit.claims.replication", "fpkit.figures.replication"
         ),
     script:
-        "../scripts/replicate.py"
+        "../scripts/replication.py"
 
 
 # Its pictures are no figure of the configuration.
