@@ -489,7 +489,9 @@ def test_pooled_spectra_have_the_members_of_all_draws_and_the_target_of_the_firs
     several = [
         named(
             lines(
-                [UP, DOWN][::scale] * scale, followed=[True] * (5 - scale) + [False] * scale, diverged=[scale > 1, 0]
+                [UP, DOWN][::scale] * scale,
+                followed=[True] * (5 - scale) + [False] * scale,
+                diverged=[scale > 1, False],
             ),
             scale,
             target_amplitude=("frequency", np.full(5, float(scale))),

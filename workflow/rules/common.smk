@@ -103,21 +103,19 @@ def spectra_of(experiment, measure, patterns=("*",)):
 
 
 def grouped(paths, axis):
-    """Spectra files by the experiment and the group that they are pooled in along an axis; without one, each alone."""
+    """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
     groups = {}
     for path in paths:
-        *_, experiment, name, _ = path.split("/")
-        group = fpconfig.pooled(CONFIG, experiment, axis)[name]
-        groups.setdefault((experiment, group), []).append(path)
-    return groups
+        *_, experiment, name, measure = path.split("/")
+        variant = fpconfig.pooled(CONFIG, experiment, axis)[name]
+        groups.setdefault((experiment, variant, measure), []).append(path)
+    return [(variant, several) for (_, variant, _), several in groups.items()]
 
 
 def claim_spectra(claim):
     """The spectra that each row of a claim is judged by, by the row's variant."""
     paths = spectra_of(claim.experiment, claim.measure, claim.variants)
-    return {
-        group: several for (_, group), several in grouped(paths, claim.pool).items()
-    }
+    return dict(grouped(paths, claim.pool))
 
 
 def figure_inputs(wildcards):
@@ -135,17 +133,13 @@ def figure_inputs(wildcards):
 
 def figure_groups(wildcards):
     """What a figure shows as one: the variant's name, and which of its inputs; empty where each stands for itself."""
-    figure = CONFIG.figures[wildcards.figure]
-    if figure.pool is None:
+    axis = CONFIG.figures[wildcards.figure].pool
+    if axis is None:
         return []
     paths = figure_inputs(wildcards)
-    measures = fpconfig.FIGURES[figure.kind].measures
     return [
-        [group, [paths.index(path) for path in several]]
-        for measure in measures
-        for (_, group), several in grouped(
-            [path for path in paths if path.endswith(f"/{measure}.nc")], figure.pool
-        ).items()
+        [variant, [paths.index(path) for path in several]]
+        for variant, several in grouped(paths, axis)
     ]
 
 
