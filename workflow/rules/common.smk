@@ -104,10 +104,12 @@ def spectra_of(experiment, measure, patterns=("*",)):
 
 def grouped(paths, axis):
     """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
-    groups = {}
+    groups, names = {}, {}
     for path in paths:
         *_, experiment, name, measure = path.split("/")
-        variant = fpconfig.pooled(CONFIG, experiment, axis)[name]
+        if experiment not in names:
+            names[experiment] = fpconfig.pooled(CONFIG, experiment, axis)
+        variant = names[experiment][name]
         groups.setdefault((experiment, variant, measure), []).append(path)
     return [(variant, several) for (_, variant, _), several in groups.items()]
 
