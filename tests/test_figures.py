@@ -525,6 +525,21 @@ def test_a_legend_that_covers_data_would_be_noticed():
         assert covered(figure) == []
 
 
+@pytest.mark.parametrize(
+    ("dataset", "variant", "title"),
+    [
+        ("noisy_sines+seed~3", "seed~3", "noisy sines, seed 3"),
+        ("noisy_sines", "seed~0+activation~relu", "noisy sines, seed 0, relu"),
+        ("noisy+noise~0.1+seed~3", "dataset~noisy+noise~0.1+seed~3", "noisy, 0.1, seed 3"),
+        ("noisy+noise~0.1", "noise~0.1+seed~*", "noisy, 0.1, 5 draws"),
+        ("a+b", "base", "a+b"),
+        ("waves", "learning_rate~1e+2+seed~1", "waves, 1e+2, seed 1"),
+    ],
+)
+def test_titles_of_draws_say_which_or_how_many(dataset, variant, title):
+    assert style.variant_title(xr.Dataset(attrs={"dataset": dataset, "variant": variant, "draws": 5})) == title
+
+
 def test_titles_are_those_of_dataset_and_variant(spectra):
     assert [style.variant_title(v) for v in spectra["synthetic"]] == ["waves, 0.01", "waves, 0.03"]
     assert style.short_titles(spectra["synthetic"]) == ["0.01", "0.03"]
