@@ -171,8 +171,8 @@ class Ntk(OnBasis):
     of_parameters = ("final_rate", "kernel_change")
 
     modes: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] | None = None
-    """How many of the leading eigenvectors to follow, or, as a list, Fourier modes in cycles per turn of the circle; left
-    out, the target's frequencies on the circle, and 16 eigenvectors elsewhere."""
+    """How many of the leading eigenvectors to follow, or, as a list, Fourier modes in cycles per turn of the circle.
+    Left out, the target's frequencies on the circle, and 16 eigenvectors elsewhere."""
 
     @property
     def basis(self) -> dict[str, Any] | None:
@@ -197,9 +197,7 @@ class Ntk(OnBasis):
             limit = f"give at most {MOST_KERNEL_SAMPLES:,} samples, not {samples:,}"
             yield f"dataset ({experiment.dataset!r})", f"ntk holds kernels of all samples; {limit}"
         if isinstance(self.modes, list) and not on_circle:
-            line = (
-                f"cycles per turn need embedding: circle, which {experiment.dataset!r} has not; give a number of modes"
-            )
+            line = f"a list is of cycles per turn, and {experiment.dataset!r} is on no circle; give a number"
             yield "decomposition.ntk.modes", line
         elif isinstance(self.modes, list) and max(self.modes) > (highest := (dataset.samples - 1) // 2):
             yield (

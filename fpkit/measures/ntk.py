@@ -2,8 +2,8 @@
 
 Under gradient descent on the mean squared error of n samples and o outputs, the residual r = h - y follows
 r <- r - (2 learning_rate / (n o)) K r as long as the kernel K = J J^T, J the Jacobian of the outputs by the parameters,
-stays what it was (Jacot, Gabriel, Hongler 2018). Along its eigenvectors every residual then decays at a pace of its own;
-on the circle, these are (nearly) the Fourier modes.
+stays what it was (Jacot, Gabriel, Hongler 2018). Along each eigenvector the residual then decays at a pace of its own;
+on the circle, eigenvectors are (nearly) the Fourier modes.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def decompose(
 
     Predicted: -log(1 - s), with the share s = (2 learning_rate / (n o)) times the Rayleigh quotient v.K v / v.v of the
     member's kernel, averaged over outputs and the functions of a frequency; NaN where s >= 1, as gradient descent does
-    not decay there: a mode oscillates, and from 2 on it grows. The same of the kernel at the end of the training, if the
-    run kept its parameters (`record.parameters`); else NaN.
+    not decay there: a mode oscillates, and from 2 on it grows. The same of the kernel at the end of the training, if
+    the run kept its parameters (`record.parameters`); else NaN.
 
     Measured: minus the slope of log(|F[h - y](k)| / |F[h_0 - y](k)|) against the step, a least-squares line with
     intercept through the records from step 1 up to, and without, the first below 0.1 (or the last, if none is); NaN
@@ -198,16 +198,16 @@ def _too_long(largest: np.ndarray, bad: xr.DataArray, learning_rate: float) -> s
     highest = largest.max()
     if highest < 1:
         return None
-    rate = f"{0.9 * learning_rate / highest:.1g}"
+    rate = f"{0.9 * learning_rate / highest:.2g}"
     kept = largest[~bad.to_numpy()]
     if kept.size and kept.max() >= 2:
         raise UserError(
-            f"ntk: training.learning_rate {learning_rate:g} takes {kept.max():.2g} times the residual of the fastest mode"
-            f" in a step, and from 2 on gradient descent diverges; set it to {rate}"
+            f"ntk: training.learning_rate {learning_rate:g} takes {kept.max():.2g} times the residual of the fastest"
+            f" mode in a step, and from 2 on gradient descent diverges; set it to {rate}"
         )
     remark = (
-        f"training.learning_rate {learning_rate:g} takes {highest:.2g} times the residual of the fastest mode in a step:"
-        f" from 1 on modes oscillate, and have no predicted rate; {rate} would do"
+        f"training.learning_rate {learning_rate:g} takes {highest:.2g} times the residual of the fastest mode in a"
+        f" step: from 1 on modes oscillate, and have no predicted rate; {rate} would do"
     )
     print(remark, flush=True)
     return remark

@@ -26,7 +26,7 @@ def apart(numbers: np.ndarray, like: Sequence, dense: bool) -> list[np.ndarray]:
         like: initial parameters of any members, as a network's `initialize` gives them, in whose shapes and order.
         dense: whether they were `parted`: those of fully connected networks whose gradient is taken by hand.
     """
-    parts = [part[:1] for part in (sum(parted(like), []) if dense else like)]
+    parts = [part[:1] for stacks in (parted(like) if dense else [like]) for part in stacks]
     ends = np.cumsum([math.prod(part.shape) for part in parts])[:-1]
     split = zip(np.split(numbers, ends, axis=1), parts, strict=True)
     stacks = [some.reshape(-1, *part.shape[1:]) for some, part in split]

@@ -1,8 +1,9 @@
 """A variant's run: dataset in, predictions out, resumed from its checkpoint whatever happened to it before.
 
 Work in progress lives in a folder of its own, named after everything that determines the result except the number of
-steps and threads (and that parameters are kept): an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe
-does not. The finished store shares its files with that folder (hard links), so keeping both costs no disk.
+steps and threads, and whether parameters are kept: an interrupted run finds it again, a longer run of the same recipe
+goes on from it, a changed recipe does not. The finished store shares its files with that folder (hard links), so
+keeping both costs no disk.
 
 Such folders are kept, finished or not, when a variant gets another recipe: a configuration that comes back takes its
 trainings up where they are. What they hold is told, and cleared, by `fpkit.jobs.recipes`.

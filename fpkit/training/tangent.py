@@ -16,7 +16,7 @@ from fpkit.training.networks import Network
 # Of a Jacobian that is held at a time.
 JACOBIAN_BYTES = 2**28
 # Relative error of an eigenvalue.
-EIGENVALUE_ERROR = 1e-4
+EIGENVALUE_ERROR = 1e-3
 
 
 def kernel(model: dict, network: Network, parameters: Sequence[Tensor], x: Tensor) -> np.ndarray:
