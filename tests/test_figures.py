@@ -161,7 +161,8 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
     models = {a: Mlp(kind="mlp", widths=[64], activation=a) for a in ("tanh", "relu")}
-    return [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
+    circle = [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
+    return [*circle, laboratory("ntk", "digits", "activation~tanh", models["tanh"], **GRADIENT_DESCENT)]
 
 
 KINDS = [kind for kind in config.FIGURES if kind != "claims"]

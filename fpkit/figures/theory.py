@@ -17,46 +17,52 @@ MOST_TICKS = 10
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """A column for each variant: measured against predicted decay rates, and the rates by frequency.
+    """A row for each variant: measured against predicted decay rates, and the rates by frequency.
 
     Args:
         spectra: results of `ntk`, one for each variant.
     """
-    width = plt.rcParams["figure.figsize"][0]
-    columns = len(spectra)
-    figure, axes = plt.subplots(2, columns, figsize=(width, 0.82 * width if columns > 1 else width), squeeze=False)
-    for column, variant in enumerate(spectra):
-        if style.all_diverged(axes[:, column], variant):
+    width, rows = plt.rcParams["figure.figsize"][0], len(spectra)
+    figure, axes = plt.subplots(rows, 2, figsize=(width, (0.37 * rows + 0.08) * width), squeeze=False)
+    for title, row, variant in zip(style.short_titles(spectra), axes, spectra, strict=True):
+        if style.all_diverged(row, variant):
             continue
         shown = style.kept(variant)
-        found = _against(axes[0, column], shown)
-        _by_frequency(axes[1, column], shown)
-        title = f"{style.short_titles(spectra)[column]} ({style.members_note(variant)})\n{found}"
-        axes[0, column].set_title(title, loc="left")
+        _against(row[0], shown)
+        _by_frequency(row[1], shown)
+        row[0].set_title(f"{title} ({style.members_note(variant)})\n{_rates_in_words(shown)}", loc="left")
+        row[1].set_title(_kernel_in_words(shown), loc="left")
+    handles = {
+        label: handle for one in axes.flat for handle, label in zip(*one.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), columnspacing=1)
     style.diverged_note(figure, spectra)
     return figure
 
 
-def _against(axes: Axes, spectra: xr.Dataset) -> str:
-    """Draws a dot for each member, in the colour of the frequency; returns in words what is said of them."""
-    rates = {name: spectra[f"{name}_rate"].transpose("frequency", "member") for name in ("predicted", "measured")}
-    for color, predicted, measured in zip(
-        style.ordered_colors(spectra.sizes["frequency"]), *(rate.to_numpy() for rate in rates.values()), strict=True
-    ):
+def _rates_in_words(spectra: xr.Dataset) -> str:
+    told = {"slope": rate_slope(spectra), "rank correlation": rate_correlation(spectra)}
+    return ", ".join(f"{name} {float(values.median()):.2f}" for name, values in told.items() if values.notnull().any())
+
+
+def _kernel_in_words(spectra: xr.Dataset) -> str:
+    change, unmeasured = spectra["kernel_change"], int(spectra["measured_rate"].isnull().sum())
+    lines = [f"kernel changed by {float(change.median()):.2g} of its norm"] if change.notnull().any() else []
+    lines += [f"{unmeasured} of {spectra['measured_rate'].size} rates not measured"] if unmeasured else []
+    return "\n".join(lines)
+
+
+def _against(axes: Axes, spectra: xr.Dataset) -> None:
+    """A dot for each member, in the colour of the frequency."""
+    rates = [spectra[f"{name}_rate"].transpose("frequency", "member").to_numpy() for name in ("predicted", "measured")]
+    for color, predicted, measured in zip(style.ordered_colors(spectra.sizes["frequency"]), *rates, strict=True):
         axes.plot(predicted, measured, "o", color=color, ms=3, alpha=0.7, markeredgewidth=0)
-    both = np.concatenate([rate.to_numpy().ravel() for rate in rates.values()])
+    both = np.ravel(rates)
     if (both > 0).any():
         ends = np.array([both[both > 0].min(), np.nanmax(both)])
-        axes.plot(ends, ends, color=style.NULL, linewidth=0.8, linestyle="--", label="equal", zorder=0)
+        axes.plot(ends, ends, color=style.NULL, linewidth=0.8, linestyle="--", label="equal rates", zorder=0)
     axes.set(xscale="log", yscale="log", xlabel="predicted rate (1 / step)", ylabel="measured rate (1 / step)")
-    style.legend(axes)
-    told = {"slope": rate_slope(spectra), "rank correlation": rate_correlation(spectra)}
-    if spectra["kernel_change"].notnull().any():
-        told["kernel changed by"] = spectra["kernel_change"]
-    words = [f"{name} {float(values.median()):.2f}" for name, values in told.items() if values.notnull().any()]
-    unmeasured = int(rates["measured"].isnull().sum())
-    words += [f"{unmeasured} of {rates['measured'].size} rates not measured"] if unmeasured else []
-    return "\n".join(", ".join(words[first : first + 2]) for first in range(0, len(words), 2))
 
 
 def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
@@ -79,4 +85,3 @@ def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
     # The colours of the dots above.
     colors = style.ordered_colors(len(frequencies))
     axes.scatter(frequencies, np.full(len(frequencies), 0.02), 10, colors, "s", transform=axes.get_xaxis_transform())
-    style.legend(axes, ncols=3, fontsize="x-small")
