@@ -84,4 +84,6 @@ def _by_frequency(axes: Axes, spectra: xr.Dataset) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # The colours of the dots above.
     colors = style.ordered_colors(len(frequencies))
-    axes.scatter(frequencies, np.full(len(frequencies), 0.02), 10, colors, "s", transform=axes.get_xaxis_transform())
+    axes.scatter(
+        frequencies, np.full(len(frequencies), 0.02), 10, colors, marker="s", transform=axes.get_xaxis_transform()
+    )
