@@ -161,7 +161,8 @@ class _Kernels:
     def __init__(self, model: dict, predictions: xr.Dataset, x: xr.DataArray, outputs: int):
         import torch
 
-        from fpkit.training import gradients, networks, tangent
+        from fpkit.measures import tangent
+        from fpkit.training import gradients, networks
 
         self.model, self.predictions, self.kernel = model, predictions, tangent.kernel
         self.x = torch.from_numpy(np.ascontiguousarray(x.to_numpy(), np.float32))
