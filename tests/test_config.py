@@ -302,7 +302,7 @@ def test_spectrum_is_recorded_along_the_basis_of_its_measure(measures, basis):
 def test_every_measure_has_a_basis_but_the_filter():
     assert {name for name, entry in config.MEASURES.items() if entry().basis is None} == {"filtering"}
     bases = {entry().basis["kind"] for name, entry in config.MEASURES.items() if name != "filtering"}
-    assert bases == modules("bases") - {"__init__", "basis", "recorded", "waves"}
+    assert bases == modules("bases") - {"__init__", "basis", "eigenvectors", "recorded", "waves"}
 
 
 def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():

@@ -161,7 +161,8 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
     models = {a: Mlp(kind="mlp", widths=[64], activation=a) for a in ("tanh", "relu")}
-    return [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
+    circle = [laboratory("ntk", "circle", f"activation~{a}", m, **GRADIENT_DESCENT) for a, m in models.items()]
+    return [*circle, laboratory("ntk", "digits", "activation~tanh", models["tanh"], **GRADIENT_DESCENT)]
 
 
 KINDS = [kind for kind in config.FIGURES if kind != "claims"]
@@ -691,14 +692,36 @@ def test_structures_figure_places_depths_and_widths(spectra):
 
 
 def test_theory_figure_draws_each_measured_rate_against_the_predicted(spectra):
-    (variant, _) = spectra["theory"]
+    (variant, *_) = spectra["theory"]
     with style.context(**STYLE):
-        against = drawn("theory", [variant]).axes[0]
+        against, by_frequency = drawn("theory", [variant]).axes
     points = [line for line in against.lines if line.get_marker() == "o"]
     assert len(points) == 3
     for line, frequency in zip(points, variant["frequency"], strict=True):
         np.testing.assert_allclose(line.get_xdata(), variant["predicted_rate"].sel(frequency=frequency))
         np.testing.assert_allclose(line.get_ydata(), variant["measured_rate"].sel(frequency=frequency))
+    assert "predicted at the end" not in by_frequency.get_legend_handles_labels()[1]
+
+
+def test_theory_figure_shows_the_end_where_the_networks_were_kept(spectra):
+    (variant, *_) = spectra["theory"]
+    ended = variant.assign(
+        final_rate=2 * variant["predicted_rate"], kernel_change=xr.full_like(variant["kernel_change"], 0.25)
+    )
+    with style.context(**STYLE):
+        by_frequency = drawn("theory", [ended]).axes[1]
+    drawn_as = dict(zip(*reversed(by_frequency.get_legend_handles_labels()), strict=True))
+    shown = drawn_as["predicted at the end"].lines[0].get_ydata()
+    np.testing.assert_allclose(shown, ended["final_rate"].median("member"))
+    assert by_frequency.get_title(loc="left").startswith("kernel changed by 0.25 of its norm")
+
+
+def test_theory_figure_names_eigenvectors_by_their_rank(spectra):
+    (*_, variant) = spectra["theory"]
+    assert variant.sizes["frequency"] == 16
+    with style.context(**STYLE):
+        by_frequency = drawn("theory", [variant]).axes[1]
+    assert by_frequency.get_xlabel() == "rank of the kernel's eigenvector"
 
 
 def test_claims_figure_is_saved_in_every_format_and_counts_the_verdicts(table, tmp_path):

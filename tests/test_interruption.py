@@ -15,11 +15,14 @@ from matplotlib.text import Text
 
 from fpkit.claims.verdicts import judge
 from fpkit.datasets import sines
+from fpkit.errors import UserError
 from fpkit.figures import style, synthetic
 from fpkit.measures import fft
-from fpkit.store.predictions import Writer
+from fpkit.store import netcdf
+from fpkit.store.predictions import Writer, open_predictions, reading
 from fpkit.training import checkpoint, trainer
 from fpkit.training.compiled import library
+from fpkit.training.compiled.ensemble import CompiledEnsemble
 from fpkit.training.run import STORE
 
 MODEL = {"activation": "tanh", "initialization": "scaled", "kind": "mlp", "std": 0.1, "widths": [16, 16]}
@@ -54,9 +57,9 @@ def fast_clock(monkeypatch):
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(now) / 4))
 
 
-def train(dataset: Path, folder: Path, training=TRAINING, **options) -> xr.Dataset:
+def train(dataset: Path, folder: Path, training=TRAINING, record=RECORD, **options) -> xr.Dataset:
     return run(
-        dataset, folder / "run", folder / "checkpoints", model=MODEL, training=training, record=RECORD, **options
+        dataset, folder / "run", folder / "checkpoints", model=MODEL, training=training, record=record, **options
     ).load()
 
 
@@ -273,6 +276,61 @@ def test_more_or_fewer_steps_in_any_order_are_parts_of_one_training(
         if steps <= farthest:
             assert kept == state, "what was trained stays what it is"
         farthest, state = max(farthest, steps), kept
+
+
+def parameters_after(dataset: Path, steps: int, by: str) -> np.ndarray:
+    """Of the trainer's own state, without any store."""
+    with netcdf.open_dataset(dataset) as opened:
+        data = {f"{axis}_{part}": opened[f"{axis}_{part}"].to_numpy() for axis in "xy" for part in ("train", "test")}
+    algorithm = {"name": "adam", "learning_rate": 0.003, "momentum": 0.0, "nesterov": False}
+    with trainer.build(MODEL, data, range(1000, 1003), algorithm, "mse", 10) as ensemble:
+        assert isinstance(ensemble, CompiledEnsemble) == (by == "compiled")
+        ensemble.advance(0, steps)
+        return np.stack([member["parameters"] for member in ensemble.state()])
+
+
+@pytest.mark.parametrize("by", ["compiled", "torch"])
+def test_parameters_at_the_end_are_kept_if_asked_for_also_of_a_training_that_was_interrupted(
+    by, dataset, tmp_path, fast_clock, monkeypatch, capsys
+):
+    if by == "torch":
+        monkeypatch.setattr(library, "loaded", lambda: None)
+    elif library.loaded() is None:
+        pytest.skip("no C++ compiler on this machine")
+    kept = RECORD | {"parameters": True}
+    plain = train(dataset, tmp_path / "a")
+    assert "parameter" not in plain
+    # Asked for afterwards, they are taken from the checkpoint, and nothing is trained again.
+    found = train(dataset, tmp_path / "a", record=kept)
+    assert "already trained, to step 400" in capsys.readouterr().out
+    expected = parameters_after(dataset, 400, by)
+    assert found["parameter"].dims == ("member", "weight")
+    assert found["parameter"].dtype == np.float32
+    np.testing.assert_array_equal(found["parameter"], expected)
+    same_records(found.drop_vars(["parameter", "weight"]), plain)
+    with pytest.raises(Interruption):
+        train(dataset, tmp_path / "b", record=kept, progress=interrupt_at(100))
+    same_records(train(dataset, tmp_path / "b", record=kept), found)
+    # A longer training goes on from it, and has its own; what is cut from it has none, and says so.
+    longer = train(dataset, tmp_path / "b", TRAINING | {"steps": 700}, record=kept)
+    np.testing.assert_array_equal(longer["parameter"], parameters_after(dataset, 700, by))
+    capsys.readouterr()
+    shorter = train(dataset, tmp_path / "b", TRAINING | {"steps": 200}, record=kept)
+    assert "parameters are left out: this training went on beyond step 200" in capsys.readouterr().out
+    same_records(shorter, plain.sel(step=slice(0, 200)))
+    same_records(train(dataset, tmp_path / "b", TRAINING | {"steps": 700}, record=kept), longer)
+
+
+def test_damaged_parameters_are_told_in_one_line(dataset, tmp_path):
+    train(dataset, tmp_path, record=RECORD | {"parameters": True})
+    store = tmp_path / "run" / STORE
+    (file,) = (path for path in (store / "parameter" / "c").rglob("*") if path.is_file() and path.parent.name == "1")
+    damage(file, "flipped")
+    with pytest.raises(UserError, match="the checksum of parameter/c/1/0 does not fit"), reading(store):
+        open_predictions(store).load()
+    file.unlink()
+    with pytest.raises(UserError, match="parameter/c/1/0 is missing or empty"):
+        open_predictions(store)
 
 
 def test_fewer_steps_are_cut_from_a_store_whose_end_is_damaged(dataset, tmp_path, uninterrupted):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from snakemake.utils import update_config
 from fpkit import config
 from fpkit.bases import circle
 from fpkit.bases import walsh as walsh_basis
-from fpkit.config.training import Mlp, Record, Training
+from fpkit.bases.eigenvectors import Eigenvectors
+from fpkit.config.training import Cnn, Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.measures import ntk, radial, walsh
+from fpkit.measures import ntk, radial, tangent, walsh
 from fpkit.training import networks
 
 RADIAL = {"split": "train", "threshold": 0.2, "hold": 0.05, "rings": 6}
@@ -251,7 +253,7 @@ def test_radial_needs_the_whole_picture():
 
 @pytest.mark.parametrize("overlays", [(), ("presets/paper.yaml",), ("presets/smoke.yaml",)])
 def test_theory_is_trained_in_steps_that_no_mode_oscillates_at(overlays):
-    """Gradient descent multiplies a mode by 1 - s, s = 2 learning_rate eigenvalue / n: 1 oscillates, 2 diverges."""
+    """It multiplies a mode by 1 - s, s = 2 learning_rate eigenvalue / (n outputs): 1 oscillates, 2 diverges."""
     raw = config.read_yaml(REPOSITORY / "config.yaml")
     for overlay in overlays:
         update_config(raw, config.read_yaml(REPOSITORY / overlay))
@@ -260,15 +262,14 @@ def test_theory_is_trained_in_steps_that_no_mode_oscillates_at(overlays):
     for variant in config.variants(loaded):
         if "ntk" not in variant.decomposition:
             continue
-        dataset = config.plain(loaded.datasets[variant.dataset])
-        x = torch.from_numpy(sines.build(**{k: v for k, v in dataset.items() if k != "kind"})["x_train"].to_numpy())
-        network = networks.build(features=x.shape[1:], outputs=1, **variant.model)
-        for seed in range(variant.training["seed_offset"], variant.training["seed_offset"] + 3):
-            parameters = network.initialize([seed])
-            _, pullback = torch.func.vjp(lambda *stack, x=x, of=network: of.forward(stack, x)[0, :, 0], *parameters)
-            jacobian = torch.stack([torch.cat([g.flatten() for g in pullback(row)]) for row in torch.eye(len(x))])
-            top = float(torch.linalg.eigvalsh(jacobian @ jacobian.T)[-1])
-            largest[variant.experiment, variant.name, seed] = 2 * variant.training["learning_rate"] * top / len(x)
+        options = config.plain(loaded.datasets[variant.dataset])
+        dataset = import_module(f"fpkit.datasets.{options.pop('kind')}").build(**options)
+        x, y = (torch.from_numpy(dataset[f"{axis}_train"].to_numpy()) for axis in "xy")
+        network = networks.build(features=x.shape[1:], outputs=y.shape[1], **variant.model)
+        seeds = range(variant.training["seed_offset"], variant.training["seed_offset"] + 3)
+        for seed, member in zip(seeds, zip(*network.initialize(seeds), strict=True), strict=True):
+            share = 2 * variant.training["learning_rate"] / y.numel() * tangent.largest_eigenvalue(network, member, x)
+            largest[variant.experiment, variant.name, seed] = share
     assert bool(largest) == (overlays != ("presets/smoke.yaml",))
     assert {key: share for key, share in largest.items() if share >= 1} == {}
 
@@ -287,11 +288,11 @@ class WithoutBias(torch.nn.Sequential):
         )
 
 
-def train(tmp_path, dataset: xr.Dataset, model: dict, **training) -> xr.Dataset:
+def train(tmp_path, dataset: xr.Dataset, model: dict, parameters: bool = False, **training) -> xr.Dataset:
     """Predictions of a real run of gradient descent."""
     dataset.to_netcdf(tmp_path / "circle.nc", engine="h5netcdf")
     training = config.plain(Training(**{"optimizer": "sgd", "members": 2, **training}))
-    record = config.plain(Record(per_decade=20))
+    record = config.plain(Record(per_decade=20, parameters=parameters))
     places = (tmp_path / "circle.nc", tmp_path / "run", tmp_path / "checkpoints")
     return run(*places, model=model, training=training, record=record)
 
@@ -305,10 +306,28 @@ def recipe(model: dict, **training) -> str:
     return json.dumps({"model": model, "training": training})
 
 
+def kernels(model: dict, dataset: xr.Dataset, seeds) -> list[np.ndarray]:
+    """Of each seed's network at initialization, the mean over outputs."""
+    x = torch.from_numpy(dataset["x_train"].to_numpy())
+    network = networks.build(features=x.shape[1:], outputs=dataset.sizes["output"], **model)
+    return [tangent.kernel(model, network, member, x) for member in zip(*network.initialize(seeds), strict=True)]
+
+
+def jacobian(model: dict, x: np.ndarray, outputs: int, seed: int) -> np.ndarray:
+    """Of a network at initialization, (sample, output, weight), by one backward pass for each entry."""
+    network = networks.build(features=x.shape[1:], outputs=outputs, **model)
+    parameters = [parameter.requires_grad_() for parameter in network.initialize([seed])]
+    value, rows = network.forward(parameters, torch.from_numpy(x))[0], []
+    for entry in value.flatten():
+        gradients = torch.autograd.grad(entry, parameters, retain_graph=True, materialize_grads=True)
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]).double().numpy())
+    return np.stack(rows).reshape(*value.shape, -1)
+
+
 def quotients(model: dict, dataset: xr.Dataset, seeds, modes) -> np.ndarray:
-    members = xr.DataArray(seeds, dims="member", coords={"member": seeds})
-    x = dataset["x_train"].rename(sample_train="sample")
-    return ntk._rayleigh_quotients(model, members, x, circle.build(dataset, "train", modes=list(modes))).to_numpy()
+    basis = circle.build(dataset, "train", modes=list(modes))
+    functions = basis.matrix(dataset.sizes["sample_train"]).astype(float)
+    return np.stack([ntk.rayleigh_quotients(kernel, functions, basis) for kernel in kernels(model, dataset, seeds)])
 
 
 def test_the_prediction_is_exact_for_a_linear_model(tmp_path):
@@ -324,29 +343,55 @@ def test_the_prediction_is_exact_for_a_linear_model(tmp_path):
     assert every_variable_is_described(spectra)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "own"])
-def test_the_kernel_is_that_of_the_explicit_jacobian(kind):
+OWN = {"kind": f"{__name__}:WithoutBias", "options": {"width": 6}}
+RESIDUAL = config.plain(ResidualMlp(kind="residual_mlp", width=5, blocks=2))
+CONVOLUTIONAL = config.plain(Cnn(kind="cnn", channels=[2, 3], widths=[5], activation="relu"))
+
+
+@pytest.mark.parametrize("model", [mlp(widths=[5, 4]), OWN, RESIDUAL], ids=["mlp", "own", "residual"])
+def test_the_kernel_is_that_of_the_explicit_jacobian(model):
     dataset = sines.build(**{**CIRCLE, "samples": 12})
-    model = mlp(widths=[5, 4], activation="tanh")
-    if kind == "own":
-        model = {"kind": f"{__name__}:WithoutBias", "options": {"width": 6}}
     seeds, modes = [7, 8], [1, 2, 5]
     found = quotients(model, dataset, seeds, modes)
-
-    x = torch.from_numpy(dataset["x_train"].to_numpy())
-    angle = np.arctan2(*x.numpy().T[::-1])
-    network = networks.build(features=(2,), outputs=1, **model)
+    x = dataset["x_train"].to_numpy()
+    angle = np.arctan2(*x.T[::-1])
     for member, seed in enumerate(seeds):
-        parameters = [parameter.requires_grad_() for parameter in network.initialize([seed])]
-        rows = []
-        for sample in range(len(x)):
-            gradients = torch.autograd.grad(network.forward(parameters, x)[0, sample, 0], parameters)
-            rows.append(torch.cat([gradient.flatten() for gradient in gradients]).double().numpy())
-        kernel = np.stack(rows) @ np.stack(rows).T
+        rows = jacobian(model, x, 1, seed)[:, 0]
         for index, mode in enumerate(modes):
             vectors = (np.cos(mode * angle), np.sin(mode * angle))
-            direct = np.mean([v @ kernel @ v / (v @ v) for v in vectors])
+            direct = np.mean([v @ rows @ rows.T @ v / (v @ v) for v in vectors])
             assert found[member, index] == pytest.approx(direct, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", [mlp(widths=[7, 4]), mlp(widths=[]), CONVOLUTIONAL], ids=["mlp", "linear", "cnn"])
+def test_of_several_outputs_the_kernel_is_the_mean_and_the_largest_eigenvalue_that_of_all(model, monkeypatch):
+    x = np.random.default_rng(0).standard_normal((9, 1, 4, 4)).astype(np.float32)
+    network = networks.build(features=x.shape[1:], outputs=3, **model)
+    (member,) = zip(*network.initialize([5]), strict=True)
+    rows = jacobian(model, x, 3, 5)
+    whole = rows.reshape(27, -1) @ rows.reshape(27, -1).T
+    mean = np.einsum("iop,jop->ij", rows, rows) / 3
+    monkeypatch.setattr(tangent, "JACOBIAN_BYTES", 8 * 4 * rows.shape[2])  # blocks of 4, 4 and 1 samples
+    np.testing.assert_allclose(tangent.kernel(model, network, member, torch.from_numpy(x)), mean, rtol=1e-4, atol=1e-4)
+    largest = tangent.largest_eigenvalue(network, member, torch.from_numpy(x))
+    assert largest == pytest.approx(np.linalg.eigvalsh(whole)[-1], rel=1e-3)
+
+
+def test_eigenvectors_are_those_of_the_kernel_and_their_squares_add_up_to_the_mean_square():
+    factor = np.random.default_rng(1).standard_normal((20, 30))
+    kernel = factor @ factor.T
+    values, vectors = np.linalg.eigh(kernel)
+    basis = Eigenvectors(kernel, 4)
+    overlap = np.abs(basis.matrix(20).T.astype(float) @ vectors[:, ::-1][:, :4]) * np.sqrt(20)
+    np.testing.assert_allclose(overlap, np.eye(4), atol=1e-6)
+    found = ntk.rayleigh_quotients(kernel, basis.matrix(20).astype(float), basis)
+    np.testing.assert_allclose(found, values[::-1][:4], rtol=1e-6)
+    samples = xr.DataArray(factor, dims=("sample", "output"))
+    energy = basis.bands.energy(Eigenvectors(kernel, 99).coefficients(samples).isel(function=slice(4)))
+    whole = (Eigenvectors(kernel, 99).coefficients(samples) ** 2).sum("function")
+    np.testing.assert_allclose(whole, (samples**2).mean("sample"))
+    assert (energy.sum("frequency") < whole).all()
+    assert basis.bands.frequency.to_numpy().tolist() == [1, 2, 3, 4]
 
 
 def test_without_bias_relu_has_no_odd_modes_beyond_the_first():
@@ -368,7 +413,7 @@ def test_without_bias_relu_has_no_odd_modes_beyond_the_first():
 )
 def test_the_kernel_orders_the_measured_rates(tmp_path, options, frequencies):
     dataset = sines.build(**{**CIRCLE, "frequencies": [float(f) for f in frequencies], "samples": 64})
-    predictions = train(tmp_path, dataset, mlp(widths=[256], **options), learning_rate=0.005, steps=1200)
+    predictions = train(tmp_path, dataset, mlp(widths=[256], **options), learning_rate=0.005, steps=9000)
     spectra = ntk.decompose(predictions, dataset, split="train", modes=None)
     np.testing.assert_array_equal(spectra["frequency"], frequencies)
     for member in spectra["member"]:
@@ -396,22 +441,120 @@ def test_rates_are_measured_until_the_residual_has_decayed():
     predictions = predictions_of(outputs, steps, recipe=recipe(mlp(widths=[4])))
     spectra = ntk.decompose(predictions, dataset, split="train", modes=[1, 2, 5, 7, 9])
     measured = spectra["measured_rate"].isel(member=0)
-    np.testing.assert_allclose(measured[:3], [0.3, 0.01, 0], atol=1e-4)
-    # Too fast for three records; not there at all.
-    assert np.isnan(measured[3:]).all()
+    np.testing.assert_allclose(measured[:2], [0.3, 0.01], atol=1e-4)
+    # Never below half of its start; too fast for three records; not there at all.
+    assert np.isnan(measured[2:]).all()
+    assert spectra.attrs["unmeasured"] == 1
     # The target holds 1 and 2 of these modes: no relative error of the others.
     assert spectra["followed"].to_numpy().tolist() == [True, True, False, False, False]
     known = spectra["relative_error"].isel(member=0).notnull()
     np.testing.assert_array_equal(known.all("step"), spectra["followed"])
 
 
-def test_a_step_too_long_for_the_mode_predicts_nothing():
+def test_a_training_of_three_steps_measures_no_rate(tmp_path):
     dataset = sines.build(**CIRCLE)
-    predictions = predictions_of(np.zeros((3, 2, 32)), recipe=recipe(mlp(widths=[]), learning_rate=1.5))
-    spectra = ntk.decompose(with_diverged(predictions, 0), dataset, split="train", modes=[1, 2])
+    predictions = train(tmp_path, dataset, mlp(widths=[64]), learning_rate=0.005, steps=3)
+    spectra = ntk.decompose(predictions, dataset, split="train", modes=None)
+    assert np.isnan(spectra["measured_rate"]).all()
+    assert spectra.attrs["unmeasured"] == spectra["measured_rate"].size == 6
+    assert (spectra["predicted_rate"] > 0).all()
+
+
+def linear(learning_rate: float) -> xr.Dataset:
+    """Predictions of a linear model on the circle, whose eigenvalues are n (the constant) and n / 2 (mode 1)."""
+    return predictions_of(np.zeros((3, 2, 32)), recipe=recipe(mlp(widths=[]), learning_rate=learning_rate))
+
+
+def test_a_step_in_which_a_mode_oscillates_is_named_followed_or_not(capsys):
+    dataset = sines.build(**CIRCLE)
+    spectra = ntk.decompose(linear(0.7), dataset, split="train", modes=[1, 2])
+    np.testing.assert_allclose(spectra["largest_share"], 1.4, rtol=1e-3)
+    np.testing.assert_allclose(spectra["predicted_rate"].sel(frequency=1), -np.log(0.3), rtol=1e-4)
+    told = "training.learning_rate 0.7 takes 1.4 times the residual of the fastest mode in a step: from 1 on modes"
+    assert spectra.attrs["remark"].startswith(told)
+    assert spectra.attrs["remark"].endswith("; 0.45 would do")
+    assert spectra.attrs["remark"] in capsys.readouterr().out
+    calm = ntk.decompose(linear(0.4), dataset, split="train", modes=[1, 2])
+    assert "remark" not in calm.attrs
+
+
+def test_a_step_too_long_for_the_mode_predicts_nothing():
+    spectra = ntk.decompose(linear(0.7), sines.build(**CIRCLE), split="train", modes=2)
+    np.testing.assert_array_equal(np.isnan(spectra["predicted_rate"]), [[True, False]] * 2)
+    assert spectra["frequency"].attrs["long_name"] == "rank of the kernel's eigenvector"
+
+
+def test_a_step_in_which_gradient_descent_diverges_is_refused_in_what_did_not():
+    dataset = sines.build(**CIRCLE)
+    with pytest.raises(UserError, match=r"takes 3 times the residual .* set it to 0\.45") as error:
+        ntk.decompose(with_diverged(linear(1.5), 0), dataset, split="train", modes=[1, 2])
+    one_line(error)
+    spectra = ntk.decompose(with_diverged(with_diverged(linear(1.5), 0), 1), dataset, split="train", modes=[1, 2])
     assert np.isnan(spectra["predicted_rate"].sel(frequency=1)).all()
     np.testing.assert_allclose(spectra["predicted_rate"].sel(frequency=2), 0, atol=1e-6)
-    assert np.isnan(spectra["relative_residual"].sel(member=1000)).all()
+    assert np.isnan(spectra["relative_residual"]).all()
+
+
+def images(outputs: int = 2, samples: int = 30) -> xr.Dataset:
+    """Points in five dimensions and targets that are linear in them, of each output by other weights."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((samples, 5)).astype(np.float32)
+    y = (x @ rng.standard_normal((5, outputs))).astype(np.float32)
+    return xr.Dataset({"x_train": (("sample_train", "feature"), x), "y_train": (("sample_train", "output"), y)})
+
+
+def test_along_eigenvectors_the_prediction_is_exact_for_a_linear_model_of_several_outputs(tmp_path):
+    dataset = images()
+    predictions = train(tmp_path, dataset, mlp(widths=[]), parameters=True, learning_rate=0.2, steps=300)
+    spectra = ntk.decompose(predictions, dataset, split="train", modes=6)
+    # K = x.x' + 1, of each output alike.
+    gram = dataset["x_train"].to_numpy().astype(float)
+    values = np.linalg.eigvalsh(gram @ gram.T + 1)[::-1][:6]
+    np.testing.assert_allclose(spectra["eigenvalue"], values, rtol=1e-5)
+    rates = -np.log1p(-2 * 0.2 / 60 * values)
+    for name in ("predicted", "final", "measured"):
+        np.testing.assert_allclose(spectra[f"{name}_rate"], np.tile(rates, (2, 1)), rtol=2e-3)
+    np.testing.assert_allclose(spectra["largest_share"], 2 * 0.2 / 60 * values[0], rtol=1e-3)
+    np.testing.assert_allclose(spectra["kernel_change"], 0, atol=1e-6)
+    assert every_variable_is_described(spectra)
+
+
+def test_the_kernel_at_the_end_is_that_of_the_trained_networks(tmp_path):
+    dataset = images()
+    places = {"model": mlp(widths=[8, 6]), "learning_rate": 0.05, "steps": 400}
+    predictions = train(tmp_path, dataset, parameters=True, **places)
+    spectra = ntk.decompose(predictions, dataset, split="train", modes=4)
+    x = dataset["x_train"].to_numpy()
+    network = networks.build(features=(5,), outputs=2, **places["model"])
+    layout_of = network.initialize([0])
+    for number, seed in enumerate(predictions["member"].to_numpy()):
+        before = jacobian(places["model"], x, 2, int(seed))
+        # In a checkpoint all weights come first, the last one transposed, then all biases.
+        numbers, parts = predictions["parameter"].sel(member=seed).to_numpy(), []
+        for index in (0, 2, 4, 1, 3, 5):
+            shape = layout_of[index].shape[1:]
+            some, numbers = np.split(numbers, [np.prod(shape)])
+            parts.append((index, some.reshape(shape[::-1]).T if index == 4 else some.reshape(shape)))
+        trained = [torch.tensor(part)[None] for _, part in sorted(parts, key=lambda part: part[0])]
+        outputs = network.forward(trained, torch.from_numpy(x))[0].detach()
+        np.testing.assert_allclose(outputs, predictions["prediction"].sel(step=400, member=seed), atol=1e-5)
+        value = network.forward([part.requires_grad_() for part in trained], torch.from_numpy(x))[0]
+        rows = [torch.autograd.grad(entry, trained, retain_graph=True) for entry in value.flatten()]
+        after = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows]).double().numpy()
+        kernels_of = [np.einsum("iop,jop->ij", j, j) / 2 for j in (before, after.reshape(before.shape))]
+        change = np.linalg.norm(kernels_of[1] - kernels_of[0]) / np.linalg.norm(kernels_of[0])
+        assert change > 0.01
+        assert float(spectra["kernel_change"][number]) == pytest.approx(change, rel=1e-3)
+    assert not np.allclose(spectra["final_rate"], spectra["predicted_rate"], rtol=1e-3)
+
+
+def test_without_parameters_nothing_is_said_of_the_kernel_at_the_end(tmp_path):
+    dataset = images()
+    predictions = train(tmp_path, dataset, mlp(widths=[8]), learning_rate=0.05, steps=20)
+    spectra = ntk.decompose(predictions, dataset, split="train", modes=None)
+    assert spectra.sizes["frequency"] == 16
+    assert np.isnan(spectra["final_rate"]).all()
+    assert np.isnan(spectra["kernel_change"]).all()
 
 
 @pytest.mark.parametrize(
@@ -438,8 +581,9 @@ def test_ntk_says_what_it_needs():
             ntk.decompose(predictions, dataset or sines.build(**CIRCLE), split=split, modes=modes)
         return one_line(error)
 
-    assert "unit circle" in problem(sines.build(**{**CIRCLE, "embedding": "line"}))
-    assert "unit circle" in problem(sines.build(**CIRCLE).isel(sample_train=slice(16)))
+    assert "unit circle" in problem(sines.build(**{**CIRCLE, "embedding": "line"}), modes=[1])
+    assert "unit circle" in problem(sines.build(**CIRCLE).isel(sample_train=slice(16)), modes=[1])
+    assert "at most 3,000, not 3,001" in problem(sines.build(**{**CIRCLE, "samples": 3001}))
     assert "record.split to train" in problem(split="test")
     assert "modes from 1 to 15" in problem(modes=[16])
     assert "do not close" in problem(sines.build(**{**CIRCLE, "frequencies": [1.5]}))

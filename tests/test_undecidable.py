@@ -55,7 +55,7 @@ def configuration(dataset: str, split: str, measure: str, statistic: str, contro
                 "dataset": dataset,
                 "model": {"kind": "mlp", "widths": [4]},
                 "training": {"steps": 3, "members": 2, "optimizer": optimizer},
-                "record": {"split": split, "per_decade": 3},
+                "record": {"split": split, "per_decade": 3, "parameters": measure == "ntk"},
                 "decomposition": {measure: MEASURES[measure]},
             }
         },
@@ -179,19 +179,45 @@ def test_a_photograph_has_no_test_samples_to_record():
         ({"training": {"optimizer": "sgd", "loss": "mae"}}, "training.loss: ntk needs mse, not mae"),
         ({"training": {"optimizer": "sgd", "batch_size": 8}}, "training.batch_size: ntk needs none, not 8"),
         (
-            {"training": {"optimizer": "sgd"}, "dataset": "plain"},
-            "dataset ('plain').embedding: ntk needs circle, not line",
+            {"dataset": "plain", "decomposition": {"ntk": {"modes": [1, 2]}}},
+            "decomposition.ntk.modes: a list is of cycles per turn, and 'plain' is on no circle; give a number",
+        ),
+        (
+            {"dataset": "plain", "record": {"content": "spectrum"}},
+            "record.content: ntk needs predictions of 'plain'; set it to predictions",
+        ),
+        (
+            {"decomposition": {"ntk": {"modes": 4}}, "record": {"content": "spectrum"}},
+            "decomposition.ntk: needs predictions; set record.content to predictions, or leave it out",
+        ),
+        (
+            {"dataset": "long"},
+            "dataset ('long'): ntk holds kernels of all samples; give at most 3,000 samples, not 4,000",
         ),
     ],
 )  # fmt: skip
-def test_theory_of_another_training_or_another_grid_is_refused_before_it_is_trained(change, line):
+def test_theory_of_another_training_or_of_other_modes_is_refused_before_it_is_trained(change, line):
     raw = configuration("circle", "train", "ntk", "rate_slope")
-    raw["datasets"]["plain"] = DATASETS["plain"]
+    raw["datasets"] |= {"plain": DATASETS["plain"], "long": DATASETS["circle"] | {"samples": 4000}}
     assert config.load(raw)
     raw["experiments"]["one"] |= change
     with pytest.raises(ConfigError) as error:
         config.load(raw)
     assert error.value.problems == [f"experiments.one.{line}"]
+
+
+def test_the_change_of_the_kernel_needs_the_networks_at_the_end():
+    raw = configuration("circle", "train", "ntk", "kernel_change")
+    (variant,) = config.variants(config.load(raw))
+    assert variant.record == {"parameters": True, "per_decade": 3, "split": "train"}
+    raw["experiments"]["one"]["record"]["parameters"] = False
+    with pytest.raises(ConfigError) as error:
+        config.load(raw)
+    told = "kernel_change needs the networks at the end; set experiments.one.record.parameters to true"
+    assert error.value.problems == [f"claims.claim.statistic: {told}"]
+    raw["claims"]["claim"]["statistic"] = "rate_slope"
+    (variant,) = config.variants(config.load(raw))
+    assert variant.record == {"per_decade": 3, "split": "train"}
 
 
 # --- a control that is none -------------------------------------------------------------------------------------------

@@ -21,18 +21,33 @@ def build(dataset: xr.Dataset, split: str, *, modes: list[int] | None) -> Waves:
     return Waves(turns, _modes(dataset, modes), FREQUENCY, {"kind": "circle", "modes": modes})
 
 
+def fits(x: xr.DataArray) -> bool:
+    """Whether inputs (sample, *feature) are equally spaced on the unit circle, all around."""
+    return _angles(x) is not None
+
+
 def _turns(x: xr.DataArray) -> xr.DataArray:
     """Angles (sample) of inputs on the unit circle, in turns.
 
     Raises UserError unless they are equally spaced, all around.
     """
+    turns = _angles(x)
+    if turns is None:
+        raise UserError(
+            "ntk needs training inputs equally spaced on the unit circle for these modes; set embedding: circle on the"
+            " dataset, or give the number of eigenvectors in decomposition.ntk.modes"
+        )
+    return turns
+
+
+def _angles(x: xr.DataArray) -> xr.DataArray | None:
     points = x.to_numpy().astype(np.float64)
     if points.shape[1:] == (2,) and np.allclose(np.hypot(*points.T), 1, atol=1e-4):
         turns = np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi)
         steps = np.diff(np.sort(turns)) * len(turns)
         if len(turns) > 2 and np.allclose(steps, 1, atol=1e-2):
             return xr.DataArray(turns, dims="sample")
-    raise UserError("ntk needs training inputs equally spaced on the unit circle; set embedding: circle on the dataset")
+    return None
 
 
 def _modes(dataset: xr.Dataset, modes: list[int] | None) -> list[int]:

@@ -98,6 +98,11 @@ def rate_slope(spectra: xr.Dataset) -> xr.DataArray:
     return _over_rates(spectra, lambda predicted, measured: np.polyfit(np.log(predicted), np.log(measured), 1)[0])
 
 
+def kernel_change(spectra: xr.Dataset) -> xr.DataArray:
+    """By what share of itself the neural tangent kernel changed in training, per member (member,)."""
+    return spectra["kernel_change"]
+
+
 def _captured_any(spectra: xr.Dataset, passage: str) -> xr.DataArray:
     """Whether a member (member,) captured any followed frequency; of a null, which never learned, it is not asked."""
     if "null" in spectra.attrs:

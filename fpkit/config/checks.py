@@ -221,6 +221,7 @@ def _claim_problems(config: Config) -> list[str]:
         if set(needs) & set(ACCURACIES) - set(MEASURES[claim.measure].gives):
             found += _classless(config, chosen, told)
         found += _unrecorded(claim, chosen, told)
+        found += _without_parameters(claim, chosen, told)
         found += _untaken(config, f"claims.{name}", claim.experiment, (claim.measure,))
         if claim.control:
             found += _uncontrolled(claim, chosen, f"claims.{name}.control")
@@ -290,6 +291,14 @@ def _unrecorded(claim: Claim, points: list[Experiment], told: str) -> list[str]:
     if not lost or all(point.record.content == "predictions" for point in points):
         return []
     return [f"{told} needs predictions; set experiments.{claim.experiment}.record.content to predictions"]
+
+
+def _without_parameters(claim: Claim, points: list[Experiment], told: str) -> list[str]:
+    """That a claim's statistic needs what only the parameters at the end tell, which are not kept."""
+    needed = set(STATISTICS[claim.statistic].needs) & set(MEASURES[claim.measure].of_parameters)
+    if not needed or all(point.record.parameters for point in points):
+        return []
+    return [f"{told} needs the networks at the end; set experiments.{claim.experiment}.record.parameters to true"]
 
 
 def _uncontrolled(claim: Claim, points: list[Experiment], where: str) -> list[str]:

@@ -145,8 +145,14 @@ FIGURES = {
     "theory": Kind(
         category="Theory",
         measures=("ntk",),
-        shows="Decay rates of each frequency, by the neural tangent kernel at initialization, and as measured.",
-        look="How close the dots lie to the dashed line, and below whether both rates change with frequency alike.",
+        shows=(
+            "Decay rates along Fourier modes, or eigenvectors of the neural tangent kernel: predicted by the kernel "
+            "at the start, measured, and, where the networks were kept, predicted by the kernel at the end."
+        ),
+        look=(
+            "How close the dots, one for each member, lie to the dashed line; below, where the measured rate lies "
+            "between the two predictions. The squares at the bottom are the colours of the dots."
+        ),
     ),
     "claims": Kind(
         category="Claims",

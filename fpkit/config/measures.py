@@ -17,6 +17,8 @@ Null = Literal["white_noise", "shuffled_labels"]
 LOSSES = ("loss_train", "loss_validation", "loss_test")
 # Of classes, in the spectra of all measures, too.
 ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
+# The kernel of so many is held, in double precision, for every member.
+MOST_KERNEL_SAMPLES = 3000
 PASSAGES = ("first_passage", "hold_passage", "area")
 
 
@@ -37,6 +39,8 @@ class Measure(Entry):
     would be the difference of a number to itself."""
     of_predictions: ClassVar[tuple[str, ...]] = ()
     """Those of them that coefficients, recorded in place of predictions, do not tell."""
+    of_parameters: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are NaN unless the parameters at the end are kept (`record.parameters`)."""
 
     nulls: list[Null] = []
     """Errors without any preference for a frequency, of which it computes the same."""
@@ -159,25 +163,28 @@ class Radial(OnBasis):
 
 
 class Ntk(OnBasis):
-    """Decay rate of each Fourier mode, measured and predicted by the neural tangent kernel at initialization."""
+    """Decay rates along the eigenvectors of the neural tangent kernel, measured and predicted by it."""
 
-    suits = (Sines,)
+    suits = (Samples,)
     splits = ("train",)
-    gives = (*PASSAGES, "predicted_rate", "measured_rate")
+    gives = (*PASSAGES, "predicted_rate", "final_rate", "measured_rate", "kernel_change")
+    of_parameters = ("final_rate", "kernel_change")
 
-    modes: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
-    """Cycles per turn of the circle; left out, the target's frequencies."""
+    modes: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    """How many of the leading eigenvectors to follow, or, as a list, Fourier modes in cycles per turn of the circle.
+    Left out, the target's frequencies on the circle, and 16 eigenvectors elsewhere."""
 
     @property
-    def basis(self) -> dict[str, Any]:
-        return {"kind": "circle", "modes": self.modes}
+    def basis(self) -> dict[str, Any] | None:
+        """Eigenvectors are known to no data set alone: coefficients along Fourier modes only are recorded."""
+        return None if isinstance(self.modes, int) else {"kind": "circle", "modes": self.modes}
 
-    def problems(self, dataset: Sines, experiment: Entry) -> Iterator[tuple[str, str]]:
-        """What keeps the kernel's prediction from being one: anything but gradient descent on the circle."""
-        training = experiment.training
-        whole = (training.batch_size or math.inf) >= dataset.samples
+    def problems(self, dataset: Samples, experiment: Entry) -> Iterator[tuple[str, str]]:
+        """What keeps the kernel's prediction from being one: anything but gradient descent on not too many samples."""
+        training, on_circle = experiment.training, getattr(dataset, "embedding", None) == "circle"
+        samples = getattr(dataset, "samples", None) or getattr(dataset, "limit", None)
+        whole = (training.batch_size or math.inf) >= (samples or math.inf)
         wants = {
-            f"dataset ({experiment.dataset!r}).embedding": (dataset.embedding, "circle"),
             "training.optimizer": (training.optimizer, "sgd"),
             "training.momentum": (training.momentum, 0),
             "training.loss": (training.loss, "mse"),
@@ -186,11 +193,19 @@ class Ntk(OnBasis):
         for key, (given, needed) in wants.items():
             if given != needed:
                 yield key, f"ntk needs {'none' if needed is None else needed}, not {given}"
-        if self.modes and max(self.modes) > (highest := (dataset.samples - 1) // 2):
+        if samples and samples > MOST_KERNEL_SAMPLES:
+            limit = f"give at most {MOST_KERNEL_SAMPLES:,} samples, not {samples:,}"
+            yield f"dataset ({experiment.dataset!r})", f"ntk holds kernels of all samples; {limit}"
+        if isinstance(self.modes, list) and not on_circle:
+            line = f"a list is of cycles per turn, and {experiment.dataset!r} is on no circle; give a number"
+            yield "decomposition.ntk.modes", line
+        elif isinstance(self.modes, list) and max(self.modes) > (highest := (dataset.samples - 1) // 2):
             yield (
                 "decomposition.ntk.modes",
                 f"{max(self.modes)} is beyond {highest}, what {dataset.samples} samples on the circle allow; lower it",
             )
+        if experiment.record.content == "spectrum" and self.basis and not on_circle:
+            yield "record.content", f"ntk needs predictions of {experiment.dataset!r}; set it to predictions"
 
 
 class _Measures(Entry):

@@ -28,4 +28,5 @@ STATISTICS = {
     "test_accuracy": Statistic(("accuracy_test",)),
     "rate_correlation": Statistic(("predicted_rate", "measured_rate")),
     "rate_slope": Statistic(("predicted_rate", "measured_rate")),
+    "kernel_change": Statistic(("kernel_change",)),
 }

@@ -58,8 +58,11 @@ def pooled(config: Config, experiment: str, axis: str | None) -> dict[str, str]:
 
 
 def _resolved_record(experiment: Experiment) -> dict:
-    """`record`, with the `basis` along which to record in place of its content, if that is a spectrum."""
-    record = plain(experiment.record)
+    """`record`, with the `basis` along which to record in place of its content, if that is a spectrum.
+
+    `parameters` stands in it where they are kept: others are recorded as they were before there was such a key.
+    """
+    record = {key: value for key, value in plain(experiment.record).items() if key != "parameters" or value}
     if record.pop("content") == "spectrum":
         (taken,) = experiment.decomposition.measures.values()
         record = {"basis": plain(taken.basis)} | record

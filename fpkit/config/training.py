@@ -127,3 +127,5 @@ class Record(Entry):
     """`spectrum`: only what the one measure of the experiment makes of the predictions is kept, coefficients along its
     basis, computed some samples at a time while they are made: for predictions too large to keep. Losses, one's own
     too, are then means over these parts."""
+    parameters: bool = False
+    """Keep the parameters at the end of the training, too: for the kernel that `ntk` then predicts rates from."""

@@ -26,6 +26,8 @@ DESCRIPTIONS = {
     "function": ("index of the function in the basis", "1"),
     "coefficient": ("coefficient of the output along a function", "1"),
     "error_norm": ("norm of the error less its mean over samples", "1"),
+    "weight": ("index of the parameter in the network", "1"),
+    "parameter": ("parameter of the network at the end of the training", "1"),
     "loss_train": ("loss on the training samples", "1"),
     "loss_validation": ("loss on the validation samples", "1"),
     "loss_test": ("loss on the test samples", "1"),

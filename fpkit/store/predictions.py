@@ -9,6 +9,9 @@ output)` float32, along the functions of a basis (`fpkit.bases`); of `deal` 0 wi
 inputs dealt out anew over the predictions. Beside the scores stands `error_norm (step, member)`, the norm over samples
 and outputs of the error less its mean over samples.
 
+A finished run with `record.parameters` has `parameter (member, weight)` float32, at the end of its training, in the
+order of a checkpoint: `fpkit.training.layout.apart` takes them out of it.
+
 Every chunk carries a checksum. Zarr takes a file that is missing, or empty, for one full of the fill value: here each
 is written, whatever it holds, and looked for before anything is read.
 """
@@ -156,6 +159,11 @@ class Writer:
             array = self._group[name]
             array.resize((records, *array.shape[1:]))
         self.records = records
+
+    def keep_parameters(self, parameters: np.ndarray) -> None:
+        """Add the parameters (member, weight) at the end of the training, float32, to a store without them."""
+        self._array("weight", ("weight",), data=np.arange(parameters.shape[1], dtype=np.int64))
+        self._array("parameter", ("member", "weight"), data=parameters, chunks=(1, parameters.shape[1]))
 
     def drop_damaged(self) -> None:
         """Read everything once, and forget the records from the first damaged file on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,24 @@ def parted(initial: Sequence) -> tuple[list, list]:
     weights, biases = list(initial[::2]), [bias[:, None] for bias in initial[1::2]]
     weights[-1], biases[-1] = weights[-1].mT, biases[-1].mT
     return weights, biases
+
+
+def apart(numbers: np.ndarray, like: Sequence, dense: bool) -> list[np.ndarray]:
+    """Parameters (member, *shape) from the numbers (member, weight) of which a checkpoint keeps a row for each member.
+
+    Args:
+        like: initial parameters of any members, as a network's `initialize` gives them, in whose shapes and order.
+        dense: whether they were `parted`: those of fully connected networks whose gradient is taken by hand.
+    """
+    parts = [part[:1] for stacks in (parted(like) if dense else [like]) for part in stacks]
+    ends = np.cumsum([math.prod(part.shape) for part in parts])[:-1]
+    split = zip(np.split(numbers, ends, axis=1), parts, strict=True)
+    stacks = [some.reshape(-1, *part.shape[1:]) for some, part in split]
+    if not dense:
+        return stacks
+    weights, biases = stacks[: len(stacks) // 2], stacks[len(stacks) // 2 :]
+    weights[-1], biases[-1] = weights[-1].mT, biases[-1].mT
+    return [part for weight, bias in zip(weights, biases, strict=True) for part in (weight, bias[:, 0])]
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,8 +1,9 @@
 """A variant's run: dataset in, predictions out, resumed from its checkpoint whatever happened to it before.
 
 Work in progress lives in a folder of its own, named after everything that determines the result except the number of
-steps and threads: an interrupted run finds it again, a longer run of the same recipe goes on from it, a changed recipe
-does not. The finished store shares its files with that folder (hard links), so keeping both costs no disk.
+steps and threads, and whether parameters are kept: an interrupted run finds it again, a longer run of the same recipe
+goes on from it, a changed recipe does not. The finished store shares its files with that folder (hard links), so
+keeping both costs no disk.
 
 Such folders are kept, finished or not, when a variant gets another recipe: a configuration that comes back takes its
 trainings up where they are. What they hold is told, and cleared, by `fpkit.jobs.recipes`.
@@ -33,10 +34,12 @@ from fpkit.store import netcdf
 from fpkit.store.arrays import copy
 from fpkit.store.predictions import Writer, exploded
 from fpkit.store.schedule import record_steps
+from fpkit.training import checkpoint
 from fpkit.training.ensemble import PARTS
 from fpkit.training.trainer import train
 
 STORE = "predictions.zarr"
+STATE = "state.npz"
 
 
 def run(
@@ -59,7 +62,8 @@ def run(
         output: folder of the finished run; replaced as a whole, at the very end.
         checkpoints: folder for this variant's work in progress.
         model, training, record: config entries as plain dictionaries; `training.threads` is how many there are to be
-            used, `record.basis`, if there, along what coefficients are recorded in place of predictions.
+            used, `record.basis`, if there, along what coefficients are recorded in place of predictions,
+            `record.parameters`, if true, that the parameters at the end are kept beside them.
         code: hashes of the code in use; other code never continues a checkpoint.
         progress: see `fpkit.training.trainer.train`.
 
@@ -101,7 +105,7 @@ def run(
             per_decade=record["per_decade"],
             split=record["split"],
             basis=basis,
-            checkpoint_path=work / "state.npz",
+            checkpoint_path=work / STATE,
             progress=progress,
         )
         attributes = {
@@ -119,7 +123,8 @@ def run(
             },
         }
         records = len(record_steps(training["steps"], record["per_decade"]))
-        _publish(work / STORE, output, records, attributes, open_store)
+        parameters = _final_parameters(work / STATE, training["steps"]) if record.get("parameters") else None
+        _publish(work / STORE, output, records, attributes, open_store, parameters)
         loss = zarr.open_array(output / STORE / "loss_train", mode="r")[:]
         for seed in np.asarray(seeds)[exploded(loss)]:
             print(f"member with seed {seed} diverged; it is left out of the spectra", flush=True)
@@ -142,21 +147,46 @@ def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
 
 
 def _key(recipe: dict, code: Sequence[str], data: dict[str, np.ndarray]) -> str:
-    lasting = {key: value for key, value in recipe["training"].items() if key != "steps"}
-    digest = hashlib.sha256(json.dumps([recipe | {"training": lasting}, list(code)], sort_keys=True).encode())
+    lasting = {
+        "training": {key: value for key, value in recipe["training"].items() if key != "steps"},
+        "record": {key: value for key, value in recipe["record"].items() if key != "parameters"},
+    }
+    digest = hashlib.sha256(json.dumps([recipe | lasting, list(code)], sort_keys=True).encode())
     for name in sorted(data):
         digest.update(np.ascontiguousarray(data[name]).data)
     return digest.hexdigest()[:16]
 
 
-def _publish(store: Path, output: Path, records: int, attributes: dict, open_store: Callable[[Path], Writer]) -> None:
-    """Make `output` hold the first `records` records of `store`, in one move."""
+def _final_parameters(state: Path, steps: int) -> np.ndarray | None:
+    """Parameters (member, weight), float32, after so many steps, from a checkpoint; None if it went on beyond them."""
+    for found in checkpoint.load(state):
+        if found["step"] == steps:
+            return np.stack([member["parameters"] for member in found["members"]]).astype(np.float32)
+    print(
+        f"parameters are left out: this training went on beyond step {steps}, where they are no longer; to have them,"
+        f" delete {state.parent}, and train again",
+        flush=True,
+    )
+    return None
+
+
+def _publish(
+    store: Path,
+    output: Path,
+    records: int,
+    attributes: dict,
+    open_store: Callable[[Path], Writer],
+    parameters: np.ndarray | None,
+) -> None:
+    """Make `output` hold the first `records` records of `store`, and the parameters, in one move."""
     unfinished = output.with_name(output.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     copy(store, unfinished / STORE)
     writer = open_store(unfinished / STORE)
     if writer.records > records:
         writer.truncate(records)
+    if parameters is not None:
+        writer.keep_parameters(parameters)
     writer.describe(**attributes)
     shutil.rmtree(output, ignore_errors=True)
     os.replace(unfinished, output)
