@@ -231,7 +231,8 @@ def test_all_problems_come_at_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "measure"), [("parity", "walsh"), ("photograph", "radial or components"), ("digits", "projection or filtering or components")]
+    ("kind", "measure"),
+    [("parity", "walsh"), ("photograph", "radial or components"), ("digits", "projection or filtering or components")],
 )
 @pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
 def test_data_set_tells_what_suits_it(kind, measure, model):

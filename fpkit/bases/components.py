@@ -18,7 +18,9 @@ def build(dataset: xr.Dataset, split: str) -> Components:
     Raises UserError: no such variables, or components that depend on each other on these samples.
     """
     parts = ("train", "test") if split == "all" else (split,)
-    lacking = [name for name in (*(f"component_{part}" for part in parts), "component_frequency") if name not in dataset]
+    lacking = [
+        name for name in (*(f"component_{part}" for part in parts), "component_frequency") if name not in dataset
+    ]
     if lacking:
         raise UserError(f"components needs {lacking[0]} in the data set; give it a made target (target:)")
     frequency = dataset["component_frequency"]

@@ -99,8 +99,8 @@ FIGURES = {
         category="Frequency Principle",
         measures=("components", "graph"),
         shows=(
-            "Targets made of components of equal strength on real inputs: the passage of each component, for several "
-            "networks, beside the natural targets of the same inputs where they are measured."
+            "Components of equal strength on real inputs: the passage of each, for several networks, beside natural "
+            "targets of the same inputs."
         ),
         look=(
             "Passages that rise from left to right are an order from low to high. Points are medians over members, "

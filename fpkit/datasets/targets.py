@@ -60,13 +60,17 @@ def with_target(
     """
     parts = [part for part in PARTS if f"x_{part}" in dataset]
     given = {part: dataset[f"x_{part}"].to_numpy() for part in parts} if places is None else places
-    flat = [given[part].astype(np.float64).reshape(len(given[part]), math.prod(given[part].shape[1:])) for part in parts]
+    flat = [
+        given[part].astype(np.float64).reshape(len(given[part]), math.prod(given[part].shape[1:])) for part in parts
+    ]
     train, cuts = len(flat[0]), np.cumsum([len(values) for values in flat])[:-1]
     made = KINDS[kind](np.concatenate(flat), train, components, rng, **options)
     values = made.components - made.components[:train].mean(axis=0)
     size = values[:train].std(axis=0)
     if (constant := np.flatnonzero(size <= CONSTANT * np.abs(values).max(axis=0))).size:
-        raise UserError(f"target: component {constant[0] + 1} of {kind} does not vary on the training samples; ask fewer")
+        raise UserError(
+            f"target: component {constant[0] + 1} of {kind} does not vary on the training samples; ask fewer"
+        )
     values /= size
     values *= (1 if strength is None else strength) / values[:train].sum(axis=1).std()
 

@@ -12,7 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from fpkit.claims.statistics import first_order
 from fpkit.figures import style
 
-COLUMNS = 3
+# Panels beside each other.
+COLUMNS = {1: 1, 2: 2, 4: 2}
+MOST_COLUMNS = 3
 # Okabe and Ito's, told apart by most eyes; and by their marks by all.
 COLORS = (style.LOW, style.HIGH, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "0.2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -36,7 +38,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         for index, network in enumerate(networks)
     }
     width = plt.rcParams["figure.figsize"][0]
-    columns = min(COLUMNS, len(panels))
+    columns = COLUMNS.get(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     made = [variant for variant in spectra if variant.attrs["measure"] == "components"] or spectra
     below = 0.03 * (len(made) + 4)
@@ -76,7 +78,7 @@ def _title(spectra: xr.Dataset) -> str:
     """Data set and target: `digits, graph bands`."""
     if spectra.attrs["measure"] == "components":
         return spectra.attrs["dataset"].replace("_", " ")
-    return f"{spectra.attrs['dataset']}, its labels".replace("_", " ")
+    return f"{spectra.attrs['dataset']}, labels".replace("_", " ")
 
 
 def _network(spectra: xr.Dataset) -> str:
@@ -103,7 +105,8 @@ def _passages(axes: Axes, variants: list[xr.Dataset], looks: dict[str, dict]) ->
         never = (times > last).any(axis=0)
         axes.plot(place[never], np.full(never.sum(), 2 * last), "x", color=look["color"], markersize=4)
     axes.set(xscale="log", yscale="log", xlabel=_label(variants[0]["frequency"]))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -127,5 +130,7 @@ def _order(axes: Axes, spectra: list[xr.Dataset], looks: dict[str, dict]) -> Non
     ]
     axes.set_yticks(range(len(spectra)), titles)
     axes.set(
-        xlim=(-1.05, 1.05), ylim=(len(spectra) - 0.5, -0.5), xlabel="rank correlation of frequency and passage (members)"
+        xlim=(-1.05, 1.05),
+        ylim=(len(spectra) - 0.5, -0.5),
+        xlabel="rank correlation of frequency and passage (members)",
     )
