@@ -146,8 +146,9 @@ def test_peaks_of_the_authors_target_are_captured_when_theirs_were(overlay, tmp_
 def test_a_study_of_the_paper_brings_the_parts_that_its_presets_name(tmp_path):
     made = {path.relative_to(tmp_path / "study").as_posix() for path in cli.init(str(tmp_path / "study"), paper=True)}
     assert made >= {"presets/authors.py", "presets/authors.yaml", "presets/transformer.py"}
+    program, files = "from fpkit.cli import main; main()", ("config.yaml", "presets/authors.yaml")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "from fpkit.cli import main; main()", "check", "config.yaml", "presets/authors.yaml"],
+        [sys.executable, "-P", "-c", program, "check", *files],
         cwd=tmp_path / "study", capture_output=True, text=True, env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

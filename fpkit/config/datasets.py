@@ -96,15 +96,15 @@ class Target(Entry):
     components: Integer = Field(8, ge=2, le=64)
     """How many there are."""
     strength: PositiveFloat | None = None
-    """Add the sum, scaled to this standard deviation, to every output of the data set's own target; left out, the sum is
-    the target, one output of standard deviation 1."""
+    """Add the sum, scaled to this standard deviation, to every output of the data set's own target; left out, the sum
+    is the target, one output of standard deviation 1."""
 
 
 class GraphBands(Target):
     """Random combinations of the eigenvectors of the normalised Gaussian kernel on all inputs, in bands of them.
 
-    Bands are log-spaced by rank, from smooth to rough, the constant one left out; the frequency of a band is the mean of
-    1 - eigenvalue. For some thousands of samples."""
+    Bands are log-spaced by rank, from smooth to rough, the constant one left out; the frequency of a band is the mean
+    of 1 - eigenvalue. For up to some thousands of samples."""
 
     kind: Literal["graph_bands"]
     width: PositiveFloat = 0.25

@@ -19,8 +19,8 @@ def checked(dataset: Any) -> xr.Dataset:
 
     `x_train (sample_train, *feature)`, `y_train (sample_train, output)`, float32 and finite, at least one sample; the
     same for test, which may be empty, and, where there is one, for validation. What a target is the sum of may stand
-    beside it, `component_train (sample_train, component)`, with `component_frequency (component)`. Whatever else is in it fits a netCDF
-    file. How a file that it was read from had packed it is forgotten, its order of bytes too.
+    beside it, `component_train (sample_train, component)`, with `component_frequency (component)`. Whatever else is in
+    it fits a netCDF file. How a file that it was read from had packed it is forgotten, its order of bytes too.
 
     Raises UserError, one line that names the variable and the remedy, for anything else.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ def _graph_bands(places: np.ndarray, train: int, components: int, rng: np.random
     if components >= len(mu):
         raise UserError(f"target: {len(mu)} samples have no {components} bands of modes; ask fewer components")
     edges = log_spaced(len(mu), components)
-    bands = [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    bands = [slice(start, stop) for start, stop in pairwise(edges)]
     values = [vectors[:, band] @ rng.standard_normal(band.stop - band.start) for band in bands]
     frequency = np.array([1 - mu[band].mean() for band in bands])
     attrs = {"long_name": "frequency on the graph of the inputs", "units": "1 - eigenvalue"}
