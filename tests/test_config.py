@@ -276,7 +276,7 @@ def test_components_need_a_made_target_which_is_no_class(dataset):
     raw = with_target(dataset | {"target": MADE | {"strength": 0.5}})
     raw["experiments"]["three"]["training"] = {"loss": "cross_entropy"}
     (found,) = problems(raw)
-    assert found == "experiments.three.training.loss: cross_entropy needs classes, 'new' has none; use mse"
+    assert found == "experiments.three.training.loss: cross_entropy needs one-hot classes, 'new' has none; use mse"
 
 
 def test_made_targets_tell_what_is_wrong_with_them():

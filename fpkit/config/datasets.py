@@ -28,7 +28,12 @@ class Samples(Entry):
 
     @property
     def classes(self) -> bool:
-        """Whether targets are classes, one-hot."""
+        """Whether the largest output is the class."""
+        return False
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether targets are classes and nothing else, one-hot."""
         return False
 
     @property
@@ -159,6 +164,10 @@ class Images(Samples):
 
     @property
     def classes(self) -> bool:
+        return self.one_hot or self.target.strength is not None  # which is added to all outputs alike
+
+    @property
+    def one_hot(self) -> bool:
         return self.target is None
 
     @property
