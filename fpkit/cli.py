@@ -88,7 +88,8 @@ def _files(paper: bool) -> dict[str, Path]:
     found["profiles/default/profile.yaml"] = beside("profiles/default/profile.yaml")
     if paper:
         found["config.yaml"] = beside("config.yaml")
-        found |= {f"presets/{path.name}": path for path in sorted(beside("presets").glob("*.yaml"))}
+        # The parts that they name, too.
+        found |= {f"presets/{path.name}": path for path in sorted(beside("presets").iterdir()) if path.is_file()}
     return found
 
 

@@ -16,11 +16,13 @@ from fpkit.store import netcdf
 
 MODEL = config.plain(Mlp(kind="mlp", widths=[8]))
 
+SINES = {"kind": "sines", "components": 3, "direction": 2, "strength": 0.5}
 CASES = {
     "fft": ({"kind": "sines", "frequencies": [1, 3], "samples": 24}, "train", {}),
     "projection": ({"kind": "digits", "limit": 60, "pool": 2}, "train", {"frequencies": [1, 2, 5], "permutations": 20}),
     "walsh": ({"kind": "parity", "dimensions": 4, "bits": 2}, "all", {}),
     "radial": ({"kind": "photograph", "size": 10}, "train", {"rings": 3}),
+    "components": ({"kind": "digits", "limit": 60, "target": SINES}, "train", {}),
     "ntk": ({"kind": "sines", "frequencies": [1, 2, 4], "samples": 24, "embedding": "circle"}, "train", {}),
 }
 # What outputs alone tell.

@@ -231,7 +231,8 @@ def test_all_problems_come_at_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "measure"), [("parity", "walsh"), ("photograph", "radial"), ("digits", "projection or filtering")]
+    ("kind", "measure"),
+    [("parity", "walsh"), ("photograph", "radial or components"), ("digits", "projection or filtering or components")],
 )
 @pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
 def test_data_set_tells_what_suits_it(kind, measure, model):
@@ -255,6 +256,41 @@ def test_parity_and_photograph_load_with_what_suits_them():
         raw = changed("datasets/new", dataset)
         raw["experiments"]["three"] = three(measure)
         assert list(config.load(raw).experiments["three"].decomposition.measures) == [measure]
+
+
+MADE = {"kind": "graph_bands", "components": 5}
+
+
+def with_target(dataset: dict, measure: str = "components") -> dict:
+    raw = changed("datasets/new", dataset)
+    raw["experiments"]["three"] = three(measure)
+    return raw
+
+
+@pytest.mark.parametrize("dataset", [{"kind": "digits"}, {"kind": "photograph"}, {"kind": "cifar10"}])
+def test_components_need_a_made_target_which_is_no_class(dataset):
+    place = "experiments.three.decomposition.components"
+    assert problems(with_target(dataset)) == [f"{place}: needs a made target; give datasets.new a target"]
+    loaded = config.load(with_target(dataset | {"target": MADE}))
+    assert config.plain(loaded.datasets["new"])["target"] == MADE | {"strength": None, "width": 0.25}
+    raw = with_target(dataset | {"target": MADE | {"strength": 0.5}})
+    raw["experiments"]["three"]["training"] = {"loss": "cross_entropy"}
+    (found,) = problems(raw)
+    assert found == "experiments.three.training.loss: cross_entropy needs one-hot classes, 'new' has none; use mse"
+
+
+def test_made_targets_tell_what_is_wrong_with_them():
+    for target, told in (
+        ({"kind": "graph_band"}, r"datasets\.new\.target\.kind: unknown 'graph_band'; did you mean 'graph_bands'\?.*"),
+        ({"kind": "sines", "width": 1}, r"datasets\.new\.target\.width: unknown key.*"),
+        ({"kind": "sines", "components": 1}, r"datasets\.new\.target\.components: .*2.*"),
+    ):
+        (found,) = problems(with_target({"kind": "digits", "target": target}))
+        assert re.fullmatch(told, found), found
+    for key, value in (("label_noise", 0.1), ("shuffle_labels", True)):
+        (found,) = problems(with_target({"kind": "digits", "target": MADE, key: value}))
+        assert f"{key} changes labels, which target replaces" in found
+        config.load(with_target({"kind": "digits", "target": MADE | {"strength": 1}, key: value}))
 
 
 def test_walsh_is_refused_unless_all_points_are_recorded():
@@ -290,6 +326,7 @@ def recorded(dataset: str, measures: dict) -> dict:
         ({"fft": {}}, {"kind": "fourier"}),
         ({"walsh": {}}, {"kind": "walsh"}),
         ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
+        ({"components": {}}, {"kind": "components"}),
         ({"ntk": {"modes": [2, 1]}}, {"kind": "circle", "modes": [2, 1]}),
     ],
 )
@@ -382,7 +419,7 @@ def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():
     assert config.measures_of("rate_slope") == ["ntk"]
     assert config.measures_of("low_advantage") == ["filtering"]
     assert config.measures_of("signal_before_best") == ["fft"]
-    assert config.measures_of("first_order") == ["fft", "projection", "walsh", "radial", "ntk"]
+    assert config.measures_of("first_order") == ["fft", "projection", "walsh", "radial", "components", "ntk"]
     assert config.measures_of("overfitting") == list(config.MEASURES)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import inspect
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -23,7 +24,20 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_sample_image
 
 from fpkit.config.datasets import Cifar10, Dataset, Digits, FashionMnist, Mnist, OwnDataset, Parity, Photograph, Sines
-from fpkit.datasets import cifar10, digits, fashion_mnist, files, idx, images, mnist, parity, photograph, sines
+from fpkit.datasets import (
+    cifar10,
+    contract,
+    digits,
+    fashion_mnist,
+    files,
+    idx,
+    images,
+    kernel,
+    mnist,
+    parity,
+    photograph,
+    sines,
+)
 from fpkit.errors import UserError
 
 BUILDERS = {
@@ -478,6 +492,142 @@ def test_parity_draws_its_training_part_with_the_seed():
     assert len(one) == len(other) == 512
     assert not one.equals(other)
     xr.testing.assert_identical(parity.build(bits=2)["index_train"], one)
+
+
+# --- made targets -----------------------------------------------------------------------------------------------------
+
+TARGETS = {
+    "graph_bands": {"kind": "graph_bands", "components": 5, "strength": None, "width": 0.25},
+    "sines": {"kind": "sines", "components": 5, "strength": None, "direction": 2},
+    "radial_sines": {"kind": "radial_sines", "components": 5, "strength": None},
+}
+
+
+def parts_of(dataset: xr.Dataset, name: str) -> np.ndarray:
+    """A variable on the samples of all parts, one after the other, in double precision."""
+    values = [dataset[f"{name}_{part}"].to_numpy() for part in contract.PARTS if f"{name}_{part}" in dataset]
+    return np.concatenate([part.reshape(len(part), -1) for part in values]).astype(float)
+
+
+def left_over(values: np.ndarray, functions: np.ndarray) -> float:
+    """The largest part of any of the values (sample, ...) that no combination of functions and a constant gives."""
+    functions = np.column_stack([functions, np.ones(len(functions))])
+    rest = values - functions @ np.linalg.lstsq(functions, values, rcond=None)[0]
+    return float(np.abs(rest).max())
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_made_target_is_a_sum_of_components_of_equal_energy_on_the_same_inputs(kind):
+    natural = digits.build(limit=200, validation_limit=50, seed=3)
+    made = contract.checked(digits.build(limit=200, validation_limit=50, seed=3, target=TARGETS[kind]))
+    for part in contract.PARTS:
+        xr.testing.assert_identical(made[f"x_{part}"], natural[f"x_{part}"])
+        total = made[f"component_{part}"].astype(float).sum("component")
+        np.testing.assert_allclose(made[f"y_{part}"].isel(output=0), total, atol=1e-5)
+        assert made[f"y_{part}"].sizes["output"] == 1
+    train = made["component_train"].astype(float)
+    np.testing.assert_allclose(train.mean("sample_train"), 0, atol=1e-6)
+    energy = (train**2).mean("sample_train")
+    np.testing.assert_allclose(energy, energy[0], rtol=1e-4)
+    assert float(made["y_train"].std()) == pytest.approx(1, abs=1e-5)
+    frequency = made["component_frequency"]
+    assert (frequency.diff("component") > 0).all()
+    assert frequency.attrs.keys() >= {"long_name", "units"}
+    assert made.attrs["target"] == kind
+    assert "output" not in made.coords  # it is no class
+    assert float(abs(digits.build(limit=200, seed=4, target=TARGETS[kind])["y_train"] - made["y_train"]).max()) > 0.1
+
+
+def test_graph_bands_are_made_of_the_laplacian_s_modes_on_all_samples():
+    """Against a plain Laplacian, and the definition of the bands."""
+    made = digits.build(limit=150, test_limit=50, seed=3, target=TARGETS["graph_bands"])
+    x, components = parts_of(made, "x"), parts_of(made, "component")
+    apart = np.linalg.norm(x[:, None] - x, axis=2)
+    width = 0.25 * np.median(apart[np.triu_indices(len(x), 1)])
+    weights = np.exp(-(apart**2) / (2 * width**2))
+    degree = weights.sum(axis=1)
+    frequency, modes = np.linalg.eigh(np.eye(len(x)) - weights / np.sqrt(np.outer(degree, degree)))
+    edges = [round(edge) for edge in 200 ** (np.arange(6) / 5)]
+    for band, (start, stop) in enumerate(itertools.pairwise(edges)):
+        assert left_over(components[:, band], modes[:, start:stop]) < 1e-4
+        assert float(made["component_frequency"][band]) == pytest.approx(frequency[start:stop].mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sines", "radial_sines"])
+def test_sines_go_along_a_principal_component_or_the_norm_of_the_inputs(kind):
+    made = digits.build(limit=200, seed=3, target=TARGETS[kind])
+    x, components = parts_of(made, "x"), parts_of(made, "component")
+    t = np.linalg.norm(x, axis=1) if kind == "radial_sines" else x @ np.linalg.svd(x[:200])[2][1]  # centred already
+    turn = 2 * np.pi * t / np.ptp(t[:200])
+    for band in range(5):
+        k = band + 1
+        assert left_over(components[:, band], np.column_stack([np.sin(k * turn), np.cos(k * turn)])) < 1e-4
+    assert made["component_frequency"].to_numpy().tolist() == [1, 2, 3, 4, 5]
+
+
+def test_made_target_is_added_to_labels_with_its_strength():
+    natural = digits.build(limit=200, seed=3)
+    alone, added = (
+        digits.build(limit=200, seed=3, target=TARGETS["sines"] | {"strength": strength}) for strength in (None, 0.5)
+    )
+    for part in ("train", "test"):
+        made = added[f"y_{part}"] - natural[f"y_{part}"]
+        np.testing.assert_allclose(made, np.broadcast_to(0.5 * alone[f"y_{part}"], made.shape), atol=1e-6)
+        np.testing.assert_allclose(added[f"component_{part}"], 0.5 * alone[f"component_{part}"], atol=1e-6)
+    assert added.attrs["target_strength"] == 0.5
+    xr.testing.assert_equal(added["output"], natural["output"])
+
+
+def test_made_target_on_a_photograph_is_one_of_its_coordinates_whatever_the_network_sees():
+    for direction, axis in ((1, "column"), (2, "row")):
+        target = TARGETS["sines"] | {"direction": direction}
+        plain, seen = (photograph.build(size=16, seed=1, fourier_scale=scale, target=target) for scale in (None, 2.0))
+        xr.testing.assert_equal(plain["y_train"], seen["y_train"])
+        position = plain[f"{axis}_train"].to_numpy() / 15
+        turn = 2 * np.pi * position
+        waves = np.column_stack([np.sin(turn), np.cos(turn)])
+        assert left_over(plain["component_train"].to_numpy()[:, 0], waves) < 1e-5
+        xr.testing.assert_identical(
+            photograph.build(size=16, seed=1, fourier_scale=2.0)["x_train"], contract.checked(seen)["x_train"]
+        )
+
+
+def test_modes_are_orthonormal_smooth_first_and_refused_where_there_are_too_many():
+    x = digits.build(limit=120)["x_train"].to_numpy()
+    mu, vectors = kernel.modes(x, 0.25)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(120), atol=1e-10)
+    assert mu[0] == pytest.approx(1)
+    assert (np.diff(mu) <= 0).all()
+    for samples, told in ((np.zeros((4097, 1)), "4,097 samples are not computed.*limit:"), (x[:1], "limit:"),
+                          (np.zeros((9, 2)), "alike")):  # fmt: skip
+        with pytest.raises(UserError, match=told) as error:
+            kernel.modes(samples, 0.25)
+        one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (TARGETS["graph_bands"] | {"components": 64}, "no 64 bands"),
+        (TARGETS["sines"] | {"direction": 30}, "direction: 30 exceeds the 16"),
+    ],
+)
+def test_a_target_that_cannot_be_made_is_one_line(target, told):
+    with pytest.raises(UserError, match=told) as error:
+        digits.build(limit=30, test_limit=20, pool=2, target=target)
+    one_line(error)
+
+
+def test_components_of_an_own_data_set_are_checked():
+    made = digits.build(limit=50, target=TARGETS["sines"])
+    for broken, told in (
+        (made.drop_vars("component_frequency"), "no component_frequency"),
+        (made.drop_vars("component_test"), "component_test .* is missing"),
+        (made.assign(component_train=made["component_train"] * np.nan), "component_train .* NaN"),
+    ):
+        with pytest.raises(UserError, match=told) as error:
+            contract.checked(broken)
+        one_line(error)
 
 
 # --- photograph ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from fpkit import config
 from fpkit.claims import statistics
 from fpkit.config.claims import Claim
 from fpkit.config.figures import Figure, Style
-from fpkit.config.measures import Fft, Filtering, Ntk, Projection, Radial, Walsh
+from fpkit.config.measures import Components, Fft, Filtering, Ntk, Projection, Radial, Walsh
 from fpkit.config.training import Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
@@ -36,9 +36,11 @@ MEASURES = {
     "filtering": Filtering(widths=[0.25, 0.4, 0.5], null_draws=2),
     "walsh": Walsh(),
     "radial": Radial(rings=3),
+    "components": Components(),
     "ntk": Ntk(),
 }
 CIRCLE = {"embedding": "circle", "samples": 32, "test_samples": 0}
+SINES = {"kind": "sines", "components": 3, "strength": None, "direction": 1}
 DATASETS = {
     "waves": lambda: sines.build(frequencies=[1, 2, 3], samples=32, test_samples=8),
     "rising": lambda: sines.build(frequencies=[1, 2, 3], amplitudes=[1 / 3, 2 / 3, 1], samples=32, test_samples=0),
@@ -47,6 +49,8 @@ DATASETS = {
     "circle": lambda: sines.build(frequencies=[1, 2, 3], **CIRCLE),
     "digits": lambda: digits.build(limit=100),
     "digits_noisy": lambda: digits.build(limit=100, test_limit=40, validation_limit=50, label_noise=0.4),
+    "digits_sines": lambda: digits.build(limit=100, target=SINES),
+    "photograph_sines": lambda: photograph.build(size=12, target=SINES),
     "parity_25": lambda: parity.build(dimensions=4, train_fraction=0.25),
     "parity_50": lambda: parity.build(dimensions=4, train_fraction=0.5),
     "sparse_2": lambda: parity.build(dimensions=4, bits=2, train_fraction=0.5),
@@ -157,6 +161,10 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
             for d, a in names
         ]
         return [*signs, laboratory("projection", "digits", "dataset~digits", split="all")]
+    if kind == "equal_strength":
+        models = {"mlp": Mlp(kind="mlp", widths=[16]), "wide": Mlp(kind="mlp", widths=[64])}
+        made = [laboratory("components", "digits_sines", f"model~{name}", model) for name, model in models.items()]
+        return [*made, laboratory("components", "photograph_sines")]
     if kind == "natural_image":
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
@@ -549,7 +557,7 @@ def test_titles_are_those_of_dataset_and_variant(spectra):
     assert style.variant_title(swept) == "waves, a+b, 1e+16, 0.1"
 
 
-@pytest.mark.parametrize("kind", ["order", "structures", "amplitudes", "generalization"])
+@pytest.mark.parametrize("kind", ["order", "structures", "amplitudes", "generalization", "equal_strength"])
 def test_every_variant_is_named_on_figures_that_compare_them(kind, spectra):
     with style.context(**STYLE):
         figure = drawn(kind, spectra[kind])
@@ -561,6 +569,8 @@ def test_every_variant_is_named_on_figures_that_compare_them(kind, spectra):
         expected = ["waves", "digits", "8", "16", "1", "2"]
     elif kind == "amplitudes":
         expected = ["$k^{0}$", "$k^{1}$", "others"]
+    elif kind == "equal_strength":
+        expected = ["digits sines", "photograph sines", "MLP", "wide", "digits sines, MLP", "photograph sines, MLP"]
     else:
         expected = ["all 4 bits, tanh", "all 4 bits, relu", "2 bits, tanh", "2 bits, relu", "digits", "trained on 50%"]
     for text in expected:
@@ -617,6 +627,7 @@ def test_figure_of_nothing_but_diverged_members_is_drawn(kind, spectra):
         ("generalization", "walsh", "parity_50", "all"),
         ("generalization", "projection", "digits", "all"),
         ("natural_image", "radial", "photograph", "train"),
+        ("equal_strength", "components", "digits_sines", "train"),
         ("theory", "ntk", "circle", "train"),
     ],
 )
@@ -681,6 +692,21 @@ def test_order_figure_shows_the_median_passage_and_a_cross_for_never(spectra):
         passages = drawn("order", [variant]).axes[0]
     np.testing.assert_array_equal(passages.get_images()[0].get_array().filled(-1), [[20, -1, -1]])
     assert [line.get_xdata()[0] for line in passages.lines] == [1, 2]
+
+
+def test_equal_strength_figure_shows_median_passages_their_range_and_a_cross_for_never(spectra):
+    variant = spectra["equal_strength"][0].copy(deep=True)
+    step = float(variant["step"][-1])
+    variant["first_passage"][:] = [[1, 4, step], [2, 8, step], [3, 16, np.nan]]
+    with style.context(**STYLE):
+        passages, order = drawn("equal_strength", [variant]).axes
+    middle, never = passages.lines
+    np.testing.assert_allclose(middle.get_xdata(), variant["frequency"])
+    np.testing.assert_allclose(middle.get_ydata(), [2, 8, step])
+    assert never.get_xdata().tolist() == [3]
+    ranges = [segment[:, 1].tolist() for segment in passages.collections[0].get_segments()]
+    assert ranges == [[1, 3], [4, 16], [step, 2 * step]]
+    np.testing.assert_allclose(order.lines[0].get_xdata(), statistics.first_order(variant))
 
 
 def test_structures_figure_places_depths_and_widths(spectra):

@@ -18,7 +18,7 @@ from fpkit.bases import principal
 from fpkit.bases.waves import MANY_FREQUENCIES, Waves
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.measures import fft, filtering, low_pass, projection
+from fpkit.measures import components, fft, filtering, low_pass, projection
 from fpkit.measures import spectra as spectra_module
 from fpkit.measures.low_pass import low_high_energy, median_distance
 from fpkit.store import netcdf
@@ -28,6 +28,7 @@ FFT = {"split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": None, "p
 PROJECTION = {
     "split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": [1, 2, 3], "max_frequency": 6, "permutations": 20,
 }  # fmt: skip
+COMPONENTS = {"split": "train", "threshold": 0.5, "hold": 0.05}
 FILTERING = {"split": "train", "widths": [0.2, 0.5, 1.0], "null_draws": 3}
 
 
@@ -548,6 +549,73 @@ def test_very_narrow_filter_gives_numbers_or_nan_without_complaint(stored):
     assert float(spectra["low_share"][0]) == pytest.approx(1)
 
 
+# --- components -------------------------------------------------------------------------------------------------------
+
+
+def parts(samples=80, outputs=2, frequencies=(1.0, 2.0, 4.0, 4.0), seed=0) -> xr.Dataset:
+    """Targets that are several outputs of the same components, which are neither centred nor orthogonal."""
+    rng = np.random.default_rng(seed)
+    component = rng.standard_normal((samples, len(frequencies))) @ rng.standard_normal((len(frequencies),) * 2) + 3
+    y = component @ rng.uniform(0.5, 2, (len(frequencies), outputs)) + 0.3 * rng.standard_normal((samples, outputs))
+    about = {"long_name": "frequency", "units": "turns"}
+    return xr.Dataset(
+        {
+            "x_train": (("sample_train", "feature"), rng.standard_normal((samples, 2)).astype(np.float32)),
+            "y_train": (("sample_train", "output"), y.astype(np.float32)),
+            "component_train": (("sample_train", "component"), component.astype(np.float32)),
+        },
+        {"component_frequency": ("component", np.array(frequencies), about)},
+    )
+
+
+def by_least_squares(dataset: xr.Dataset, values: np.ndarray) -> np.ndarray:
+    """Coefficients (component, ...) of values (sample, ...) over the components and a constant."""
+    functions = np.column_stack([dataset["component_train"].to_numpy().astype(float), np.ones(len(values))])
+    return np.linalg.lstsq(functions, values, rcond=None)[0][:-1]
+
+
+def test_components_are_learned_by_least_squares(stored):
+    dataset = parts()
+    h = learned(dataset).astype(np.float32)
+    spectra = components.decompose(stored(h), dataset, **COMPONENTS)
+    y = by_least_squares(dataset, dataset["y_train"].to_numpy())
+    assert spectra["frequency"].to_numpy().tolist() == [1, 2, 4]
+    for step, member in ((0, 1), (4, 0)):
+        own = by_least_squares(dataset, h[step, member])
+        for band, which in enumerate(([0], [1], [2, 3])):  # two share the last
+            at = {"step": step, "member": member, "frequency": band}
+            error = np.linalg.norm(own[which] - y[which]) / np.linalg.norm(y[which])
+            assert float(spectra["relative_error"][at]) == pytest.approx(error, rel=1e-3)
+            fraction = (own[which] * y[which]).sum() / (y[which] ** 2).sum()
+            assert float(spectra["learned"][at]) == pytest.approx(fraction, rel=1e-3, abs=1e-5)
+    assert spectra["frequency"].attrs["units"] == "turns"
+
+
+def test_a_network_that_learned_some_components_has_learned_1_of_them_and_0_of_the_others(stored):
+    dataset = parts(frequencies=(3.0, 1.0, 2.0))
+    component = dataset["component_train"].to_numpy()
+    dataset["y_train"] = dataset["y_train"].copy(data=np.stack([component.sum(axis=1)] * 2, axis=1))
+    h = np.stack([0 * component[:, :1], component[:, :1], component[:, :1] + 0.6 * component[:, 2:]])[:, None]
+    spectra = components.decompose(stored(h.repeat(2, axis=3) + 7), dataset, **COMPONENTS)
+    fractions = spectra["learned"].isel(member=0)  # frequencies 1, 2, 3; a constant is of none
+    np.testing.assert_allclose(fractions, [[0, 0, 0], [0, 0, 1], [0, 0.6, 1]], atol=1e-4)
+    np.testing.assert_allclose(spectra["relative_error"].isel(member=0), 1 - fractions, atol=1e-4)
+    np.testing.assert_array_equal(spectra["first_passage"].isel(member=0), [np.nan, 3, 1])
+    np.testing.assert_allclose(spectra["target_amplitude"], np.sqrt(2), rtol=1e-4)
+
+
+def test_components_refuse_data_sets_without_them_and_components_that_are_alike(stored):
+    dataset = parts()
+    h = stored(learned(dataset))
+    twice = dataset["component_train"].copy(data=dataset["component_train"].to_numpy()[:, [0, 1, 2, 2]])
+    for broken, told in (
+        (dataset.drop_vars("component_train"), "needs component_train .* made target"),
+        (dataset.assign(component_train=twice), "4 components are not independent on 80 samples"),
+    ):
+        with pytest.raises(UserError, match=told):
+            components.decompose(h, broken, **COMPONENTS)
+
+
 # --- all measures -----------------------------------------------------------------------------------------------------
 
 MEASURES = {
@@ -558,6 +626,7 @@ MEASURES = {
         cloud,
         ["relative_error", "area", "control_relative_error", "control_area", "control_first_passage"],
     ),
+    "components": (components, COMPONENTS, parts, ["relative_error", "first_passage", "area", "learned"]),
     "filtering": (
         filtering,
         FILTERING,

@@ -18,11 +18,12 @@ from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.figures import claims as figure_of_claims
 from fpkit.figures import early_stopping, generalization
-from fpkit.measures import fft, filtering, ntk, projection, radial, walsh
+from fpkit.measures import components, fft, filtering, ntk, projection, radial, walsh
 from fpkit.store import netcdf
 
 DECOMPOSE = {
     "fft": fft, "projection": projection, "filtering": filtering, "walsh": walsh, "radial": radial, "ntk": ntk,
+    "components": components,
 }  # fmt: skip
 SCRIPTS = REPOSITORY / "workflow/scripts"
 BUILD = {"sines": sines, "digits": digits, "parity": parity, "photograph": photograph}
@@ -35,6 +36,10 @@ DATASETS = {
     "circle": {"kind": "sines", "frequencies": [1, 2], "samples": 16, "test_samples": 0, "embedding": "circle"},
     "digits": {"kind": "digits", "limit": 40, "test_limit": 10, "pool": 2},
     "digits_apart": {"kind": "digits", "limit": 40, "test_limit": 10, "pool": 2, "validation_limit": 10},
+    "digits_made": {
+        "kind": "digits", "limit": 40, "test_limit": 10, "pool": 2, "validation_limit": 10,
+        "target": {"kind": "sines", "components": 2, "strength": 0.5},
+    },
     "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
     "photograph": {"kind": "photograph", "size": 8},
 }  # fmt: skip
@@ -42,6 +47,7 @@ BOTH = ["white_noise", "shuffled_labels"]
 MEASURES = {
     "fft": {"nulls": BOTH}, "projection": {"permutations": 20, "frequencies": [1, 2]}, "walsh": {"nulls": BOTH},
     "filtering": {"null_draws": 1, "widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
+    "components": {"nulls": BOTH},
 }  # fmt: skip
 
 
@@ -226,7 +232,7 @@ def test_the_change_of_the_kernel_needs_the_networks_at_the_end():
 # Of each measure a data set that has most: what it lacks all the same is refused for that, with and without a control.
 MOST = {
     "fft": "all_parts", "ntk": "circle", "walsh": "parity", "radial": "photograph", "projection": "digits_apart",
-    "filtering": "digits_apart",
+    "filtering": "digits_apart", "components": "digits_made",
 }  # fmt: skip
 CONTROLLABLE = [
     (statistic, measure)

@@ -172,8 +172,8 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
         return found
     if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
         found.append(("model", f"{experiment.model.kind} needs images, {name!r} has none; use mlp"))
-    if experiment.training.loss == "cross_entropy" and not dataset.classes:
-        found.append(("training.loss", f"cross_entropy needs classes, {name!r} has none; use mse"))
+    if experiment.training.loss == "cross_entropy" and not dataset.one_hot:
+        found.append(("training.loss", f"cross_entropy needs one-hot classes, {name!r} has none; use mse"))
     suited = [measure for measure, entry in MEASURES.items() if isinstance(dataset, entry.suits)]
     for measure, taken in measures.items():
         if measure not in suited:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,8 +26,15 @@ from fpkit.config.fields import (
 class Samples(Entry):
     """What all data sets say of themselves."""
 
-    classes: ClassVar[bool] = False
-    """Whether targets are classes, one-hot."""
+    @property
+    def classes(self) -> bool:
+        """Whether the largest output is the class."""
+        return False
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether targets are classes and nothing else, one-hot."""
+        return False
 
     @property
     def lacks(self) -> list[str]:
@@ -88,10 +95,47 @@ class Sines(Samples):
         return samples / (stop - start) / 2
 
 
+class Target(Entry):
+    """A sum of components of equal energy on the data set's inputs, in place of its own target or added to it."""
+
+    components: Integer = Field(8, ge=2, le=64)
+    """How many there are."""
+    strength: PositiveFloat | None = None
+    """Add the sum, scaled to this standard deviation, to every output of the data set's own target; left out, the sum
+    is the target, one output of standard deviation 1."""
+
+
+class GraphBands(Target):
+    """Random combinations of the eigenvectors of the normalised Gaussian kernel on all inputs, in bands of them.
+
+    Bands are log-spaced by rank, from smooth to rough, the constant one left out; the frequency of a band is the mean
+    of 1 - eigenvalue. For up to some thousands of samples."""
+
+    kind: Literal["graph_bands"]
+    width: PositiveFloat = 0.25
+    """Of the kernel, in units of the median distance between inputs."""
+
+
+class SinesAlong(Target):
+    """sin(2 pi k t + random phase), k = 1, 2, ..., along a principal component of the inputs, whose extent is 1."""
+
+    kind: Literal["sines"]
+    direction: PositiveInt = 1
+    """Which principal component: 1 is the longest."""
+
+
+class RadialSines(Target):
+    """sin(2 pi k |x| + random phase), k = 1, 2, ..., of the norm of the inputs, whose range is 1 (Rahaman et al. 2019;
+    Fridovich-Keil et al. 2022)."""
+
+    kind: Literal["radial_sines"]
+
+
+MadeTarget = Annotated[GraphBands | SinesAlong | RadialSines, Field(discriminator="kind")]
+
+
 class Images(Samples):
     """What all image data sets share. Inputs are centred and scaled by the training part, targets are one-hot."""
-
-    classes: ClassVar[bool] = True
 
     limit: PositiveInt | None = None
     """Stratified subset of the training images; all of them when left out."""
@@ -106,7 +150,25 @@ class Images(Samples):
     shuffle_labels: bool = False
     """Deal the labels out at random: same images, same classes, nothing to generalize."""
     seed: Seed = 0
-    """Draws the subsets, the digits' test part, the noise and the shuffle."""
+    """Draws the subsets, the digits' test part, the noise, the shuffle and what is random about a made target."""
+    target: MadeTarget | None = None
+    """A made target on these inputs; left out, the classes."""
+
+    @model_validator(mode="after")
+    def _labels_count(self):
+        if self.target and self.target.strength is None:
+            for key in ("label_noise", "shuffle_labels"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} changes labels, which target replaces; give target a strength, or drop it")
+        return self
+
+    @property
+    def classes(self) -> bool:
+        return self.one_hot or self.target.strength is not None  # which is added to all outputs alike
+
+    @property
+    def one_hot(self) -> bool:
+        return self.target is None
 
     @property
     def lacks(self) -> list[str]:
@@ -178,6 +240,8 @@ class Photograph(Samples):
     fourier_features: Units = 64
     """How many frequencies are drawn."""
     seed: Seed = 0
+    target: MadeTarget | None = None
+    """A made target on the coordinates, whatever the network sees of them; left out, the grey values."""
 
 
 class OwnDataset(Samples):

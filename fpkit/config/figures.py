@@ -95,6 +95,18 @@ FIGURES = {
         shows="The order of frequencies where amplitude grows with frequency.",
         look="In (c) where the lines lie at each exponent, above zero low to high, below it high to low.",
     ),
+    "equal_strength": Kind(
+        category="Frequency Principle",
+        measures=("components", "graph"),
+        shows=(
+            "Components of equal strength on real inputs: the passage of each, for several networks, beside natural "
+            "targets of the same inputs."
+        ),
+        look=(
+            "Passages that rise from left to right are an order from low to high. Points are medians over members, "
+            "lines their whole range, which ends at a cross where some never got there."
+        ),
+    ),
     "projection": Kind(
         category="Frequency Principle",
         measures=("projection",),

@@ -162,6 +162,27 @@ class Radial(OnBasis):
         return {"kind": "rings", "rings": self.rings}
 
 
+class Components(OnBasis):
+    """How much of each component of a made target (`target:` of a data set) is learned, by least squares over them."""
+
+    suits = (Images, Photograph)
+    gives = PASSAGES
+
+    threshold: Fraction = 0.5
+    """A component is captured when its relative error falls below this: at 0.5, when half of it is learned."""
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        return {"kind": "components"}
+
+    def problems(self, dataset: Images | Photograph, experiment: Entry) -> Iterator[tuple[str, str]]:
+        """That the target is not made, or that nothing is recorded."""
+        if dataset.target is None:
+            yield "decomposition.components", f"needs a made target; give datasets.{experiment.dataset} a target"
+        if isinstance(dataset, Photograph) and experiment.record.split == "test":
+            yield "record.split", "a photograph has no test samples; set it to train"
+
+
 class Ntk(OnBasis):
     """Decay rates along the eigenvectors of the neural tangent kernel, measured and predicted by it."""
 

@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -28,6 +29,7 @@ def build(
     label_noise: float = 0.0,
     shuffle_labels: bool = False,
     seed: int = 0,
+    target: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """The data set, from a local folder or a mirror; see `config.Cifar10` and `images.assemble`.
 
@@ -48,6 +50,7 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
+        target=target,
         attrs=files.origin(
             "cifar10",
             paths,

@@ -18,8 +18,9 @@ def checked(dataset: Any) -> xr.Dataset:
     """The data set as it is to be written, if it keeps to the contract.
 
     `x_train (sample_train, *feature)`, `y_train (sample_train, output)`, float32 and finite, at least one sample; the
-    same for test, which may be empty, and, where there is one, for validation. Whatever else is in it fits a netCDF
-    file. How a file that it was read from had packed it is forgotten, its order of bytes too.
+    same for test, which may be empty, and, where there is one, for validation. What a target is the sum of may stand
+    beside it, `component_train (sample_train, component)`, with `component_frequency (component)`. Whatever else is in
+    it fits a netCDF file. How a file that it was read from had packed it is forgotten, its order of bytes too.
 
     Raises UserError, one line that names the variable and the remedy, for anything else.
     """
@@ -29,6 +30,7 @@ def checked(dataset: Any) -> xr.Dataset:
     for part in PARTS:
         if part != "validation" or f"x_{part}" in dataset or f"y_{part}" in dataset:
             _check_part(dataset, part)
+            _check_components(dataset, part)
     if dataset.sizes["sample_train"] == 0:
         raise UserError("x_train holds no sample; give at least one")
     _check_file(dataset)
@@ -111,3 +113,16 @@ def _check_part(dataset: xr.Dataset, part: str) -> None:
                 f"{name} holds NaN or infinity in {bad.sum()} of {len(bad)} samples, first in sample {bad.argmax()};"
                 " mend or drop them"
             )
+
+
+def _check_components(dataset: xr.Dataset, part: str) -> None:
+    """What the measure `components` takes of a data set, if it is there: of each part."""
+    if not any(f"component_{one}" in dataset for one in PARTS):
+        return
+    frequency, name = dataset.get("component_frequency"), f"component_{part}"
+    if frequency is None or frequency.dims != ("component",) or not {"long_name", "units"} <= set(frequency.attrs):
+        raise UserError(f"{name} has no component_frequency (component) with long_name and units; give it")
+    if name not in dataset or dataset[name].dims != (f"sample_{part}", "component"):
+        raise UserError(f"{name} (sample_{part}, component) is missing, or of other dimensions; give it of each part")
+    if not (np.isfinite(dataset[name]).all() and np.isfinite(frequency).all()):
+        raise UserError(f"{name} or component_frequency holds NaN or infinity; mend it")

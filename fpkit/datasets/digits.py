@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from sklearn.datasets import load_digits
@@ -18,6 +21,7 @@ def build(
     label_noise: float = 0.0,
     shuffle_labels: bool = False,
     seed: int = 0,
+    target: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """The data set; a stratified fifth, drawn with `seed`, is the test part. See `config.Digits` and `images.assemble`.
 
@@ -40,6 +44,7 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
+        target=target,
         attrs={
             "kind": "digits",
             "source": "Alpaydin, Kaynak (1998): Optical Recognition of Handwritten Digits, UCI Machine Learning"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from fpkit.datasets.targets import with_target
 from fpkit.errors import UserError
 
 CLASSES = 10
@@ -20,6 +22,7 @@ STREAMS = (
     "shuffle_validation",
     "noise_train",
     "noise_validation",
+    "target",
 )
 """Of random numbers, in the order in which they are spawned: a new one goes last, or every data set changes."""
 
@@ -37,6 +40,7 @@ def assemble(
     shuffle_labels: bool,
     seed: int,
     attrs: Mapping[str, str],
+    target: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """The data set made of a training part and a test part.
 
@@ -52,6 +56,8 @@ def assemble(
         shuffle_labels: deal the labels out at random, within each part, before the noise.
         seed: draws subsets, shuffles and noise, each from a stream of its own: none of them changes another.
         attrs: of the data set: kind, source, license.
+        target: a made one in place of the classes, or added to them: see `targets.with_target`, which says what is
+            returned then.
 
     Returns `x_train (sample_train, channel, row, column)`, `y_train (sample_train, output)`, same for test and, with
     `validation_limit`, for validation, float32. The inputs are centred by the mean of each pixel over the training part
@@ -85,7 +91,10 @@ def assemble(
         )
     output = xr.DataArray(np.arange(CLASSES), dims="output", attrs={"units": "1", "long_name": "class"})
     noise = {"label_noise": label_noise} if label_noise else {}
-    return xr.Dataset(variables, coords={"output": output}, attrs={**attrs, **noise})
+    dataset = xr.Dataset(variables, attrs={**attrs, **noise})
+    if target is not None:
+        dataset = with_target(dataset, streams["target"], **target)
+    return dataset if dataset.sizes["output"] == 1 else dataset.assign_coords(output=output)
 
 
 def stratified_subset(labels: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:

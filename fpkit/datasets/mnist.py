@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
@@ -19,6 +20,7 @@ def build(
     label_noise: float = 0.0,
     shuffle_labels: bool = False,
     seed: int = 0,
+    target: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """The data set, from a local folder or a mirror; see `config.Mnist` and `images.assemble`.
 
@@ -39,6 +41,7 @@ def build(
         label_noise=label_noise,
         shuffle_labels=shuffle_labels,
         seed=seed,
+        target=target,
         attrs=files.origin(
             "mnist",
             paths,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from sklearn.datasets import load_sample_image
+
+from fpkit.datasets.targets import with_target
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in Rec. 601."""
@@ -21,6 +26,7 @@ def build(
     fourier_scale: float | None = None,
     fourier_features: int = 64,
     seed: int = 0,
+    target: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """The grey values of one of scikit-learn's sample images, cut to a square in its middle.
 
@@ -31,7 +37,9 @@ def build(
         fourier_scale: standard deviation of the random frequencies (cycles per image) whose cos and sin the network
             sees (Tancik et al., arXiv:2006.10739); None: it sees the coordinates themselves.
         fourier_features: how many frequencies are drawn.
-        seed: draws the frequencies; another scale stretches the same ones.
+        seed: draws the frequencies, of which another scale stretches the same ones, and what is random about a target.
+        target: a made one on (row, column) / size, in place of the grey values or added to them: see
+            `targets.with_target`. It is the same whatever the network sees of the coordinates.
 
     Returns `x_train (sample_train, feature)`, `y_train (sample_train, output=1)`, float32, row by row, and the same for
     test without any sample. The features are row and column, -1 + 2 i / size, or [cos(2 pi B u), sin(2 pi B u)] with
@@ -76,7 +84,11 @@ def build(
         "image": image,
         "size": size,
     }
-    return xr.Dataset(variables, coordinates, attrs)
+    dataset = xr.Dataset(variables, coordinates, attrs)
+    if target is None:
+        return dataset
+    (rng,) = np.random.default_rng(seed).spawn(1)
+    return with_target(dataset, rng, places={"train": place, "test": place[:0]}, **target)
 
 
 def _averaged(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -1,0 +1,136 @@
+"""`equal_strength`: when the components of made targets are captured, beside the natural target of the same inputs."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from fpkit.claims.statistics import first_order
+from fpkit.figures import style
+
+# Panels beside each other.
+COLUMNS = {1: 1, 2: 2, 4: 2}
+MOST_COLUMNS = 3
+# Okabe and Ito's, told apart by most eyes; and by their marks by all.
+COLORS = (style.LOW, style.HIGH, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "0.2")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+NETWORKS = {"mlp": "MLP", "cnn": "CNN", "residual_mlp": "residual MLP", "residual_cnn": "residual CNN"}
+# Of the natural target's bands, the passage of this remaining share; half of a component is as much.
+LEVEL = 0.5
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A panel for each data set: passage by frequency, a colour for each network; and the order of each variant.
+
+    Args:
+        spectra: results of `components`, one for each variant, and of `graph`, of the natural target.
+    """
+    panels: dict[str, list[xr.Dataset]] = {}
+    for variant in spectra:
+        panels.setdefault(_title(variant), []).append(variant)
+    networks = list(dict.fromkeys(map(_network, spectra)))
+    looks = {
+        network: {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
+        for index, network in enumerate(networks)
+    }
+    width = plt.rcParams["figure.figsize"][0]
+    columns = COLUMNS.get(len(panels), MOST_COLUMNS)
+    rows = -(-len(panels) // columns)
+    made = [variant for variant in spectra if variant.attrs["measure"] == "components"] or spectra
+    below = 0.03 * (len(made) + 4)
+    figure = plt.figure(figsize=(width, width * (0.1 + 0.32 * rows + below)))
+    above, under = figure.add_gridspec(2, 1, height_ratios=[0.32 * rows, below])
+    grid = above.subgridspec(rows, columns)
+    first = None
+    for index, (title, variants) in enumerate(panels.items()):
+        axes = figure.add_subplot(grid[divmod(index, columns)], sharey=first)
+        first = first or axes
+        _passages(axes, variants, looks)
+        style.panel(axes, "abcdefghijklmnopqrstuvwxyz"[index % 26], title)
+        if index % columns:
+            axes.tick_params(labelleft=False)
+        else:
+            axes.set_ylabel("passage (training step)")
+    order = figure.add_subplot(under)
+    _order(order, made, looks)
+    style.panel(order, "abcdefghijklmnopqrstuvwxyz"[len(panels) % 26], "Order of the passages, made targets")
+    handles = [plt.Line2D([], [], linewidth=1, markersize=3.5, label=name, **looks[name]) for name in networks]
+    handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1)
+    style.diverged_note(figure, spectra)
+    return figure
+
+
+def passage_of(spectra: xr.Dataset) -> xr.DataArray:
+    """The passage (member, frequency) that is shown: of made components their own, else that of the remaining share."""
+    if spectra.attrs["measure"] == "components":
+        passage = spectra["first_passage"]
+    else:
+        passage = spectra["remaining_first_passage"].sel(level=LEVEL, method="nearest", drop=True)
+    return passage.where(spectra["followed"], drop=True).transpose("member", "frequency")
+
+
+def _title(spectra: xr.Dataset) -> str:
+    """Data set and target: `digits, graph bands`."""
+    if spectra.attrs["measure"] == "components":
+        return spectra.attrs["dataset"].replace("_", " ")
+    return f"{spectra.attrs['dataset']}, labels".replace("_", " ")
+
+
+def _network(spectra: xr.Dataset) -> str:
+    """The network as a reader says it: what the variant calls it, or its kind."""
+    named = style.variant_title(spectra).split(", ", 1)
+    kind = style.recipe(spectra).get("model", {}).get("kind", "network")
+    name = named[1].replace(" ", "_") if len(named) > 1 else kind.rpartition(":")[2]
+    return NETWORKS.get(name, name.replace("_", " "))
+
+
+def _passages(axes: Axes, variants: list[xr.Dataset], looks: dict[str, dict]) -> None:
+    """Median over members, and their whole range, which ends at a cross above where some never got there."""
+    last = max(float(variant["step"].max()) for variant in variants)
+    for index, variant in enumerate(variants):
+        passage, look = passage_of(style.kept(variant)), looks[_network(variant)]
+        if not passage.size:
+            continue
+        # Beside each other where frequencies are the same.
+        place = passage["frequency"].to_numpy() * 1.03 ** (index - (len(variants) - 1) / 2)
+        times = np.where(np.isfinite(passage), np.maximum(passage, 1), 2 * last)
+        axes.vlines(place, times.min(axis=0), times.max(axis=0), color=look["color"], linewidth=1, alpha=0.5)
+        middle = np.median(times, axis=0)
+        axes.plot(place, np.where(middle <= last, middle, np.nan), markersize=3.5, linewidth=1, **look)
+        never = (times > last).any(axis=0)
+        axes.plot(place[never], np.full(never.sum(), 2 * last), "x", color=look["color"], markersize=4)
+    axes.set(xscale="log", yscale="log", xlabel=_label(variants[0]["frequency"]))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _label(frequency: xr.DataArray) -> str:
+    return f"{frequency.attrs['long_name']}\n({frequency.attrs['units']})"
+
+
+def _order(axes: Axes, spectra: list[xr.Dataset], looks: dict[str, dict]) -> None:
+    """Rank correlation of frequency and passage of each member, a row for each variant, and the median."""
+    for height, variant in enumerate(spectra):
+        values = first_order(style.kept(variant))
+        look = looks[_network(variant)]
+        jitter = np.linspace(-0.2, 0.2, values.size)
+        axes.plot(values, height + jitter, linestyle="", markersize=2.5, alpha=0.6, **look)
+        if bool(values.notnull().any()):
+            axes.plot([float(values.median())] * 2, [height - 0.35, height + 0.35], color=look["color"], linewidth=2)
+    axes.axvline(0, color=style.TARGET, linewidth=0.5)
+    titles = [
+        f"{_title(variant)}, {_network(variant)}" + (" *" if variant["diverged"].any() else "") for variant in spectra
+    ]
+    axes.set_yticks(range(len(spectra)), titles)
+    axes.set(
+        xlim=(-1.05, 1.05),
+        ylim=(len(spectra) - 0.5, -0.5),
+        xlabel="rank correlation of frequency and passage (members)",
+    )
