@@ -16,7 +16,7 @@ with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
     with ExitStack() as opened:
         spectra = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
         rows = [
-            judge(claim_id, snakemake.params.claims[claim_id], spectra[number].attrs["variant"], spectra[number])
+            judge(claim_id, snakemake.params.claims[claim_id], spectra[number].attrs["variant"], [spectra[number]])
             for claim_id, numbers in snakemake.params.spectra.items()
             for number in numbers
         ]
