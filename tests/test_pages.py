@@ -14,7 +14,7 @@ ESCAPED = "&lt;b&gt;bold&lt;/b&gt; &amp; &#39;quoted&#39; {{ braces }}"
 ROW = {
     "claim": "order", "statement": ODD, "source": ODD, "experiment": "one", "variant": "a+b_c",
     "statistic": "first_order", "value": "0.9", "ci_low": "0.8", "ci_high": "1", "control": "", "bound": ">= 0.8",
-    "verdict": "does not hold", "members": "3 of 3", "censored": "", "why_not": ODD, "remark": ODD,
+    "verdict": "does not hold", "members": "3 of 3", "censored": "", "level": "0.97", "reached": "", "given": ODD, "explains": "", "conjecture": ODD, "remark": ODD,
 }  # fmt: skip
 
 

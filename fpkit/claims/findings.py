@@ -82,7 +82,8 @@ def finding(statement: str, rows: list[dict[str, str]]) -> str:
             words += f" for {weakest['variant']}, the weakest, to {best['value']} for {best['variant']}"
         words += f"; {reached}" if (reached := _reached(known)) else ""
     early = sum("a lower bound" in row.get("remark", "") for row in rows)
-    words += f". A lower bound for {early} of {len(rows)}: the run ends before the high half is learned" if early else ""
+    ends = f"{early} of {len(rows)}: the run ends before the high half is learned"
+    words += f". A lower bound for {ends}" if early else ""
     explained = rows[0].get("explains")
     words += f". Tested as the explanation of where {explained} does not hold" if explained else ""
     supposed = next((row["conjecture"] for row in rows if row.get("conjecture")), "")

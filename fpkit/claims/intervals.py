@@ -72,20 +72,25 @@ def independent(values: np.ndarray, draws: np.ndarray) -> int:
     Args:
         values: (member,), finite. draws: (member,), a number for each draw.
     """
-    order = np.sort(values)
-    ranks = (np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right")) / 2
+    ranked = ranks(values)
     _, draw, sizes = np.unique(draws, return_inverse=True, return_counts=True)
     count, groups = len(values), len(sizes)
     if groups == 1 or groups == count:
         return count
-    means = np.bincount(draw, ranks) / sizes
-    between = (sizes * (means - ranks.mean()) ** 2).sum() / (groups - 1)
-    within = ((ranks - means[draw]) ** 2).sum() / (count - groups)
+    means = np.bincount(draw, ranked) / sizes
+    between = (sizes * (means - ranked.mean()) ** 2).sum() / (groups - 1)
+    within = ((ranked - means[draw]) ** 2).sum() / (count - groups)
     shared = (count - (sizes**2).sum() / count) / (groups - 1)
     spread = between + (shared - 1) * within
     rho = max(0.0, (between - within) / spread) if spread > 0 else 0.0
     # Rounding must not take one from a whole number.
     return math.floor(count / (1 + ((sizes**2).sum() / count - 1) * rho) + 1e-9)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """The ranks of values without NaN, from 1 on; equal ones share the mean of theirs."""
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2
 
 
 def _interval(values: np.ndarray, draws: np.ndarray | None) -> Interval:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import xarray as xr
+
+from fpkit.claims.intervals import ranks
 
 # A filter width says something where both parts of the target carry at least this share of its energy.
 LEAST_SHARE = 0.1
@@ -38,7 +39,7 @@ def lead(spectra: xr.Dataset) -> xr.DataArray:
 
 
 def ends_early(spectra: xr.Dataset) -> xr.DataArray:
-    """Whether a run ends before the upper half is learned, per member (member,): more training would add to its lead."""
+    """Whether a run ends before the upper half is learned, per member (member,): its lead would grow."""
     return _halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
 
 
@@ -194,7 +195,9 @@ def _halves(spectra: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
         remaining = (followed["remaining"].isel(frequency=half) * energy).where(energy > 0, 0.0)
         total = energy.sum("frequency", skipna=False)
         share = remaining.sum("frequency", skipna=False) / total.where(total > 0)
-        shares.append(share.mean("width", skipna=False) if "width" in share.dims else share)
+        if "width" in share.dims:
+            share = share.sum("width", skipna=False) / (share.sizes["width"] or np.nan)
+        shares.append(share)
     return shares[0], shares[1]
 
 
@@ -236,9 +239,9 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:
     """The correlation of ranks, equal values sharing one; NaN where a side has equal values only."""
-    ranks = pd.DataFrame({"one": one, "other": other}).rank() - (len(one) + 1) / 2
-    product = np.sqrt((ranks["one"] ** 2).sum() * (ranks["other"] ** 2).sum())
-    return float((ranks["one"] * ranks["other"]).sum() / product) if product > 0 else np.nan
+    one, other = (ranks(values) - (len(values) + 1) / 2 for values in (one, other))
+    product = np.sqrt((one**2).sum() * (other**2).sum())
+    return float((one * other).sum() / product) if product > 0 else np.nan
 
 
 def _over_rates(spectra: xr.Dataset, summarize: Callable[[np.ndarray, np.ndarray], float]) -> xr.DataArray:
