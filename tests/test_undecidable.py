@@ -43,8 +43,9 @@ DATASETS = {
 BOTH = list(get_args(Null))
 ONE = BOTH[0]
 MEASURES = {
-    "fft": {"nulls": BOTH}, "projection": {"nulls": BOTH, "permutations": 20, "frequencies": [1, 2]}, "walsh": {"nulls": BOTH},
-    "filtering": {"nulls": BOTH, "widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
+    "fft": {"nulls": BOTH}, "projection": {"nulls": BOTH, "permutations": 20, "frequencies": [1, 2]},
+    "walsh": {"nulls": BOTH}, "filtering": {"nulls": BOTH, "widths": [0.3]},
+    "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
 }  # fmt: skip
 
 

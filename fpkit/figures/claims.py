@@ -63,6 +63,6 @@ def _label(claims: pd.DataFrame, name: str) -> str:
     """The claim's id, its statistic and null, and its bound."""
     first = claims[claims["claim"] == name].iloc[0]
     null = str(first["statistic"]).partition(" under ")[2]
-    beyond = f" beyond {style.NULL_NAMES[null]}" if null else ""
+    beyond = f" beyond {null.replace('_', ' ')}" if null else ""
     statistic = str(first["statistic"]).split(" ")[0].replace("_", " ")
     return f"{name.replace('_', ' ')}\n{statistic}{beyond} {first['bound']}"
