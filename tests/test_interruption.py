@@ -323,7 +323,8 @@ def test_a_recipe_that_comes_back_finds_its_training_finished_or_not(
 
 ORDER = {
     "statement": "", "source": "", "experiment": "edge", "measure": "fft", "statistic": "area_order",
-    "bound": {"at_least": 0.0, "at_most": None}, "control": None,
+    "bound": {"at_least": 0.0, "at_most": None, "between": None}, "control": None, "given": {}, "explains": None,
+    "conjecture": {},
 }  # fmt: skip
 
 
@@ -365,7 +366,7 @@ def test_a_diverging_member_is_named_masked_counted_and_marked(dataset, tmp_path
     for name in ("relative_error", "area"):
         assert followed[name].sel(member=others).notnull().all(), name
 
-    row = judge("order", ORDER, "base", spectra)
+    row = judge("order", ORDER, "base", [spectra])
     assert row["members"] == "9 of 10"
     assert np.isfinite([row["value"], row["ci_low"], row["ci_high"]]).all()
 
@@ -378,6 +379,6 @@ def test_an_ensemble_that_diverges_as_a_whole_is_no_crash(dataset, tmp_path, cap
     assert not np.isfinite(predictions["prediction"].isel(step=-1)).any()
     assert re.findall(r"member with seed (\d+) diverged", capsys.readouterr().out) == ["1000", "1001", "1002"]
     spectra = spectra_of(predictions, dataset)
-    row = judge("order", ORDER, "base", spectra)
+    row = judge("order", ORDER, "base", [spectra])
     assert (row["members"], row["verdict"]) == ("0 of 3", "undecided")
     assert any("0 of 3 members (3 diverged)" in text for text in texts_drawn(spectra, tmp_path))
