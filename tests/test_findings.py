@@ -50,7 +50,7 @@ def test_an_explanation_names_the_claim_that_it_explains():
 
 def test_how_many_rows_chance_would_turn_is_the_sum_of_what_their_levels_leave():
     said = findings.by_chance(["0.95"] * 60 + [0.9] * 10 + ["", float("nan")])
-    assert said.startswith("Of 70 rows with an interval, chance alone is expected to have 4.0 at most miss")
+    assert said.startswith("Of 70 rows with an interval, 4.0 at most are expected to miss the true value")
 
 
 def test_unknown_value_is_left_out():

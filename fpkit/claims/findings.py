@@ -62,8 +62,7 @@ def by_chance(levels: Iterable[str | float]) -> str:
     known = [level for level in map(_number, levels) if math.isfinite(level)]
     missing = sum(1 - level for level in known)
     return (
-        f"Of {len(known)} rows with an interval, chance alone is expected to have {missing:.1f} at most miss the true"
-        " value, on either side: so many verdicts it may have turned."
+        f"Of {len(known)} rows with an interval, {missing:.1f} at most are expected to miss the true value by chance."
     )
 
 
