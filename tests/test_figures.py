@@ -798,11 +798,11 @@ def test_a_job_closes_the_spectra_it_read_before_it_ends(script, spectra, tmp_pa
 def test_claims_figure_marks_the_margin_on_the_side_of_the_bound():
     rows = [
         {"claim": "a", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": 0.85, "ci_high": 1.0,
-         "bound": ">= 0.8", "verdict": "holds"},
+         "level": 0.97, "bound": ">= 0.8", "verdict": "holds"},
         {"claim": "b", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": 0.85, "ci_high": 1.0,
-         "bound": "<= 0.8", "verdict": "does not hold"},
+         "level": 0.97, "bound": "<= 0.8", "verdict": "does not hold"},
         {"claim": "c", "variant": "v", "statistic": "first_order", "value": np.nan, "ci_low": np.nan, "ci_high": np.nan,
-         "bound": ">= 0.8", "verdict": "undecided"},
+         "level": np.nan, "bound": ">= 0.8", "verdict": "undecided"},
     ]  # fmt: skip
     with style.context(**STYLE):
         figure = drawn("claims", pd.DataFrame(rows))
@@ -815,7 +815,7 @@ def test_claims_figure_draws_an_interval_without_ends_from_border_to_border():
     """And not up to the bound, as if it kept to one side."""
     row = {
         "claim": "a", "variant": "v", "statistic": "first_order", "value": 0.9, "ci_low": -np.inf, "ci_high": np.inf,
-        "bound": ">= 0.8", "verdict": "undecided",
+        "level": np.nan, "bound": ">= 0.8", "verdict": "undecided",
     }  # fmt: skip
     with style.context(**STYLE):
         lines = drawn("claims", pd.DataFrame([row])).axes[0].lines

@@ -381,7 +381,8 @@ def test_a_recipe_that_comes_back_finds_its_training_finished_or_not(
 
 ORDER = {
     "statement": "", "source": "", "experiment": "edge", "measure": "fft", "statistic": "area_order",
-    "bound": {"at_least": 0.0, "at_most": None}, "control": None,
+    "bound": {"at_least": 0.0, "at_most": None, "between": None}, "control": None, "given": {}, "explains": None,
+    "conjecture": {},
 }  # fmt: skip
 
 

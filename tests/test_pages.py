@@ -14,12 +14,13 @@ ESCAPED = "&lt;b&gt;bold&lt;/b&gt; &amp; &#39;quoted&#39; {{ braces }}"
 ROW = {
     "claim": "order", "statement": ODD, "source": ODD, "experiment": "one", "variant": "a+b_c",
     "statistic": "first_order", "value": "0.9", "ci_low": "0.8", "ci_high": "1", "control": "", "bound": ">= 0.8",
-    "verdict": "does not hold", "members": "3 of 3", "censored": "", "why_not": ODD, "remark": ODD,
+    "verdict": "does not hold", "members": "3 of 3", "censored": "",
+    "level": "0.97", "reached": "", "given": ODD, "explains": "", "conjecture": ODD, "remark": ODD,
 }  # fmt: skip
 
 
 def test_whatever_is_filled_in_is_escaped():
-    claims = {"claims": [[ROW]], "given": {"does not hold": 1}}
+    claims = {"claims": [[ROW]], "given": {"does not hold": 1}, "by_chance": ODD}
     links = {"figures": {ODD: {ODD: "figure.svg"}}, "pages": {"claims": "claims.html", "config": "config.html"}}
     pages = {
         "claims_page": render(TEMPLATES / "claims_page.html.jinja", **claims),
@@ -27,7 +28,7 @@ def test_whatever_is_filled_in_is_escaped():
         "config_page": render(TEMPLATES / "config_page.html.jinja", tables={ODD: {ODD: {"a": ODD}}}, absent=[ODD]),
     }
     assert {name: page.count(ESCAPED) for name, page in pages.items()} == {
-        "claims_page": 4, "overview_page": 3, "config_page": 4,
+        "claims_page": 6, "overview_page": 3, "config_page": 4,
     }  # fmt: skip
     for page in pages.values():
         assert "<b>" not in page

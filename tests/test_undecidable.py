@@ -4,6 +4,7 @@ import itertools
 import re
 import runpy
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from conftest import REPOSITORY, run
 from fpkit import config
 from fpkit.claims import findings, statistics, verdicts
 from fpkit.config import ConfigError
+from fpkit.config.measures import Null
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.errors import UserError
 from fpkit.figures import claims as figure_of_claims
@@ -43,11 +45,12 @@ DATASETS = {
     "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
     "photograph": {"kind": "photograph", "size": 8},
 }  # fmt: skip
-BOTH = ["white_noise", "shuffled_labels"]
+BOTH = list(get_args(Null))
+ONE = BOTH[0]
 MEASURES = {
-    "fft": {"nulls": BOTH}, "projection": {"permutations": 20, "frequencies": [1, 2]}, "walsh": {"nulls": BOTH},
-    "filtering": {"null_draws": 1, "widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
-    "components": {"nulls": BOTH},
+    "fft": {"nulls": BOTH}, "projection": {"nulls": BOTH, "permutations": 20, "frequencies": [1, 2]},
+    "walsh": {"nulls": BOTH}, "filtering": {"nulls": BOTH, "widths": [0.3]}, "components": {"nulls": BOTH},
+    "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
 }  # fmt: skip
 
 
@@ -60,7 +63,7 @@ def configuration(dataset: str, split: str, measure: str, statistic: str, contro
             "one": {
                 "dataset": dataset,
                 "model": {"kind": "mlp", "widths": [4]},
-                "training": {"steps": 3, "members": 2, "optimizer": optimizer},
+                "training": {"steps": 3, "members": 6, "optimizer": optimizer},
                 "record": {"split": split, "per_decade": 3, "parameters": measure == "ntk"},
                 "decomposition": {measure: MEASURES[measure]},
             }
@@ -116,9 +119,7 @@ def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split,
     What is refused for the data's sake is refused for the figure's, and nothing is refused that could be judged.
     """
     tried = 0
-    for measure, statistic, control in itertools.product(
-        config.MEASURES, config.STATISTICS, (None, "white_noise", "shuffled_labels")
-    ):
+    for measure, statistic, control in itertools.product(config.MEASURES, config.STATISTICS, (None, *BOTH)):
         raw = configuration(dataset, split, measure, statistic, control)
         if not accepted(raw | {"claims": {}}):
             continue  # the measure itself does not suit the data
@@ -246,7 +247,7 @@ def test_every_statistic_and_every_measure_is_tried_with_a_control():
     assert {measure for _, measure in CONTROLLABLE} == set(config.MEASURES) == set(MOST)
 
 
-@pytest.mark.parametrize("control", ["white_noise", "shuffled_labels"])
+@pytest.mark.parametrize("control", BOTH)
 @pytest.mark.parametrize(("statistic", "measure"), CONTROLLABLE)
 def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_and_nowhere_else(
     statistic, measure, control, made
@@ -254,13 +255,14 @@ def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_
     dataset = MOST[measure]
     split = "all" if measure == "walsh" else "train"
     spectra = made(dataset, split, measure)
-    arrays = config.STATISTICS[statistic].needs
+    arrays = config.STATISTICS[statistic].controlled
     has = all(f"control_{array}" in spectra for array in arrays)
     assert accepted(configuration(dataset, split, measure, statistic, control)) == has
     if has:
         null = verdicts.on_null(spectra, control, arrays)
         for array in arrays:
-            np.testing.assert_array_equal(null[array], spectra[f"control_{array}"].sel(null=control))
+            of_draw = spectra[f"control_{array}"].sel(null=control).isel(draw=0, missing_dims="ignore")
+            np.testing.assert_array_equal(null[array], of_draw)
     else:
         claim = config.plain(config.load(configuration(dataset, split, measure, statistic)).claims["claim"])
         with pytest.raises(UserError, match=rf"{control}: {measure} computes no control of "):
@@ -301,7 +303,7 @@ def test_an_array_that_is_not_there_is_a_remark(statistic, dropped, remark, made
     """As of a data set of one's own, of which nothing is known when it is planned."""
     row = judged(made("all_parts", "train", "fft").drop_vars(dropped), statistic)
     assert tuple(row) == verdicts.COLUMNS
-    assert (row["verdict"], row["remark"], row["members"]) == ("undecided", remark, "2 of 2")
+    assert (row["verdict"], row["remark"], row["members"]) == ("undecided", remark, "6 of 6")
     assert np.isnan([row["value"], row["ci_low"], row["ci_high"]]).all()
 
 
@@ -317,17 +319,17 @@ def test_a_statistic_that_fails_is_a_remark_and_its_traceback_goes_to_the_log(ma
 
 @pytest.mark.parametrize(
     ("statistic", "measure", "control"),
-    [("overfitting", "fft", None), ("area_order", "projection", "white_noise"),
-     ("low_advantage", "filtering", "shuffled_labels"), ("low_advantage", "filtering", None)],
+    [("overfitting", "fft", None), ("area_order", "projection", ONE),
+     ("low_advantage", "filtering", None)],
 )  # fmt: skip
 def test_an_ensemble_that_diverged_and_one_member_alone_are_told(statistic, measure, control, made):
     spectra = captured(made("all_parts" if measure == "fft" else "digits_apart", "train", measure))
     row = judged(spectra.assign(diverged=~spectra["diverged"]), statistic, measure, control)
-    assert (row["verdict"], row["members"]) == ("undecided", "0 of 2")
+    assert (row["verdict"], row["members"]) == ("undecided", "0 of 6")
     assert row["remark"] == "all members diverged"
     row = judged(spectra.isel(member=[0]), statistic, measure, control)
     assert row["verdict"] == "undecided"
-    assert row["remark"] == "one member alone has no interval"
+    assert row["remark"] == "1 member has no 95% interval; it takes 6"
 
 
 def test_widths_that_tell_nothing_are_told(made):

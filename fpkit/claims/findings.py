@@ -11,8 +11,14 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
+
+from fpkit.claims import bounds
+
 VERDICTS = ("holds", "undecided", "does not hold")
-NEEDED = ("claim", "variant", "statistic", "value", "ci_low", "ci_high", "bound")
+NEEDED = ("claim", "variant", "statistic", "value", "ci_low", "ci_high", "level", "bound")
+# What a statistic is a number of, where it is not plain.
+UNITS = {"lead": "decades of training"}
 
 
 def judged_claims(path: str | Path) -> dict[str, list[dict[str, str]]]:
@@ -44,29 +50,68 @@ def counts(rows: list[dict[str, str]]) -> str:
     return f"{', '.join(parts)} of {len(rows)} variants"
 
 
+def by_chance(levels: Iterable[str | float]) -> str:
+    """In words, how many of the rows have an interval that misses the true value by chance alone.
+
+    Each misses with a probability of at most one less its level; the expected number is the sum. A row whose interval
+    misses may get another verdict, or the same.
+
+    Args:
+        levels: of all rows; empty, or NaN, of those without an interval.
+    """
+    known = [level for level in map(_number, levels) if math.isfinite(level)]
+    missing = sum(1 - level for level in known)
+    return (
+        f"Of {len(known)} rows with an interval, {missing:.1f} at most are expected to miss the true value by chance."
+    )
+
+
 def finding(statement: str, rows: list[dict[str, str]]) -> str:
     """What was found of one claim, in one line of reStructuredText."""
     bound = rows[0]["bound"]
     known = [row for row in rows if math.isfinite(_number(row["value"]))]
-    # The weakest first: the smallest value where the claim asks for a large one.
-    known.sort(key=lambda row: _number(row["value"]) * (1 if ">" in bound else -1))
+    # The weakest first: the one that lies least inside the bound.
+    known.sort(key=lambda row: float(bounds.margin(np.array(_number(row["value"])), bound)))
     words = f"{statement.rstrip('.')} ({rows[0]['statistic']} {bound}): "
     words += rows[0]["verdict"] if len(rows) == 1 else counts(rows)
     if known:
         weakest, best = known[0], known[-1]
-        words += "; median {value} [{ci_low}, {ci_high}]".format_map(weakest)
+        words += f"; median {_valued(weakest)}"
         if len(known) > 1:
             words += f" for {weakest['variant']}, the weakest, to {best['value']} for {best['variant']}"
-    why_not = next((row["why_not"] for row in rows if row.get("why_not")), "")
-    words += f". Where it does not hold: {why_not.rstrip('.')}" if why_not else ""
-    unknown = next((row for row in rows if row.get("remark")), None)
+        words += f"; {reached}" if (reached := _reached(known)) else ""
+    early = sum("a lower bound" in row.get("remark", "") for row in rows)
+    ends = f"{early} of {len(rows)}: the run ends before the high half is learned"
+    words += f". A lower bound for {ends}" if early else ""
+    explained = rows[0].get("explains")
+    words += f". Tested as the explanation of where {explained} does not hold" if explained else ""
+    supposed = next((row["conjecture"] for row in rows if row.get("conjecture")), "")
+    words += f". Conjecture, not tested: {supposed.rstrip('.')}" if supposed else ""
+    unknown = next((row for row in rows if row["verdict"] == "undecided" and row.get("remark")), None)
     words += ". Undecided for {variant}: {remark}".format_map(unknown) if unknown else ""
     words = re.sub(r"([^0-9A-Za-z\s])", r"\\\1", words)  # no character is markup
     return " ".join(words.split()) + "."
 
 
-def _number(text: str) -> float:
+def _valued(row: dict[str, str]) -> str:
+    """A row's median and interval, and what they are a number of."""
+    unit = UNITS.get(row["statistic"].split(" ")[0], "")
+    return "{value} [{ci_low}, {ci_high}]".format_map(row) + (f" {unit}" if unit else "")
+
+
+def _reached(rows: list[dict[str, str]]) -> str:
+    """How many draws of a null reach what was measured, at most: the permutation test."""
+    tested = [row["reached"].split(" of ") for row in rows if row.get("reached")]
+    if not tested:
+        return ""
+    null = rows[0]["statistic"].partition(" under ")[2]
+    reached, draws = max(((int(some), int(all_)) for some, all_ in tested), key=lambda pair: pair[0] / pair[1])
+    most = "at most " if len(tested) > 1 else ""
+    return f"reached by {most}{reached} of {draws} draws of {null} (p = {(1 + reached) / (1 + draws):.2g})"
+
+
+def _number(value: str | float) -> float:
     try:
-        return float(text)
+        return float(value)
     except ValueError:
         return math.nan

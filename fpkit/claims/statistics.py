@@ -5,13 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import xarray as xr
+
+from fpkit.claims.intervals import ranks
 
 # A filter width says something where both parts of the target carry at least this share of its energy.
 LEAST_SHARE = 0.1
 # A frequency belongs to the clean target from this fraction of its largest amplitude on.
 SIGNAL_HEIGHT = 0.1
+# A half of the frequencies is learned once this share of its error, as it was at the start, remains.
+LEARNED = 0.2
+# A line, or a rank correlation of rates, takes more than two points.
+FEWEST_FREQUENCIES = 3
+# Of two frequencies one is predicted to be the faster where its rate is larger by this factor.
+FASTER = 1.5
+
+
+def lead(spectra: xr.Dataset) -> xr.DataArray:
+    """By how many decades of training the low frequencies are ahead of the high ones, per member (member,).
+
+    The integral over log10(step), from step 1 to the end, of the remaining share of the upper half of the followed
+    frequencies less that of the lower half (of an odd number, without the middle one). Each half is pooled by the
+    energy that its frequencies start with. Of a filter, the mean over the widths at which both parts carry energy.
+
+    NaN with fewer than two followed frequencies, or with a single record from step 1 on. A lower bound where
+    `ends_early`.
+    """
+    low, high = _halves(spectra)
+    ahead = (high - low).sel(step=slice(1, None))
+    if ahead.sizes["step"] < 2:
+        return xr.full_like(spectra["member"], np.nan, dtype=float)
+    return ahead.assign_coords(step=np.log10(ahead["step"])).integrate("step")
+
+
+def ends_early(spectra: xr.Dataset) -> xr.DataArray:
+    """Whether a run ends before the upper half is learned, per member (member,): its lead would grow."""
+    return _halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
 
 
 def first_order(spectra: xr.Dataset) -> xr.DataArray:
@@ -32,15 +61,36 @@ def area_order(spectra: xr.Dataset) -> xr.DataArray:
     return _rank_correlation(spectra, "area")
 
 
+def passage_exponent(spectra: xr.Dataset) -> xr.DataArray:
+    """Slope of log first passage against log frequency, per member (member,): passage grows as frequency to this power.
+
+    By least squares over the followed frequencies that are captured, from step 1 on; NaN of fewer than three. Shallow
+    networks on the circle have it at 2 under gradient descent: the eigenvalues of their kernel fall as the frequency
+    to the power of -2 (Bietti, Mairal 2019; Basri et al. 2019).
+    """
+    passage = spectra["first_passage"].where(spectra["followed"]).transpose("member", "frequency")
+    frequency = passage["frequency"].to_numpy()
+
+    def exponent(steps: np.ndarray) -> float:
+        told = (frequency > 0) & (steps >= 1)
+        if told.sum() < FEWEST_FREQUENCIES:
+            return np.nan
+        return float(np.polyfit(np.log(frequency[told]), np.log(steps[told]), 1)[0])
+
+    return _for_each(spectra, [exponent(row) for row in passage.to_numpy()])
+
+
+def captured(spectra: xr.Dataset) -> xr.DataArray:
+    """Fraction of the followed frequencies that are captured at all, per member (member,)."""
+    return spectra["first_passage"].notnull().where(spectra["followed"]).mean("frequency")
+
+
 def low_advantage(spectra: xr.Dataset) -> xr.DataArray:
     """Mean of log10(e_high / e_low) over log step and widths (member,): by how many decades the low part is ahead.
 
     Over the widths at which both parts carry energy.
     """
-    telling = spectra.where(
-        (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE), drop=True
-    )
-    telling = telling.sel(step=slice(1, None))
+    telling = spectra.isel(width=_telling(spectra).to_numpy()).sel(step=slice(1, None))
     if telling.sizes["width"] == 0:
         return xr.full_like(spectra["member"], np.nan, dtype=float)
     ratio = np.log10(telling["high_error"] / telling["low_error"]).mean("width", skipna=False)
@@ -68,13 +118,12 @@ def signal_before_best(spectra: xr.Dataset) -> xr.DataArray:
 
 
 def noise_after_best(spectra: xr.Dataset) -> xr.DataArray:
-    """Fraction of the other followed frequencies that are not captured by the best step, per member (member,).
+    """Fraction of the other followed frequencies that are captured later than the best step, per member (member,).
 
-    NaN where no followed frequency ever is: what captured nothing captures noise no later than anything else.
+    What is never captured is not captured later. NaN where no followed frequency ever is.
     """
-    captured = spectra["first_passage"] <= best_step(spectra)
-    late = 1 - captured.where(spectra["followed"] & ~signal(spectra)).mean("frequency")
-    return late.where(_captured_any(spectra, "first_passage"))
+    late = (spectra["first_passage"] > best_step(spectra)).where(spectra["followed"] & ~signal(spectra))
+    return late.mean("frequency").where(_captured_any(spectra, "first_passage"))
 
 
 def overfitting(spectra: xr.Dataset) -> xr.DataArray:
@@ -83,9 +132,29 @@ def overfitting(spectra: xr.Dataset) -> xr.DataArray:
     return spectra["loss_test"].isel(step=-1).drop_vars("step") / best.drop_vars("step")
 
 
+def train_accuracy(spectra: xr.Dataset) -> xr.DataArray:
+    """Fraction of the training samples that are classified correctly at the end, per member (member,)."""
+    return spectra["accuracy_train"].isel(step=-1).drop_vars("step")
+
+
 def test_accuracy(spectra: xr.Dataset) -> xr.DataArray:
     """Fraction of the test samples that are classified correctly at the end, per member (member,)."""
     return spectra["accuracy_test"].isel(step=-1).drop_vars("step")
+
+
+def predicted_order(spectra: xr.Dataset) -> xr.DataArray:
+    """Spearman's rank correlation of frequency and predicted slowness (member,); 1: the lower, the faster.
+
+    NaN with fewer than three predicted rates.
+    """
+    frequency = spectra["frequency"].to_numpy()
+
+    def order(predicted: np.ndarray) -> float:
+        known = predicted > 0
+        return _spearman(frequency[known], -predicted[known]) if known.sum() >= FEWEST_FREQUENCIES else np.nan
+
+    predicted = spectra["predicted_rate"].transpose("member", "frequency").to_numpy()
+    return _for_each(spectra, [order(row) for row in predicted])
 
 
 def rate_correlation(spectra: xr.Dataset) -> xr.DataArray:
@@ -101,6 +170,50 @@ def rate_slope(spectra: xr.Dataset) -> xr.DataArray:
 def kernel_change(spectra: xr.Dataset) -> xr.DataArray:
     """By what share of itself the neural tangent kernel changed in training, per member (member,)."""
     return spectra["kernel_change"]
+
+
+def violations_seen(spectra: xr.Dataset) -> xr.DataArray:
+    """Of what theory predicts to be learned against the order of frequencies, the fraction that is (member,).
+
+    Of the pairs of frequencies of which the higher is predicted to be faster, by a factor of 1.5 at least, those whose
+    measured rates are in that order; rates that were not measured are in none. NaN without such a pair.
+    """
+
+    def seen(predicted: np.ndarray, measured: np.ndarray) -> float:
+        violated = np.triu((predicted > 0) & (predicted >= FASTER * predicted[:, None]) & (predicted[:, None] > 0), 1)
+        return float((measured > measured[:, None])[violated].mean()) if violated.any() else np.nan
+
+    return _of_rates(spectra.sortby("frequency"), seen)
+
+
+def _halves(spectra: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Remaining share (step, member) of the lower and the upper half of the followed frequencies, pooled by energy."""
+    followed = spectra[["remaining", "initial_energy"]].isel(frequency=spectra["followed"].to_numpy())
+    if "width" in followed.dims:
+        followed = followed.isel(width=_telling(spectra).to_numpy())
+    followed = followed.sortby("frequency")
+    count = followed.sizes["frequency"] // 2
+    shares = []
+    for half in (slice(0, count), slice(followed.sizes["frequency"] - count, None)):
+        energy = followed["initial_energy"].isel(frequency=half).astype(float)
+        # What starts at nothing has no share, and none of the energy.
+        remaining = (followed["remaining"].isel(frequency=half) * energy).where(energy > 0, 0.0)
+        total = energy.sum("frequency", skipna=False)
+        share = remaining.sum("frequency", skipna=False) / total.where(total > 0)
+        if "width" in share.dims:
+            share = share.sum("width", skipna=False) / (share.sizes["width"] or np.nan)
+        shares.append(share)
+    return shares[0], shares[1]
+
+
+def _telling(spectra: xr.Dataset) -> xr.DataArray:
+    """The filter widths (width,) at which both parts carry energy."""
+    return (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE)
+
+
+def _for_each(spectra: xr.Dataset, values: list[float]) -> xr.DataArray:
+    """A number for each member."""
+    return xr.DataArray(np.array(values, float), coords={"member": spectra["member"]})
 
 
 def _captured_any(spectra: xr.Dataset, passage: str) -> xr.DataArray:
@@ -125,24 +238,28 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
         # Rounded: a perfect order is 1, and not the float below it.
         return round(_spearman(frequency, values), 12)
 
-    orders = xr.DataArray([correlation(row) for row in followed.to_numpy()], coords={"member": followed["member"]})
+    orders = _for_each(spectra, [correlation(row) for row in followed.to_numpy()])
     return orders.where(_captured_any(spectra, "hold_passage" if quantity == "hold_passage" else "first_passage"))
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:
     """The correlation of ranks, equal values sharing one; NaN where a side has equal values only."""
-    ranks = pd.DataFrame({"one": one, "other": other}).rank() - (len(one) + 1) / 2
-    product = np.sqrt((ranks["one"] ** 2).sum() * (ranks["other"] ** 2).sum())
-    return float((ranks["one"] * ranks["other"]).sum() / product) if product > 0 else np.nan
+    one, other = (ranks(values) - (len(values) + 1) / 2 for values in (one, other))
+    product = np.sqrt((one**2).sum() * (other**2).sum())
+    return float((one * other).sum() / product) if product > 0 else np.nan
 
 
 def _over_rates(spectra: xr.Dataset, summarize: Callable[[np.ndarray, np.ndarray], float]) -> xr.DataArray:
     """A number (member,) from the decay rates at the frequencies where both are known and positive."""
-    results = []
-    for seed in spectra["member"]:
-        predicted, measured = (
-            spectra[f"{name}_rate"].sel(member=seed).to_numpy() for name in ("predicted", "measured")
-        )
+
+    def over_known(predicted: np.ndarray, measured: np.ndarray) -> float:
         known = (predicted > 0) & (measured > 0)
-        results.append(summarize(predicted[known], measured[known]) if known.sum() > 2 else np.nan)
-    return xr.DataArray(results, coords={"member": spectra["member"]})
+        return summarize(predicted[known], measured[known]) if known.sum() >= FEWEST_FREQUENCIES else np.nan
+
+    return _of_rates(spectra, over_known)
+
+
+def _of_rates(spectra: xr.Dataset, summarize: Callable[[np.ndarray, np.ndarray], float]) -> xr.DataArray:
+    """A number (member,) from the predicted and the measured decay rates (frequency,) of each member."""
+    rates = [spectra[f"{name}_rate"].transpose("member", "frequency").to_numpy() for name in ("predicted", "measured")]
+    return _for_each(spectra, [summarize(*pair) for pair in zip(*rates, strict=True)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -69,6 +69,7 @@ def _dangling_names(raw: dict) -> list[str]:
     for table, field, target in (
         ("experiments", "dataset", "datasets"),
         ("claims", "experiment", "experiments"),
+        ("claims", "explains", "claims"),
         ("figures", "experiment", "experiments"),
     ):
         for name, entry in tables[table].items():
@@ -204,28 +205,46 @@ def _claim_problems(config: Config) -> list[str]:
     """Claims about nothing, and claims that need what their experiment does not have."""
     found = []
     for name, claim in config.claims.items():
+        where = f"claims.{name}"
         points = dict(config.points(claim.experiment))
-        axes = config.experiments[claim.experiment].sweep
-        if claim.pool is not None and claim.pool not in axes:
-            found.append(f"claims.{name}.pool: {unknown('axis', claim.pool, axes)}")
-        for pattern in claim.variants:
-            if not any(fnmatchcase(label, pattern) for label in points):
-                found.append(f"claims.{name}.variants: {unknown('variant', pattern, points)}")
-        chosen = [p for label, p in points.items() if any(fnmatchcase(label, pattern) for pattern in claim.variants)]
-        needs, having = STATISTICS[claim.statistic].needs, measures_of(claim.statistic)
-        if claim.measure not in having:
-            found.append(f"claims.{name}.measure: {claim.statistic} is a statistic of {' and '.join(having)}")
+        chosen = {label: p for label, p in points.items() if any(fnmatchcase(label, one) for one in claim.variants)}
+        for key, patterns, labels in (("variants", claim.variants, points), ("conjecture", claim.conjecture, chosen)):
+            for pattern in patterns:
+                if not any(fnmatchcase(label, pattern) for label in labels):
+                    found.append(f"{where}.{key}: {unknown('variant', pattern, labels)}")
+        sweep = config.experiments[claim.experiment].sweep
+        if claim.pool is not None and claim.pool not in sweep:
+            found.append(f"{where}.pool: {unknown('axis', claim.pool, sweep)}")
+        if claim.explains == name:
+            found.append(f"{where}.explains: a claim does not explain itself; name another")
+        if claim.statistic in claim.given:
+            found.append(f"{where}.given: {claim.statistic} is what the claim is about; leave it out, or change bound")
+        lacking = _statistic_problems(config, claim, chosen.values(), claim.statistic, f"{where}.statistic")
+        for statistic in claim.given:
+            lacking += _statistic_problems(config, claim, chosen.values(), statistic, f"{where}.given")
+        found += lacking
+        if claim.measure not in measures_of(claim.statistic):
             continue
-        told = f"claims.{name}.statistic: {claim.statistic}"
-        found += _lacking(config, claim.experiment, chosen, needs, told)
-        if set(needs) & set(ACCURACIES) - set(MEASURES[claim.measure].gives):
-            found += _classless(config, chosen, told)
-        found += _unrecorded(claim, chosen, told)
-        found += _without_parameters(claim, chosen, told)
-        found += _untaken(config, f"claims.{name}", claim.experiment, (claim.measure,))
+        found += _untaken(config, where, claim.experiment, (claim.measure,))
         if claim.control:
-            found += _uncontrolled(claim, chosen, f"claims.{name}.control")
+            found += _uncontrolled(claim, chosen.values(), f"{where}.control")
     return found
+
+
+def _statistic_problems(
+    config: Config, claim: Claim, points: Collection[Experiment], statistic: str, where: str
+) -> list[str]:
+    """What a statistic needs, the claim's own or one that it is given, and these points do not have."""
+    needs, having = STATISTICS[statistic].needs, measures_of(statistic)
+    told = f"{where}: {statistic}"
+    if claim.measure not in having:
+        if statistic == claim.statistic:
+            return [f"{where.rpartition('.')[0]}.measure: {statistic} is a statistic of {' and '.join(having)}"]
+        return [f"{told} is no statistic of {claim.measure}, but of {' and '.join(having)}; leave it out"]
+    found = _lacking(config, claim.experiment, points, needs, told)
+    if set(needs) & set(ACCURACIES) - set(MEASURES[claim.measure].gives):
+        found += _classless(config, points, told)
+    return found + _unrecorded(claim, points, statistic, told) + _without_parameters(claim, points, statistic, told)
 
 
 def _figure_problems(config: Config) -> list[str]:
@@ -257,7 +276,7 @@ def _untaken(config: Config, where: str, experiment: str, measures: tuple[str, .
     return [f"{where}: needs {needed}, which is not there; add it"]
 
 
-def _lacking(config: Config, name: str, points: list[Experiment], arrays: Iterable[str], told: str) -> list[str]:
+def _lacking(config: Config, name: str, points: Iterable[Experiment], arrays: Iterable[str], told: str) -> list[str]:
     """What the data sets of these points are known to lack for these arrays; of one's own nothing is known."""
     found = set()
     for point in points:
@@ -275,7 +294,7 @@ def _lacking(config: Config, name: str, points: list[Experiment], arrays: Iterab
     return sorted(found)
 
 
-def _classless(config: Config, points: list[Experiment], told: str) -> list[str]:
+def _classless(config: Config, points: Iterable[Experiment], told: str) -> list[str]:
     """That data sets of these points are known to have no classes."""
     datasets = {point.dataset: config.all_datasets[point.dataset] for point in points}
     return [
@@ -285,25 +304,26 @@ def _classless(config: Config, points: list[Experiment], told: str) -> list[str]
     ]
 
 
-def _unrecorded(claim: Claim, points: list[Experiment], told: str) -> list[str]:
-    """That what is recorded in place of predictions does not tell what a claim's statistic needs."""
-    lost = set(STATISTICS[claim.statistic].needs) & set(MEASURES[claim.measure].of_predictions)
+def _unrecorded(claim: Claim, points: Iterable[Experiment], statistic: str, told: str) -> list[str]:
+    """That what is recorded in place of predictions does not tell what a statistic needs."""
+    lost = set(STATISTICS[statistic].needs) & set(MEASURES[claim.measure].of_predictions)
     if not lost or all(point.record.content == "predictions" for point in points):
         return []
     return [f"{told} needs predictions; set experiments.{claim.experiment}.record.content to predictions"]
 
 
-def _without_parameters(claim: Claim, points: list[Experiment], told: str) -> list[str]:
-    """That a claim's statistic needs what only the parameters at the end tell, which are not kept."""
-    needed = set(STATISTICS[claim.statistic].needs) & set(MEASURES[claim.measure].of_parameters)
+def _without_parameters(claim: Claim, points: Iterable[Experiment], statistic: str, told: str) -> list[str]:
+    """That a statistic needs what only the parameters at the end tell, which are not kept."""
+    needed = set(STATISTICS[statistic].needs) & set(MEASURES[claim.measure].of_parameters)
     if not needed or all(point.record.parameters for point in points):
         return []
     return [f"{told} needs the networks at the end; set experiments.{claim.experiment}.record.parameters to true"]
 
 
 def _uncontrolled(claim: Claim, points: list[Experiment], where: str) -> list[str]:
+def _uncontrolled(claim: Claim, points: Iterable[Experiment], where: str) -> list[str]:
     """That a claim's control is not computed: of its statistic by no measure, or of these points by theirs."""
-    needs = set(STATISTICS[claim.statistic].needs)
+    needs = set(STATISTICS[claim.statistic].controlled)
     if not needs <= set(MEASURES[claim.measure].controlled):
         able = [measure for measure in measures_of(claim.statistic) if needs <= set(MEASURES[measure].controlled)]
         remedy = f"leave it out, or take the statistic of {' or '.join(able)}" if able else "leave it out"

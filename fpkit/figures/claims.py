@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fpkit.claims import bounds, findings
 from fpkit.figures import style
 
 VERDICTS = {"holds": (style.LOW, "o"), "undecided": ("#E69F00", "D"), "does not hold": (style.HIGH, "X")}
@@ -35,7 +36,10 @@ def draw(claims: pd.DataFrame) -> Figure:
     axes.axvline(0, color=style.TARGET, linewidth=1)
     axes.set_yticks(range(len(names)), [_label(claims, name) for name in names])
     axes.set(xlim=(-LIMIT * 1.05, LIMIT * 1.05), ylim=(len(names) - 0.5, -0.7))
-    axes.set_xlabel("margin to the bound (median and 95% interval over members, one mark per variant)")
+    axes.set_xlabel(
+        "margin to the bound, in units of the statistic (median and interval over members, one mark per variant)\n"
+        + findings.by_chance(claims["level"])
+    )
     handles = [
         Line2D([], [], color=color, marker=marker, ls="", ms=5, label=verdict)
         for verdict, (color, marker) in VERDICTS.items()
@@ -47,9 +51,8 @@ def draw(claims: pd.DataFrame) -> Figure:
 def _margins(axes: Axes, row: int, variants: pd.DataFrame) -> None:
     heights = row + np.linspace(-0.28, 0.28, len(variants) + 2)[1:-1]
     for height, variant in zip(heights, variants.itertuples(), strict=True):
-        kind, bound = variant.bound.split()
-        sign = 1 if kind == ">=" else -1
-        margins = sign * (np.array([variant.value, variant.ci_low, variant.ci_high]) - float(bound))
+        interval = bounds.margins(variant.ci_low, variant.ci_high, variant.bound)
+        margins = np.array([bounds.margin(variant.value, variant.bound), *interval])
         value, *interval = np.clip(np.where(np.isnan(margins), 0, margins), -LIMIT, LIMIT)
         color, marker = VERDICTS[variant.verdict]
         axes.plot(interval, [height, height], color=color, linewidth=1, alpha=0.7)
@@ -57,10 +60,9 @@ def _margins(axes: Axes, row: int, variants: pd.DataFrame) -> None:
 
 
 def _label(claims: pd.DataFrame, name: str) -> str:
-    """The claim's id, its bound and its control."""
+    """The claim's id, its statistic and null, and its bound."""
     first = claims[claims["claim"] == name].iloc[0]
-    control = str(first["statistic"]).partition(" under ")[2]
-    beyond = f" beyond {style.NULL_NAMES[control]}" if control else ""
-    return (
-        f"{name.replace('_', ' ')}\n{str(first['statistic']).split(' ')[0].replace('_', ' ')}{beyond} {first['bound']}"
-    )
+    null = str(first["statistic"]).partition(" under ")[2]
+    beyond = f" beyond {null.replace('_', ' ')}" if null else ""
+    statistic = str(first["statistic"]).split(" ")[0].replace("_", " ")
+    return f"{name.replace('_', ' ')}\n{statistic}{beyond} {first['bound']}"

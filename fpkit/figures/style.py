@@ -213,7 +213,7 @@ def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
 
 
 def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal: bool = True, **marker) -> None:
-    """Median over members with its 95% bootstrap interval for each of `values` (member,), at `positions`.
+    """Median over members with its exact interval for each of `values` (member,), at `positions`.
 
     Nothing where most members have no number.
     """

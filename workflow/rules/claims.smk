@@ -1,6 +1,6 @@
 # TAKES    the spectra that the claims are about; claims: in config.yaml
 # MAKES    results/claims.csv
-# STEPS    statistic per member, median and bootstrap interval, verdict
+# STEPS    statistic per member, median and exact interval, verdict
 CLAIM_SPECTRA = {name: claim_spectra(claim) for name, claim in CONFIG.claims.items()}
 JUDGED_SPECTRA = sorted(
     {
