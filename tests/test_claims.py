@@ -326,6 +326,7 @@ def test_nobody_left_is_undecided_under_every_statistic(statistic):
     spectra = noisy([[1] * 5], [U_SHAPED], accuracy_train=[[1] * 5], accuracy_test=[[1] * 5])
     for name in ("hold_passage", "area", "predicted_rate", "measured_rate"):
         spectra[name] = spectra["first_passage"]
+    spectra["kernel_change"] = spectra["loss_test"].isel(step=0, drop=True)
     spectra["diverged"][:] = True
     row = judged(claim(statistic), spectra)
     assert np.isnan(row["value"])

@@ -320,7 +320,6 @@ def _without_parameters(claim: Claim, points: Iterable[Experiment], statistic: s
     return [f"{told} needs the networks at the end; set experiments.{claim.experiment}.record.parameters to true"]
 
 
-def _uncontrolled(claim: Claim, points: list[Experiment], where: str) -> list[str]:
 def _uncontrolled(claim: Claim, points: Iterable[Experiment], where: str) -> list[str]:
     """That a claim's control is not computed: of its statistic by no measure, or of these points by theirs."""
     needs = set(STATISTICS[claim.statistic].controlled)
