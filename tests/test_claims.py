@@ -774,9 +774,9 @@ def test_interval_over_draws_of_the_data_covers_where_that_of_independent_member
     covered = {True: 0, False: 0}
     for _ in range(600):
         values = spread * rng.normal(size=5)[draws] + rng.normal(size=40)
-        for pooled in covered:
-            interval = intervals.known_interval(values, draws if pooled else None)
-            covered[pooled] += interval.low <= 0 <= interval.high
+        for whole in covered:
+            interval = intervals.known_interval(values, draws if whole else None)
+            covered[whole] += interval.low <= 0 <= interval.high
     assert covered[True] / 600 > 0.93
     if spread:
         assert covered[False] / 600 < 0.9
