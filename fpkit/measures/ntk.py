@@ -18,6 +18,7 @@ from fpkit.bases import circle
 from fpkit.bases.waves import Waves
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of
 from fpkit.training import networks
 
@@ -37,6 +38,7 @@ def decompose(
     threshold: float = 0.2,
     hold: float = 0.05,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Measured and predicted decay rates of the Fourier modes of the residual h - y on the circle, per step.
 
@@ -52,7 +54,7 @@ def decompose(
         predictions: of one output, of gradient descent; the attribute `recipe` says how the members were trained, the
             coordinate `member` from which seed; see `fpkit.measures.decomposition.Decomposition`.
         dataset: inputs equally spaced on the unit circle (`embedding: circle`).
-        split, modes, threshold, hold, nulls: see `Ntk` in `fpkit.config.measures`; split must be `train`.
+        split, modes, threshold, hold, nulls, null_draws: see `Ntk` in `fpkit.config.measures`; split must be `train`.
 
     Returns:
         predicted_rate, measured_rate (member, frequency); relative_residual |F[h - y]| / |F[h_0 - y]| (step, member,
@@ -83,7 +85,7 @@ def decompose(
     )
 
     followed = along.target_amplitude > NEGLIGIBLE * np.sqrt((target**2).mean())
-    spectra = along.spectra(followed, threshold, hold, nulls)
+    spectra = along.spectra(followed, threshold, hold, nulls, null_draws)
     spectra["predicted_rate"] = described(predicted, "decay rate predicted by the NTK", "1/step")
     spectra["measured_rate"] = described(measured, "measured decay rate", "1/step")
     spectra["relative_residual"] = described(relative_residual, "|F[h - y]| / |F[h_0 - y]|")
