@@ -89,7 +89,7 @@ def unfolded(sweep: dict, experiment: str = "one", **changes) -> list[config.Var
 def _claim(measure: str, statistic: str) -> dict:
     """A claim on experiment two, with a control."""
     entry = {"statement": "low first", "source": "Sec. 4", "experiment": "two", "bound": {"at_least": 0}}
-    return entry | {"measure": measure, "statistic": statistic, "control": "white_noise"}
+    return entry | {"measure": measure, "statistic": statistic, "control": "share"}
 
 
 # ruff: noqa: E501
@@ -137,8 +137,10 @@ MISTAKES = {
     "two bounds": ("claims/order/bound", {"at_least": 1, "at_most": 2}, r"claims\.order\.bound: .*either"),
     "no bound": ("claims/order/bound", {}, r"claims\.order\.bound: .*either"),
     "statistic of another measure": ("claims/order/statistic", "low_advantage", r"claims\.order\.measure: low_advantage"),
-    "control of fft": ("claims/order/control", "white_noise", r"order\.control: white_noise is not .* add it to experiments\.one\.decomposition\.fft\.nulls"),
-    "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: projection computes no control of test_acc"),
+    "control of fft": ("claims/order/control", "share", r"order\.control: share is not .* add it to experiments\.one\.decomposition\.fft\.nulls"),
+    "control of paces": ("claims/order", _claim("projection", "area_order") | {"control": "paces"}, r"order\.control: projection computes no paces of area_order; leave it out, or take share$"),
+    "few draws": ("experiments/one/decomposition/fft/null_draws", 8, r"fft\.null_draws: .*20"),
+    "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: projection computes no share of test_acc"),
     "figure of nothing": ("figures/lines/experiment", ..., r"figures\.lines: experiment is missing; say what to draw"),
     "figure of an empty list": ("figures/lines/experiment", [], r"figures\.lines: experiment is missing"),
     "figure of a list": ("figures/lines/experiment", ["one", "on"], r"figures\.lines\.experiment: .*'on'.*'one'\?"),
@@ -314,6 +316,16 @@ def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():
     ]
 
 
+def test_paces_need_predictions():
+    raw = recorded("digits", {"projection": {}})
+    assert problems(raw) == [
+        "experiments.three.decomposition.projection.nulls: paces needs predictions; leave it out, or set record.content to"
+        " predictions"
+    ]
+    raw["experiments"]["three"]["decomposition"]["projection"]["nulls"] = ["share"]
+    assert config.load(raw)
+
+
 @pytest.mark.parametrize("kind", ["synthetic", "animation"])
 def test_figure_of_outputs_needs_predictions(kind):
     raw = recorded("saw", {"fft": {}})
@@ -410,11 +422,11 @@ def test_control_is_refused_where_the_measure_computes_none(measure):
     raw["claims"]["order"] = _claim(measure, statistic) | {"experiment": "three"}
     (line,) = problems(raw)
     if measure == "walsh":  # of accuracies, nothing has one
-        assert line == "claims.order.control: walsh computes no control of test_accuracy; leave it out"
+        assert line == "claims.order.control: walsh computes no share of test_accuracy; leave it out"
     else:
         key = f"experiments.three.decomposition.{measure}.nulls"
-        assert line == f"claims.order.control: white_noise is not computed; add it to {key}"
-        raw["experiments"]["three"]["decomposition"][measure]["nulls"] = ["white_noise"]
+        assert line == f"claims.order.control: share is not computed; add it to {key}"
+        raw["experiments"]["three"]["decomposition"][measure]["nulls"] = ["share"]
         assert config.load(raw)
     del raw["claims"]["order"]["control"]
     assert config.load(raw)

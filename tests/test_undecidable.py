@@ -38,10 +38,10 @@ DATASETS = {
     "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
     "photograph": {"kind": "photograph", "size": 8},
 }  # fmt: skip
-BOTH = ["white_noise", "shuffled_labels"]
+BOTH = ["share", "paces"]
 MEASURES = {
     "fft": {"nulls": BOTH}, "projection": {"permutations": 20, "frequencies": [1, 2]}, "walsh": {"nulls": BOTH},
-    "filtering": {"null_draws": 1, "widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
+    "filtering": {"widths": [0.3]}, "radial": {"nulls": BOTH}, "ntk": {"nulls": BOTH},
 }  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split,
     """
     tried = 0
     for measure, statistic, control in itertools.product(
-        config.MEASURES, config.STATISTICS, (None, "white_noise", "shuffled_labels")
+        config.MEASURES, config.STATISTICS, (None, "share", "paces")
     ):
         raw = configuration(dataset, split, measure, statistic, control)
         if not accepted(raw | {"claims": {}}):
@@ -214,7 +214,7 @@ def test_every_statistic_and_every_measure_is_tried_with_a_control():
     assert {measure for _, measure in CONTROLLABLE} == set(config.MEASURES) == set(MOST)
 
 
-@pytest.mark.parametrize("control", ["white_noise", "shuffled_labels"])
+@pytest.mark.parametrize("control", ["share", "paces"])
 @pytest.mark.parametrize(("statistic", "measure"), CONTROLLABLE)
 def test_a_control_is_accepted_where_all_that_the_statistic_is_taken_of_has_one_and_nowhere_else(
     statistic, measure, control, made
@@ -285,8 +285,8 @@ def test_a_statistic_that_fails_is_a_remark_and_its_traceback_goes_to_the_log(ma
 
 @pytest.mark.parametrize(
     ("statistic", "measure", "control"),
-    [("overfitting", "fft", None), ("area_order", "projection", "white_noise"),
-     ("low_advantage", "filtering", "shuffled_labels"), ("low_advantage", "filtering", None)],
+    [("overfitting", "fft", None), ("area_order", "projection", "share"),
+     ("low_advantage", "filtering", "share"), ("low_advantage", "filtering", None)],
 )  # fmt: skip
 def test_an_ensemble_that_diverged_and_one_member_alone_are_told(statistic, measure, control, made):
     spectra = captured(made("all_parts" if measure == "fft" else "digits_apart", "train", measure))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 VERDICTS = {"holds": (style.LOW, "o"), "undecided": ("#E69F00", "D"), "does not hold": (style.HIGH, "X")}
@@ -60,7 +61,7 @@ def _label(claims: pd.DataFrame, name: str) -> str:
     """The claim's id, its bound and its control."""
     first = claims[claims["claim"] == name].iloc[0]
     control = str(first["statistic"]).partition(" under ")[2]
-    beyond = f" beyond {style.NULL_NAMES[control]}" if control else ""
+    beyond = f" beyond {NULLS[control]}" if control else ""
     return (
         f"{name.replace('_', ' ')}\n{str(first['statistic']).split(' ')[0].replace('_', ' ')}{beyond} {first['bound']}"
     )

@@ -139,7 +139,7 @@ def _probes(x: torch.Tensor, first: np.ndarray, widths: list[float]) -> np.ndarr
     columns = torch.from_numpy(np.moveaxis(first, 1, 0).reshape(samples, -1))
     low, high = there_and_back(x, columns, widths)
     both = torch.stack([low, high], dim=1).reshape(2 * len(widths), samples, members, outputs)
-    return np.moveaxis(centred(np.moveaxis(both.numpy(), 1, 2)), 0, -1).transpose(1, 0, 2, 3)
+    return np.ascontiguousarray(np.moveaxis(centred(np.moveaxis(both.numpy(), 1, 2)), 0, -1))
 
 
 def _products(errors: np.ndarray, probes: np.ndarray) -> np.ndarray:

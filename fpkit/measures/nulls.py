@@ -38,7 +38,7 @@ def noise(samples: int, outputs: int, draws: int) -> Iterator[tuple[slice, np.nd
 def deals(samples: int, draws: int) -> np.ndarray:
     """Inverses (draw, sample) of random deals p: sample j is dealt to sample deals[draw, j]."""
     rng = np.random.default_rng([SEED, 1])
-    return np.stack([rng.permutation(samples) for _ in range(draws)])
+    return np.array([rng.permutation(samples) for _ in range(draws)], int).reshape(draws, samples)
 
 
 def centred(errors: np.ndarray) -> np.ndarray:
