@@ -22,7 +22,14 @@ from fpkit.training import ensemble, trainer
 ROOT = Path(__file__).parents[1]
 MODEL = config.plain(Mlp(kind="mlp", widths=[12]))
 PRINCIPAL = {"kind": "principal", "highest": 5}
-PROJECTION = {"threshold": 0.2, "hold": 0.05, "frequencies": [1, 2], "max_frequency": 5, "permutations": 20, "nulls": ["share"]}
+PROJECTION = {
+    "threshold": 0.2,
+    "hold": 0.05,
+    "frequencies": [1, 2],
+    "max_frequency": 5,
+    "permutations": 20,
+    "nulls": ["share"],
+}
 
 
 def write_images(path: Path, samples: int, outputs: int) -> Path:

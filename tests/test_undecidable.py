@@ -110,9 +110,7 @@ def test_a_statistic_that_is_accepted_can_be_taken_of_a_real_run(dataset, split,
     What is refused for the data's sake is refused for the figure's, and nothing is refused that could be judged.
     """
     tried = 0
-    for measure, statistic, control in itertools.product(
-        config.MEASURES, config.STATISTICS, (None, "share", "paces")
-    ):
+    for measure, statistic, control in itertools.product(config.MEASURES, config.STATISTICS, (None, "share", "paces")):
         raw = configuration(dataset, split, measure, statistic, control)
         if not accepted(raw | {"claims": {}}):
             continue  # the measure itself does not suit the data

@@ -115,9 +115,7 @@ class Basis(ABC):
         return self.coefficients(unit).transpose("row", "function").to_numpy()
 
 
-def over(
-    function: Callable[..., np.ndarray], *values: xr.DataArray, dim: str, result: str, size: int
-) -> xr.DataArray:
+def over(function: Callable[..., np.ndarray], *values: xr.DataArray, dim: str, result: str, size: int) -> xr.DataArray:
     """What `function` makes of arrays (..., dim): (..., result) of that size, in their precision; lazy like them."""
     return xr.apply_ufunc(
         function,

@@ -163,7 +163,10 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
                 ("record.content", f"spectrum keeps what one measure needs, not {several}; leave out all but one")
             )
         found += [
-            (f"decomposition.{measure}.nulls", "paces needs predictions; leave it out, or set record.content to predictions")
+            (
+                f"decomposition.{measure}.nulls",
+                "paces needs predictions; leave it out, or set record.content to predictions",
+            )
             for measure, taken in measures.items()
             if taken.basis is not None and "paces" in taken.nulls
         ]
@@ -276,7 +279,9 @@ def _uncontrolled(claim: Claim, points: list[Experiment], where: str) -> list[st
     """That a claim's control is not computed: of its statistic by no measure, or of these points by theirs."""
     needs, control = set(STATISTICS[claim.statistic].needs), claim.control
     if not needs <= set(MEASURES[claim.measure].controlled.get(control, ())):
-        able = [name for name in measures_of(claim.statistic) if needs <= set(MEASURES[name].controlled.get(control, ()))]
+        able = [
+            name for name in measures_of(claim.statistic) if needs <= set(MEASURES[name].controlled.get(control, ()))
+        ]
         others = [null for null, arrays in MEASURES[claim.measure].controlled.items() if needs <= set(arrays)]
         remedies = ["leave it out"]
         remedies += [f"take {' or '.join(others)}"] if others else []

@@ -36,7 +36,8 @@ def decompose(
     Args:
         predictions: see `fpkit.measures.decomposition.Decomposition`.
         dataset: with `position_{split}`, the uniform grid.
-        split, threshold, hold, frequencies, peak_height, nulls, null_draws: see `Fft` in `fpkit.config.measures`.
+        split, threshold, hold, frequencies, peak_height, nulls, null_draws: see `Fft` in
+            `fpkit.config.measures`.
         file: takes `amplitude`, `output_median`, errors and remaining shares of a store that is large, while they are made:
             see `fpkit.measures.spectra.compute`. What is returned lacks them, then.
 

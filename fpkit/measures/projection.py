@@ -9,9 +9,9 @@ import xarray as xr
 
 from fpkit.bases import principal
 from fpkit.bases.waves import Waves
+from fpkit.config.measures import NULLS
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
-from fpkit.config.measures import NULLS
 from fpkit.measures.nulls import DRAWS, SEED
 from fpkit.measures.spectra import described, finish, target_of
 
