@@ -38,7 +38,7 @@ def decompose(
         dataset: with `position_{split}`, the uniform grid.
         split, threshold, hold, frequencies, peak_height, nulls, null_draws: see `Fft` in
             `fpkit.config.measures`.
-        file: takes `amplitude`, `output_median`, errors and remaining shares of a store that is large, while they are made:
+        file: takes `amplitude`, `output_median`, errors and remaining shares of a large store, while they are made:
             see `fpkit.measures.spectra.compute`. What is returned lacks them, then.
 
     Returns:
