@@ -288,7 +288,10 @@ def recorded(dataset: str, measures: dict) -> dict:
 @pytest.mark.parametrize(
     ("measures", "basis"),
     [
-        ({"projection": {"max_frequency": 9, "frequencies": [3, 12]}}, {"highest": 12, "kind": "principal"}),
+        (
+            {"projection": {"max_frequency": 9, "frequencies": [3, 12], "nulls": ["share"]}},
+            {"highest": 12, "kind": "principal"},
+        ),
         ({"fft": {}}, {"kind": "fourier"}),
         ({"walsh": {}}, {"kind": "walsh"}),
         ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
@@ -311,7 +314,7 @@ def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():
     assert problems(recorded("digits", {"filtering": {}})) == [
         "experiments.three.decomposition.filtering: needs predictions; set record.content to predictions, or leave it out"
     ]
-    assert problems(recorded("saw", {"fft": {}, "projection": {}})) == [
+    assert problems(recorded("saw", {"fft": {}, "projection": {"nulls": []}})) == [
         "experiments.three.record.content: spectrum keeps what one measure needs, not fft and projection; leave out all but one"
     ]
 

@@ -20,8 +20,9 @@ LOSSES = ("loss_train", "loss_validation", "loss_test")
 ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
 # Of every measure along a basis.
 REMAINING = ("remaining", "initial_energy")
-PASSAGES = ("first_passage", "hold_passage", "area", *REMAINING) + tuple(
-    f"remaining_{name}" for name in ("first_passage", "hold_passage", "area")
+PASSAGES = (
+    *("first_passage", "hold_passage", "area", *REMAINING),
+    *("remaining_first_passage", "remaining_hold_passage", "remaining_area"),
 )
 
 
