@@ -89,7 +89,7 @@ def unfolded(sweep: dict, experiment: str = "one", **changes) -> list[config.Var
 def _claim(measure: str, statistic: str) -> dict:
     """A claim on experiment two, with a control."""
     entry = {"statement": "low first", "source": "Sec. 4", "experiment": "two", "bound": {"at_least": 0}}
-    return entry | {"measure": measure, "statistic": statistic, "control": "white_noise"}
+    return entry | {"measure": measure, "statistic": statistic, "control": "share"}
 
 
 # ruff: noqa: E501
@@ -149,8 +149,10 @@ MISTAKES = {
     "pool of no axis": ("claims/order/pool", "dataset.seed", r"claims\.order\.pool: unknown axis 'dataset\.seed' \(allowed: none\)"),
     "why not": ("claims/order/why_not", "Because.", r"claims\.order\.why_not: unknown key"),
     "statistic of another measure": ("claims/order/statistic", "low_advantage", r"claims\.order\.measure: low_advantage"),
-    "control of fft": ("claims/order/control", "white_noise", r"order\.control: white_noise is not .* add it to experiments\.one\.decomposition\.fft\.nulls"),
-    "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: projection computes no control of test_acc"),
+    "control of fft": ("claims/order/control", "share", r"order\.control: share is not .* add it to experiments\.one\.decomposition\.fft\.nulls"),
+    "control of paces": ("claims/order", _claim("projection", "area_order") | {"control": "paces"}, r"order\.control: projection computes no paces of area_order; leave it out, or take share$"),
+    "few draws": ("experiments/one/decomposition/fft/null_draws", 8, r"fft\.null_draws: .*20"),
+    "control of another": ("claims/order", _claim("projection", "test_accuracy"), r"\.control: projection computes no share of test_acc"),
     "figure of nothing": ("figures/lines/experiment", ..., r"figures\.lines: experiment is missing; say what to draw"),
     "figure of an empty list": ("figures/lines/experiment", [], r"figures\.lines: experiment is missing"),
     "figure of a list": ("figures/lines/experiment", ["one", "on"], r"figures\.lines\.experiment: .*'on'.*'one'\?"),
@@ -334,7 +336,10 @@ def recorded(dataset: str, measures: dict) -> dict:
 @pytest.mark.parametrize(
     ("measures", "basis"),
     [
-        ({"projection": {"max_frequency": 9, "frequencies": [3, 12]}}, {"highest": 12, "kind": "principal"}),
+        (
+            {"projection": {"max_frequency": 9, "frequencies": [3, 12], "nulls": ["share"]}},
+            {"highest": 12, "kind": "principal"},
+        ),
         ({"fft": {}}, {"kind": "fourier"}),
         ({"walsh": {}}, {"kind": "walsh"}),
         ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
@@ -358,9 +363,19 @@ def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():
     assert problems(recorded("digits", {"filtering": {}})) == [
         "experiments.three.decomposition.filtering: needs predictions; set record.content to predictions, or leave it out"
     ]
-    assert problems(recorded("saw", {"fft": {}, "projection": {}})) == [
+    assert problems(recorded("saw", {"fft": {}, "projection": {"nulls": []}})) == [
         "experiments.three.record.content: spectrum keeps what one measure needs, not fft and projection; leave out all but one"
     ]
+
+
+def test_paces_need_predictions():
+    raw = recorded("digits", {"projection": {}})
+    assert problems(raw) == [
+        "experiments.three.decomposition.projection.nulls: paces needs predictions; leave it out, or set record.content to"
+        " predictions"
+    ]
+    raw["experiments"]["three"]["decomposition"]["projection"]["nulls"] = ["share"]
+    assert config.load(raw)
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "animation"])
@@ -459,11 +474,11 @@ def test_control_is_refused_where_the_measure_computes_none(measure):
     raw["claims"]["order"] = _claim(measure, statistic) | {"experiment": "three"}
     (line,) = problems(raw)
     if measure == "walsh":  # of accuracies, nothing has one
-        assert line == "claims.order.control: walsh computes no control of test_accuracy; leave it out"
+        assert line == "claims.order.control: walsh computes no share of test_accuracy; leave it out"
     else:
         key = f"experiments.three.decomposition.{measure}.nulls"
-        assert line == f"claims.order.control: white_noise is not computed; add it to {key}"
-        raw["experiments"]["three"]["decomposition"][measure]["nulls"] = ["white_noise"]
+        assert line == f"claims.order.control: share is not computed; add it to {key}"
+        raw["experiments"]["three"]["decomposition"][measure]["nulls"] = ["share"]
         assert config.load(raw)
     del raw["claims"]["order"]["control"]
     assert config.load(raw)

@@ -213,7 +213,7 @@ class Steps(Samples):
 class Halves(Measure):
     suits = (Steps,)
     gives = ("left_error", "right_error")
-    controlled = ()
+    controlled: ClassVar = {}
 
     power: PositiveInt = 2
 

@@ -33,7 +33,7 @@ STYLE = config.plain(Style())
 MEASURES = {
     "fft": Fft(),
     "projection": Projection(permutations=20, frequencies=[1, 2, 3]),
-    "filtering": Filtering(widths=[0.25, 0.4, 0.5], null_draws=2),
+    "filtering": Filtering(widths=[0.25, 0.4, 0.5]),
     "walsh": Walsh(),
     "radial": Radial(rings=3),
     "components": Components(),
@@ -188,8 +188,8 @@ def spectra(laboratory) -> dict[str, list[xr.Dataset]]:
 SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
 JUDGED = [
     ("synthetic", "first_order", None, {"at_least": 0.8}),
-    ("projection", "area_order", "shuffled_labels", {"at_least": 0.5}),
-    ("filtering", "low_advantage", "white_noise", {"at_least": 0.05}),
+    ("projection", "area_order", "share", {"at_least": 0.5}),
+    ("filtering", "low_advantage", "share", {"at_least": 0.05}),
     ("early_stopping", "overfitting", None, {"at_most": 1.1}),
     ("generalization", "test_accuracy", None, {"at_most": 0.6}),
     ("natural_image", "area_order", None, {"at_least": 0.8}),
@@ -758,7 +758,7 @@ def test_claims_figure_is_saved_in_every_format_and_counts_the_verdicts(table, t
         (axes,) = figure.axes
         labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert len(labels) == table["claim"].nunique()
-    assert labels[1].startswith("projection claim\narea order beyond shuffled labels >= 0.5")
+    assert labels[1].startswith("projection claim\narea order beyond equal shares >= 0.5")
     counts = np.array([int(text.get_text()) for text in axes.texts]).reshape(len(labels), 3)
     for row, (_, variants) in zip(counts, table.groupby("claim", sort=False), strict=True):
         assert row.tolist() == [(variants["verdict"] == v).sum() for v in ("holds", "undecided", "does not hold")]

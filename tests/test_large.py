@@ -65,7 +65,7 @@ CASES = {
         PASSAGE | {"frequencies": [1, 2], "max_frequency": 6, "permutations": 20},
         ["amplitude", "relative_error", "control_relative_error"],
     ),
-    "filtering": (cloud, "train", {"widths": [0.3], "null_draws": 2}, ["low_error", "high_error", "control_low_error"]),
+    "filtering": (cloud, "train", {"widths": [0.3]}, ["low_error", "high_error", "control_low_error"]),
     "walsh": (lambda: parity.build(dimensions=14), "all", {}, ["energy", "target_coefficient", "accuracy_train"]),
     "radial": (lambda: photograph.build(size=128), "train", PASSAGE | {"rings": 4}, ["relative_error"]),
     "ntk": (

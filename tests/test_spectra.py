@@ -18,7 +18,7 @@ from fpkit.bases import principal
 from fpkit.bases.waves import MANY_FREQUENCIES, Waves
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.measures import components, fft, filtering, low_pass, projection
+from fpkit.measures import components, fft, filtering, low_pass, nulls, projection
 from fpkit.measures import spectra as spectra_module
 from fpkit.measures.low_pass import low_high_energy, median_distance
 from fpkit.store import netcdf
@@ -29,7 +29,7 @@ PROJECTION = {
     "split": "train", "threshold": 0.2, "hold": 0.05, "frequencies": [1, 2, 3], "max_frequency": 6, "permutations": 20,
 }  # fmt: skip
 COMPONENTS = {"split": "train", "threshold": 0.5, "hold": 0.05}
-FILTERING = {"split": "train", "widths": [0.2, 0.5, 1.0], "null_draws": 3}
+FILTERING = {"split": "train", "widths": [0.2, 0.5, 1.0]}
 
 
 @pytest.fixture
@@ -373,35 +373,146 @@ def test_projection_follows_what_is_asked_for_even_beyond_the_range(stored):
     assert spectra["frequency"].to_numpy()[spectra["followed"].to_numpy()].tolist() == [2, 9]
 
 
-def test_projection_white_noise_has_the_norm_of_the_real_error(stored):
+# --- nulls and what remains -------------------------------------------------------------------------------------------
+
+
+def rotated(dataset: xr.Dataset, members=3, steps=5) -> np.ndarray:
+    """Predictions whose errors shrink, turn and are not centred: (step, member, sample, output)."""
+    rng = np.random.default_rng(4)
+    y = dataset["y_train"].to_numpy().astype(np.float64)
+    first, other = (rng.standard_normal((members, *y.shape)) for _ in range(2))
+    part = np.linspace(0, 1.4, steps)[:, None, None, None]  # beyond 1, the error points away from its start
+    return y + (1 - part) * (0.4 * first - y) + 0.3 * part * other
+
+
+def without_mean(errors: np.ndarray) -> np.ndarray:
+    return errors - errors.mean(axis=-2, keepdims=True)
+
+
+def directly(null: str, r: np.ndarray, draw: int, draws: int = 20) -> np.ndarray:
+    """One draw of the error r~ (step, member, sample, output) under a null, of r, centred; from the definition."""
+    first = r[0]
+    if null == "paces":
+        dealt = np.argsort(nulls.deals(r.shape[2], draws)[draw])
+        pace = np.linalg.norm(r, axis=-1) / np.linalg.norm(first, axis=-1)
+        return first * pace[:, :, dealt][..., None]
+    xi = np.concatenate([part for _, part in nulls.noise(*r.shape[2:], draws)], axis=-1)[draw].astype(np.float64)
+    made = np.empty_like(r)
+    for member, start in enumerate(first):
+        white = xi - (xi * start).sum() / (start**2).sum() * start
+        for step, error in enumerate(r[:, member]):
+            kept = (error * start).sum() / (start**2).sum()
+            rest = (error**2).sum() - kept**2 * (start**2).sum()
+            made[step, member] = kept * start + np.sqrt(max(rest, 0) / (white**2).sum()) * white
+    return made
+
+
+def test_errors_under_nulls_start_where_the_network_starts_and_move_as_much():
+    r = without_mean(rotated(cloud()) - cloud()["y_train"].to_numpy())
+    share = directly("share", r, 3)
+    np.testing.assert_allclose(share[0], r[0], atol=1e-5)
+    np.testing.assert_allclose((share**2).sum((2, 3)), (r**2).sum((2, 3)), rtol=1e-6)
+    np.testing.assert_allclose((share * r[0]).sum((2, 3)), (r * r[0]).sum((2, 3)), atol=1e-6)
+    paces = directly("paces", r, 3)
+    np.testing.assert_allclose(paces[0], r[0], atol=1e-9)
+    assert np.abs(paces - share).max() > 0.1
+
+
+def dense_parts(measure: str, dataset: xr.Dataset, spectra: xr.Dataset) -> dict[tuple, np.ndarray]:
+    """Matrices (function, sample), by what they stand for in the spectra: of a frequency, or of a part of a filter."""
+    y, x = dataset["y_train"], dataset["x_train"]
+    n = y.sizes["sample_train"]
+    centring = np.eye(n) - 1 / n
+    if measure == "filtering":
+        kernels = {w: dense_kernel(x.to_numpy(), w * spectra.attrs["median_distance"]) for w in FILTERING["widths"]}
+        low = {(w, 0): kernel @ centring for w, kernel in kernels.items()}
+        return low | {(w, 1): (np.eye(n) - kernel) @ centring for w, kernel in kernels.items()}
+    if measure == "projection":
+        t = principal.coordinate(x.rename(sample_train="sample")).to_numpy()
+    else:
+        t = dataset["position_train"].to_numpy()
+    turns = 2 * np.pi * np.multiply.outer(spectra["frequency"].to_numpy()[spectra["followed"]], t)
+    rows = np.stack([np.cos(turns), -np.sin(turns)], axis=1) / n @ centring
+    return {(k,): matrix for k, matrix in zip(spectra["frequency"].to_numpy()[spectra["followed"]], rows, strict=True)}
+
+
+@pytest.mark.parametrize("measure", ["fft", "projection", "filtering"])
+def test_what_remains_and_its_nulls_equal_dense_matrices(stored, measure):
+    module, options, build, _ = MEASURES[measure]
+    dataset = build()
+    h = rotated(dataset)
+    spectra = module.decompose(stored(h), dataset, **options, nulls=("share", "paces"))
+    y = dataset["y_train"].to_numpy().astype(np.float64)
+    r = without_mean(h.astype(np.float32) - y)
+    assert spectra.sizes["draw"] == 20
+    assert spectra["null"].to_numpy().tolist() == ["share", "paces"]
+    for place, matrix in dense_parts(measure, dataset, spectra).items():
+        at = dict(zip(("width", "frequency")[-len(place) :], place, strict=True))
+
+        def product(one: np.ndarray, other: np.ndarray, matrix=matrix) -> np.ndarray:
+            return ((matrix @ one) * (matrix @ other)).sum((-2, -1))
+
+        initial = product(r[0], r[0])
+        target = product(without_mean(y), without_mean(y))
+        one = spectra.sel(at)
+        np.testing.assert_allclose(one["initial_energy"], initial, rtol=2e-4)
+        np.testing.assert_allclose(one["remaining"], product(r, r[0]) / initial, atol=5e-4)
+        for null, draw in (("share", 0), ("share", 19), ("paces", 0), ("paces", 7)):
+            if null == "paces" and y.shape[1] == 1:
+                continue  # some samples start with next to no error: see below
+            made = directly(null, r, draw)
+            found = one.sel(null=null, draw=draw)
+            np.testing.assert_allclose(found["control_remaining"], product(made, r[0]) / initial, atol=1e-3)
+            name = "control_relative_error"
+            if measure == "filtering":
+                name = ("control_low_error", "control_high_error")[place[1]]
+            if null == "share":
+                np.testing.assert_allclose(found[name], np.sqrt(product(made, made) / target), rtol=2e-3)
+            else:
+                assert found[name].isnull().all()
+
+
+def test_sample_that_starts_without_an_error_takes_the_pace_of_all():
+    first = np.random.default_rng(0).standard_normal((1, 30, 1))
+    first -= first.mean(axis=1, keepdims=True)
+    first[0, 4], first[0, 5] = 0.01, first[0, 5] + first[0, 4] - 0.01
+    later = 0.5 * first
+    later[0, 4] = 7  # seven hundred times its start
+    weights, target = np.eye(30)[None], np.zeros((30, 1))
+    found = nulls.traced(np.stack([first, later]), first, weights, target, np.arange(30)[None])
+    np.testing.assert_allclose(found[0, 0, 2:], 1)
+    r = without_mean(later)
+    small = np.abs(first[0, :, 0]) < 0.1 * np.sqrt((first**2).mean())
+    assert small[4]
+    expected = np.abs(r / first)[0, :, 0]
+    expected[small] = np.sqrt((r**2).sum() / (first**2).sum())
+    np.testing.assert_allclose(found[1, 0, 2:], expected)
+
+
+def test_which_nulls_are_asked_for_does_not_change_their_draws(stored):
     dataset = cloud()
-    h = learned(dataset, members=200, steps=2)
-    spectra = projection.decompose(stored(h), dataset, **(PROJECTION | {"max_frequency": 12, "frequencies": None}))
-    y = dataset["y_train"].to_numpy()
-    residual = h - y
-    residual -= residual.mean(axis=2, keepdims=True)
-    # A unit of white noise energy spreads evenly: E|F|^2 = ||r||^2 / n^2 at every frequency, less the centring.
-    expected = np.sqrt((residual**2).sum(axis=(2, 3)).mean(axis=1)) / 80
-    noise = (spectra["control_relative_error"].sel(null="white_noise") * spectra["target_amplitude"]).where(
-        spectra["followed"], drop=True
+    predictions = stored(rotated(dataset))
+    both, alone = (
+        projection.decompose(predictions, dataset, **PROJECTION, nulls=names)
+        for names in (("share", "paces"), ("paces",))
     )
-    np.testing.assert_allclose(np.sqrt((noise**2).mean("member")).mean("frequency"), expected, rtol=0.15)
+    xr.testing.assert_equal(both["control_remaining"].sel(null="paces"), alone["control_remaining"].sel(null="paces"))
+    assert "control_relative_error" not in alone
 
 
-def test_shuffled_pairs_know_the_target_exactly_and_nothing_when_the_network_does(stored):
+def test_passages_of_what_remains_are_those_of_its_levels(stored):
     dataset = cloud()
     y = dataset["y_train"].to_numpy()
-    predictions = stored(np.stack([0 * y, y, 0.5 * y])[:, None])
-    for spectra, name in (
-        (projection.decompose(predictions, dataset, **PROJECTION), "control_relative_error"),
-        (filtering.decompose(predictions, dataset, **(FILTERING | {"null_draws": 1})), "control_low_error"),
-        (filtering.decompose(predictions, dataset, **(FILTERING | {"null_draws": 1})), "control_high_error"),
-    ):
-        found = spectra[name].sel(null="shuffled_labels")
-        if "followed" in spectra:
-            found = found.where(spectra["followed"], drop=True)
-        for step, expected in ((0, 1), (1, 0), (3, 0.5)):
-            np.testing.assert_allclose(found.sel(step=step), expected, atol=2e-3)
+    shares = np.array([1, 0.7, 0.45, 0.3, 0.15, 0.1, -0.2])
+    h = np.stack([y - share * y for share in shares])[:, None]
+    spectra = projection.decompose(stored(h), dataset, **PROJECTION).sel(frequency=1, member=1000)
+    np.testing.assert_allclose(spectra["remaining"], shares, atol=1e-5)  # not clipped
+    assert spectra["level"].to_numpy().tolist() == [0.5, 0.2]
+    assert spectra["remaining_first_passage"].to_numpy().tolist() == [3, 30]
+    assert spectra["remaining_hold_passage"].to_numpy().tolist() == [3, 30]
+    log_step = np.log10([1, 3, 10, 30, 100, 300])
+    area = np.trapezoid(shares[1:], log_step) / log_step[-1]
+    assert float(spectra["remaining_area"]) == pytest.approx(area, abs=1e-5)
 
 
 # --- low pass ---------------------------------------------------------------------------------------------------------
@@ -514,24 +625,6 @@ def test_filtering_in_blocks_of_steps_equals_all_at_once(stored, monkeypatch):
         xr.testing.assert_allclose(filtering.decompose(predictions, dataset, **FILTERING), whole, rtol=1e-4)
 
 
-def test_filtering_white_noise_has_the_norm_of_the_real_error(stored):
-    dataset = cloud()
-    spectra = filtering.decompose(stored(learned(dataset)), dataset, **(FILTERING | {"widths": [1e3]}))
-    # So wide a filter leaves nothing but the mean: the high part is everything, whatever the error looks like.
-    control = spectra["control_high_error"].sel(null="white_noise")
-    np.testing.assert_allclose(control, spectra["high_error"], rtol=1e-3)
-
-
-def test_filtering_cannot_tell_white_noise_from_its_control(stored):
-    dataset = cloud(100)
-    y = dataset["y_train"].to_numpy()
-    noise = np.random.default_rng(3).standard_normal((1, 60, *y.shape))
-    spectra = filtering.decompose(stored(y + 0.1 * noise), dataset, **(FILTERING | {"null_draws": 20}))
-    for part in ("low", "high"):
-        control = spectra[f"control_{part}_error"].sel(null="white_noise").mean("member")
-        np.testing.assert_allclose(spectra[f"{part}_error"].mean("member"), control, rtol=0.1)
-
-
 def test_filtering_refuses_constant_targets_and_inputs_all_alike(stored):
     dataset = cloud(20)
     predictions = stored(learned(dataset))
@@ -624,14 +717,14 @@ MEASURES = {
         projection,
         PROJECTION,
         cloud,
-        ["relative_error", "area", "control_relative_error", "control_area", "control_first_passage"],
+        ["relative_error", "area", "remaining", "remaining_area", "initial_energy", "control_remaining"],
     ),
     "components": (components, COMPONENTS, parts, ["relative_error", "first_passage", "area", "learned"]),
     "filtering": (
         filtering,
         FILTERING,
         cloud,
-        ["low_error", "high_error", "control_low_error", "control_high_error"],
+        ["low_error", "high_error", "remaining", "initial_energy", "control_remaining"],
     ),
 }
 

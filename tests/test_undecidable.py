@@ -319,8 +319,8 @@ def test_a_statistic_that_fails_is_a_remark_and_its_traceback_goes_to_the_log(ma
 
 @pytest.mark.parametrize(
     ("statistic", "measure", "control"),
-    [("overfitting", "fft", None), ("area_order", "projection", ONE),
-     ("low_advantage", "filtering", None)],
+    [("overfitting", "fft", None), ("area_order", "projection", "share"),
+     ("low_advantage", "filtering", "share"), ("low_advantage", "filtering", None)],
 )  # fmt: skip
 def test_an_ensemble_that_diverged_and_one_member_alone_are_told(statistic, measure, control, made):
     spectra = captured(made("all_parts" if measure == "fft" else "digits_apart", "train", measure))

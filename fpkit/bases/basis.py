@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-DEAL_SEED = 20180705
-
 
 @dataclass(frozen=True)
 class Bands:
@@ -35,19 +33,23 @@ class Bands:
 
     def energy(self, coefficients: xr.DataArray) -> xr.DataArray:
         """Sum of squares (..., frequency) of coefficients (..., function), in their precision; NaN stays NaN."""
+        return self.product(coefficients, coefficients)
+
+    def product(self, one: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+        """Sum of products (..., frequency) of two arrays of coefficients (..., function), as of squares."""
 
         count, each = self.frequency.size, self._each
 
-        def by_frequency(block: np.ndarray) -> np.ndarray:
+        def by_frequency(block: np.ndarray, second: np.ndarray) -> np.ndarray:
             if each is None:
-                return block**2 @ (self.of[:, None] == np.arange(count)).astype(block.dtype)
-            parts = block.reshape(*block.shape[:-1], count, each)
-            energy = parts[..., 0] ** 2
+                return (block * second) @ (self.of[:, None] == np.arange(count)).astype(block.dtype)
+            parts, others = (values.reshape(*values.shape[:-1], count, each) for values in (block, second))
+            total = parts[..., 0] * others[..., 0]
             for part in range(1, each):
-                energy += parts[..., part] ** 2
-            return energy
+                total = total + parts[..., part] * others[..., part]
+            return total
 
-        return self._reduced(by_frequency, coefficients)
+        return self._reduced(by_frequency, one, other)
 
     def amplitude(self, coefficients: xr.DataArray) -> xr.DataArray:
         """The root of it."""
@@ -65,8 +67,8 @@ class Bands:
         each = len(self.of) // max(count, 1)
         return each if np.array_equal(self.of, np.arange(count).repeat(each)) else None
 
-    def _reduced(self, reduce: Callable[[np.ndarray], np.ndarray], coefficients: xr.DataArray) -> xr.DataArray:
-        reduced = over(reduce, coefficients, "function", "frequency", self.frequency.size)
+    def _reduced(self, reduce: Callable[..., np.ndarray], *coefficients: xr.DataArray) -> xr.DataArray:
+        reduced = over(reduce, *coefficients, dim="function", result="frequency", size=self.frequency.size)
         return reduced.assign_coords(frequency=self.frequency["frequency"])
 
     def norm(self, coefficients: xr.DataArray) -> xr.DataArray:
@@ -95,9 +97,17 @@ class Basis(ABC):
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """Coefficients (..., function) of values (..., sample, ...), in their precision; lazy where the values are."""
 
-    def dealt(self, order: np.ndarray) -> Basis:
-        """The same functions, with the samples dealt out anew: sample i stands where sample order[i] stood."""
-        return _Dealt(self, order)
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
+        """The functions with these numbers, each times its coefficient, summed: (..., sample) from (..., function).
+
+        Of `coefficients` the adjoint, with all that it does to values (centring, a window), so that
+        <F[v], c> = <v, adjoint(c)>; not its inverse.
+
+        Args:
+            coefficients: of the functions with the numbers `functions` alone, in their order.
+        """
+        matrix = self.matrix(samples)[:, functions].astype(coefficients.dtype)
+        return xr.dot(coefficients, xr.DataArray(matrix, dims=("sample", "function")), dim="function")
 
     def matrix(self, samples: int) -> np.ndarray:
         """What values are multiplied with to give their coefficients: (sample, function), float32."""
@@ -105,30 +115,14 @@ class Basis(ABC):
         return self.coefficients(unit).transpose("row", "function").to_numpy()
 
 
-class _Dealt(Basis):
-    def __init__(self, basis: Basis, order: np.ndarray):
-        self.bands, self.recipe = basis.bands, basis.recipe
-        self.basis, self.inverse = basis, np.argsort(order)
-
-    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
-        return self.basis.coefficients(values.isel(sample=self.inverse))
-
-
-def over(
-    function: Callable[[np.ndarray], np.ndarray], values: xr.DataArray, dim: str, result: str, size: int
-) -> xr.DataArray:
+def over(function: Callable[..., np.ndarray], *values: xr.DataArray, dim: str, result: str, size: int) -> xr.DataArray:
     """What `function` makes of arrays (..., dim): (..., result) of that size, in their precision; lazy like them."""
     return xr.apply_ufunc(
         function,
-        values,
-        input_core_dims=[[dim]],
+        *values,
+        input_core_dims=[[dim]] * len(values),
         output_core_dims=[[result]],
         dask="parallelized",
-        output_dtypes=[values.dtype],
+        output_dtypes=[values[0].dtype],
         dask_gufunc_kwargs={"output_sizes": {result: size}},
     )
-
-
-def deal(samples: int) -> np.ndarray:
-    """The order (sample,) in which samples are dealt out: always the same."""
-    return np.random.default_rng(DEAL_SEED).permutation(samples)

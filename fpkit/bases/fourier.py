@@ -48,4 +48,18 @@ class Grid(Basis):
             # Real and imaginary parts lie side by side, as a frequency's two functions do.
             return np.ascontiguousarray(scipy.fft.rfft(block, axis=-1, norm="forward")).view(block.dtype)
 
-        return over(transform, values, "sample", "function", len(self.bands.of))
+        return over(transform, values, dim="sample", result="function", size=len(self.bands.of))
+
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
+        """See `Basis`."""
+
+        def transform(block: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*block.shape[:-1], len(self.bands.of)), block.dtype)
+            whole[..., functions] = block
+            half = whole.view(np.result_type(block, np.complex64)) / 2  # which stands for its mirror image, too
+            half[..., 0] *= 2
+            if samples % 2 == 0:
+                half[..., -1] *= 2
+            return scipy.fft.irfft(half, samples, axis=-1)
+
+        return over(transform, coefficients, dim="function", result="sample", size=samples)

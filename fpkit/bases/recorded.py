@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpkit.bases.basis import Basis, deal
+from fpkit.bases.basis import Basis
 from fpkit.datasets.samples import samples_of
 from fpkit.store import netcdf
 
@@ -19,14 +19,11 @@ def rows(path: str | Path, split: str, kind: str, **options) -> np.ndarray:
         path: netCDF file of a data set. split: the recorded samples. kind, options: see `Basis.recipe`.
 
     Returns:
-        (sample, deal * function), float32, with the samples as they are and dealt out anew; see
-        `fpkit.store.predictions.Writer`.
+        (sample, function), float32.
 
     Raises:
         UserError: the basis does not suit the data set.
     """
     with netcdf.open_dataset(path) as dataset:
         basis: Basis = import_module(f"fpkit.bases.{kind}").build(dataset, split, **options)
-        samples = samples_of(dataset, split)[0].sizes["sample"]
-    both = (basis, basis.dealt(deal(samples)))
-    return np.concatenate([one.matrix(samples) for one in both], axis=1)
+        return basis.matrix(samples_of(dataset, split)[0].sizes["sample"])

@@ -45,8 +45,7 @@ class Rings(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
-        hann = np.hanning(self.size + 1)[:-1]  # of a period
-        window = np.outer(hann, hann) / hann.sum() ** 2
+        window = self._window()
 
         def transform(block: np.ndarray) -> np.ndarray:
             w = window.astype(block.dtype)
@@ -55,4 +54,23 @@ class Rings(Basis):
             coefficient = np.ascontiguousarray(scipy.fft.fft2(w * (pictures - mean)))
             return coefficient.view(block.dtype).reshape(*block.shape[:-1], -1)
 
-        return over(transform, values, "sample", "function", len(self.bands.of))
+        return over(transform, values, dim="sample", result="function", size=len(self.bands.of))
+
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
+        """See `Basis`."""
+        window = self._window()
+
+        def transform(block: np.ndarray) -> np.ndarray:
+            w = window.astype(block.dtype)
+            whole = np.zeros((*block.shape[:-1], len(self.bands.of)), block.dtype)
+            whole[..., functions] = block
+            pictures = whole.view(np.result_type(block, np.complex64)).reshape(*block.shape[:-1], self.size, self.size)
+            waves = w * scipy.fft.ifft2(pictures, norm="forward").real
+            return (waves - w * waves.sum(axis=(-2, -1), keepdims=True)).reshape(*block.shape[:-1], -1)
+
+        return over(transform, coefficients, dim="function", result="sample", size=samples)
+
+    def _window(self) -> np.ndarray:
+        """The Hann window (row, column), of sum 1."""
+        hann = np.hanning(self.size + 1)[:-1]  # of a period
+        return np.outer(hann, hann) / hann.sum() ** 2

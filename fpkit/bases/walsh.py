@@ -46,7 +46,19 @@ class Walsh(Basis):
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
         order = np.argsort(self.index)
-        return over(lambda block: transform(block[..., order]), values, "sample", "function", len(order))
+        return over(
+            lambda block: transform(block[..., order]), values, dim="sample", result="function", size=len(order)
+        )
+
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
+        """See `Basis`."""
+
+        def synthesis(block: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*block.shape[:-1], samples), block.dtype)
+            whole[..., functions] = block
+            return transform(whole)[..., self.index]
+
+        return over(synthesis, coefficients, dim="function", result="sample", size=samples)
 
 
 def transform(values: np.ndarray) -> np.ndarray:

@@ -40,19 +40,20 @@ class Waves(Basis):
             return self._by_finufft(values)
         return xr.dot(values, self._waves().astype(values.dtype), dim="sample")
 
-    def dealt(self, order: np.ndarray) -> Waves:
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
         """See `Basis`."""
-        position = self.position.copy(data=self.position.to_numpy()[order])
-        return Waves(position, self.bands.frequency.to_numpy(), self.bands.frequency["frequency"].attrs, self.recipe)
+        return xr.dot(coefficients, self._waves(functions).astype(coefficients.dtype), dim="function")
 
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`; never by the fast transform."""
         return self._waves().to_numpy().astype(np.float32)
 
-    def _waves(self) -> xr.DataArray:
+    def _waves(self, functions: np.ndarray | slice = slice(None)) -> xr.DataArray:
         """(sample, function), centred over `sample`, which centres every prediction at no cost."""
-        phase = -2 * np.pi * self.position.to_numpy()[:, None] * self.bands.frequency.to_numpy()
-        waves = np.stack([np.cos(phase), np.sin(phase)], axis=-1).reshape(len(phase), -1) / len(phase)
+        frequency = self.bands.frequency.to_numpy().repeat(2)[functions]
+        quarter = np.tile([0, 0.5 * np.pi], self.bands.frequency.size)[functions]  # a sine is a cosine, later
+        phase = -2 * np.pi * self.position.to_numpy()[:, None] * frequency
+        waves = np.cos(phase - quarter) / len(phase)
         return xr.DataArray(waves - waves.mean(axis=0), dims=("sample", "function"))
 
     def _by_finufft(self, values: xr.DataArray) -> xr.DataArray:
@@ -78,4 +79,4 @@ class Waves(Basis):
             parts = np.ascontiguousarray(parted).view(np.float64).astype(block.dtype)
             return parts[: block.size // block.shape[-1]].reshape(*block.shape[:-1], 2 * highest)
 
-        return over(transform, values, "sample", "function", 2 * highest)
+        return over(transform, values, dim="sample", result="function", size=2 * highest)

@@ -169,6 +169,14 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
             found.append(
                 ("record.content", f"spectrum keeps what one measure needs, not {several}; leave out all but one")
             )
+        found += [
+            (
+                f"decomposition.{measure}.nulls",
+                "paces needs predictions; leave it out, or set record.content to predictions",
+            )
+            for measure, taken in measures.items()
+            if taken.basis is not None and "paces" in taken.nulls
+        ]
     if isinstance(dataset, OwnDataset):
         return found
     if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
@@ -322,13 +330,18 @@ def _without_parameters(claim: Claim, points: Iterable[Experiment], statistic: s
 
 def _uncontrolled(claim: Claim, points: Iterable[Experiment], where: str) -> list[str]:
     """That a claim's control is not computed: of its statistic by no measure, or of these points by theirs."""
-    needs = set(STATISTICS[claim.statistic].controlled)
-    if not needs <= set(MEASURES[claim.measure].controlled):
-        able = [measure for measure in measures_of(claim.statistic) if needs <= set(MEASURES[measure].controlled)]
-        remedy = f"leave it out, or take the statistic of {' or '.join(able)}" if able else "leave it out"
-        return [f"{where}: {claim.measure} computes no control of {claim.statistic}; {remedy}"]
+    needs, control = set(STATISTICS[claim.statistic].needs), claim.control
+    if not needs <= set(MEASURES[claim.measure].controlled.get(control, ())):
+        able = [
+            name for name in measures_of(claim.statistic) if needs <= set(MEASURES[name].controlled.get(control, ()))
+        ]
+        others = [null for null, arrays in MEASURES[claim.measure].controlled.items() if needs <= set(arrays)]
+        remedies = ["leave it out"]
+        remedies += [f"take {' or '.join(others)}"] if others else []
+        remedies += [f"take the statistic of {' or '.join(able)}"] if able else []
+        return [f"{where}: {claim.measure} computes no {control} of {claim.statistic}; {', or '.join(remedies)}"]
     taken = [point.decomposition.measures.get(claim.measure) for point in points]
-    if all(measure is None or claim.control in measure.nulls for measure in taken):
+    if all(measure is None or control in measure.nulls for measure in taken):
         return []
     key = f"experiments.{claim.experiment}.decomposition.{claim.measure}.nulls"
-    return [f"{where}: {claim.control} is not computed; add it to {key}"]
+    return [f"{where}: {control} is not computed; add it to {key}"]

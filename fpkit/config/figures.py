@@ -110,10 +110,14 @@ FIGURES = {
     "projection": Kind(
         category="Frequency Principle",
         measures=("projection",),
-        shows="Spectrum, errors and order of frequencies along the first principal component of real data.",
+        shows=(
+            "Along the first principal component of real data: the target's spectrum, and by frequency the relative "
+            "error and the share that remains of the first error."
+        ),
         look=(
-            "In (c) the network's dots beside those of two nulls. White noise starts elsewhere than the network does, "
-            "and does not train, so that being below it says nothing about the order of learning."
+            "In (b) and (c) dark lines, low frequencies, below bright ones are an order from low to high. In (c) all "
+            "start at 1, whatever the amplitudes; the broken lines are nulls, pooled over the lower and the upper half "
+            "of the frequencies, and as far apart as these without any preference for a frequency."
         ),
     ),
     "filtering": Kind(
@@ -121,8 +125,8 @@ FIGURES = {
         measures=("filtering",),
         shows="Real data, split by a Gaussian filter into a low and a high part, and the error of each.",
         look=(
-            "The solid lines (network) beside the dashed and dotted ones (nulls, of which white noise does not "
-            "train); in the maps, orange where the high part has the larger error."
+            "How far apart the solid lines (network) are, beside the dashed ones: a null in which every frequency "
+            "loses the same share of its first error. In the maps, orange where the high part has the larger error."
         ),
     ),
     "early_stopping": Kind(

@@ -11,8 +11,9 @@ from pydantic import Field, create_model, model_validator
 from fpkit.config.datasets import Images, Parity, Photograph, Samples, Sines
 from fpkit.config.fields import Entry, FilterWidth, Fraction, Integer, PositiveFloat, PositiveInt, Units
 
-# What an error may be replaced with, to see what a statistic says where nothing was learned in an order.
-Null = Literal["white_noise", "shuffled_labels"]
+# What an error may be replaced with, to see what a statistic says where nothing was learned in an order; in words.
+NULLS = {"share": "equal shares", "paces": "paces dealt out"}
+Null = Literal[tuple(NULLS)]
 # Of every run: the spectra of all measures hold them.
 LOSSES = ("loss_train", "loss_validation", "loss_test")
 # Of classes, in the spectra of all measures, too.
@@ -20,6 +21,12 @@ ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
 # The kernel of so many is held, in double precision, for every member.
 MOST_KERNEL_SAMPLES = 3000
 PASSAGES = ("first_passage", "hold_passage", "area")
+# Of every measure along a basis.
+REMAINING = ("remaining", "initial_energy")
+PASSAGES = (
+    *("first_passage", "hold_passage", "area", *REMAINING),
+    *("remaining_first_passage", "remaining_hold_passage", "remaining_area"),
+)
 
 
 MEASURES: dict[str, type[Measure]] = {}
@@ -34,16 +41,19 @@ class Measure(Entry):
     """Samples that it may be taken of."""
     gives: ClassVar[tuple[str, ...]]
     """What its spectra hold for statistics, beside the losses, and the accuracies of classes."""
-    controlled: ClassVar[tuple[str, ...]]
-    """Those of them that it computes under its nulls, too. A control needs all that its statistic is taken of: else it
-    would be the difference of a number to itself."""
+    controlled: ClassVar[dict[str, tuple[str, ...]]]
+    """Those of them that it computes under each null, too, or that are the same there. A control needs all that its
+    statistic is taken of: else it would be the difference of a number to itself."""
     of_predictions: ClassVar[tuple[str, ...]] = ()
     """Those of them that coefficients, recorded in place of predictions, do not tell."""
     of_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of them that are NaN unless the parameters at the end are kept (`record.parameters`)."""
 
     nulls: list[Null] = []
-    """Errors without any preference for a frequency, of which it computes the same."""
+    """Errors that prefer no frequency, of which it computes the same: `share`, every frequency loses the same share of
+    the error it starts with; `paces`, samples converge at paces that are dealt out among them."""
+    null_draws: Integer = Field(20, ge=20, le=1000)
+    """Draws of each null."""
 
     @property
     def basis(self) -> dict[str, Any] | None:
@@ -63,7 +73,11 @@ class Measure(Entry):
 class OnBasis(Measure):
     """A measure along a basis, and when a frequency counts as captured."""
 
-    controlled = PASSAGES
+    # Remaining shares alone under paces: errors would take a transform of all records for each draw.
+    controlled: ClassVar = {
+        "share": PASSAGES,
+        "paces": tuple(name for name in PASSAGES if name.startswith(("remaining", "initial"))),
+    }
 
     threshold: Fraction = 0.2
     """A frequency is captured when its relative error falls below this."""
@@ -108,7 +122,7 @@ class Projection(OnBasis):
     suits = (Images,)
     gives = PASSAGES
 
-    nulls: list[Null] = ["white_noise", "shuffled_labels"]
+    nulls: list[Null] = list(NULLS)
     frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
     """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
     max_frequency: Units = 20
@@ -124,14 +138,12 @@ class Filtering(Measure):
     """Gaussian low-pass filter in input space, for a range of widths."""
 
     suits = (Images,)
-    gives = ("low_error", "high_error")
-    controlled = gives
+    gives = ("low_error", "high_error", *REMAINING)
+    controlled: ClassVar = {"share": gives, "paces": REMAINING}
 
-    nulls: list[Null] = ["white_noise", "shuffled_labels"]
+    nulls: list[Null] = list(NULLS)
     widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
     """Kernel widths in units of the median distance between inputs."""
-    null_draws: Integer = Field(8, gt=0, le=10**4)
-    """White-noise errors and permutations behind the controls."""
 
 
 class Walsh(OnBasis):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fpkit.claims import bounds, findings
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 VERDICTS = {"holds": (style.LOW, "o"), "undecided": ("#E69F00", "D"), "does not hold": (style.HIGH, "X")}
@@ -63,6 +64,6 @@ def _label(claims: pd.DataFrame, name: str) -> str:
     """The claim's id, its statistic and null, and its bound."""
     first = claims[claims["claim"] == name].iloc[0]
     null = str(first["statistic"]).partition(" under ")[2]
-    beyond = f" beyond {null.replace('_', ' ')}" if null else ""
+    beyond = f" beyond {NULLS[null]}" if null else ""
     statistic = str(first["statistic"]).split(" ")[0].replace("_", " ")
     return f"{name.replace('_', ' ')}\n{statistic}{beyond} {first['bound']}"

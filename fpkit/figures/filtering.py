@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fpkit.claims.statistics import LEAST_SHARE
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 SHOWN_WIDTHS = 2
@@ -41,7 +42,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         ax.set_xlabel("")
     for ax in axes[:, 1:SHOWN_WIDTHS].flat:
         ax.set_ylabel("")
-    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=3)
+    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=2)
     return figure
 
 
@@ -57,11 +58,15 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     parts = {"low": style.LOW, "high": style.HIGH}
     for part, color in parts.items():
         style.spread(axes, spectra[f"{part}_error"], color, f"network: $e_\\mathrm{{{part}}}$")
-    for null, line in (("white_noise", "--"), ("shuffled_labels", ":")):
+    if "control_low_error" in spectra and "share" in spectra["null"]:
         for part, color in parts.items():
-            control = spectra[f"control_{part}_error"].sel(null=null).median("member")
-            name = f"{style.NULL_NAMES[null]}: $e_\\mathrm{{{part}}}$"
-            axes.plot(spectra["step"], control, color=color, linestyle=line, linewidth=0.8, label=name)
+            # Of each draw the median over members, as of the network; the band is over draws.
+            control = spectra[f"control_{part}_error"].sel(null="share").median("member")
+            low, high = control.quantile([0.1, 0.9], "draw").transpose("quantile", "step").to_numpy()
+            axes.fill_between(spectra["step"], low, high, color=color, alpha=0.15, linewidth=0)
+            name = f"{NULLS['share']}: $e_\\mathrm{{{part}}}$"
+            middle = control.mean("draw")
+            axes.plot(spectra["step"], middle, color=color, linestyle="--", linewidth=0.9, label=name)
     style.log_steps(axes, spectra["step"])
     axes.set(yscale="log", ylabel="relative error")
 

@@ -1,20 +1,18 @@
-"""`projection`: the order of frequencies along the first principal component of real data, beside its controls."""
+"""`projection`: errors and remaining shares along the first principal component of real data, beside their nulls."""
 
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims.statistics import area_order
-from fpkit.claims.verdicts import on_null
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """A row for each variant: spectrum with its floor, errors of the peaks over steps, order against the controls.
+    """A row for each variant: spectrum with its floor, relative errors and remaining shares over steps.
 
     Args:
         spectra: results of `fpkit.measures.projection.decompose`, one for each variant.
@@ -26,15 +24,15 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             continue
         _spectrum(row[0], variant)
         _errors(row[1], variant)
-        _order(row[2], variant)
+        _remaining(row[2], variant)
         note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
         style.panel(row[0], "" if index else "a", "" if index else "Spectrum of the target", note)
     style.panel(axes[0, 1], "b", "Relative error of the peaks")
-    style.panel(axes[0, 2], "c", "Order, beside its controls")
+    style.panel(axes[0, 2], "c", "Remaining share, and nulls")
     style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=2)
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
-    for ax in axes[:, 1]:
+    for ax in axes[:, 1:].flat:
         style.legend(ax, ncols=1)
     return figure
 
@@ -59,20 +57,26 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     axes.set(ylabel="relative error", yscale="log")
 
 
-def _order(axes: Axes, spectra: xr.Dataset) -> None:
-    """Rank correlation of frequency and area, per member, for the network and for both nulls."""
-    kept = style.kept(spectra)
-    rows = [("network", area_order(kept), style.LOW)]
-    nulls = [(null, on_null(kept, null, ["area", "first_passage"])) for null in kept["null"].to_numpy()]
-    rows += [(style.NULL_NAMES[null], area_order(shown), style.NULL) for null, shown in nulls]
-    for height, (_, values, color) in enumerate(rows):
-        jitter = np.linspace(-0.18, 0.18, values.size)
-        axes.plot(values, height + jitter, "o", color=color, markersize=3, alpha=0.6)
-        axes.plot([values.median()] * 2, [height - 0.3, height + 0.3], color=color, linewidth=2)
-    axes.axvline(0, color=style.TARGET, linewidth=0.5)
-    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    axes.set(
-        xlim=(-1.05, 1.05),
-        ylim=(len(rows) - 0.5, -0.5),
-        xlabel="rank correlation of frequency\nand time to capture (members)",
-    )
+def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
+    """Of every followed frequency; of the mean over each null's draws, the lower and the upper half of them."""
+    chosen = spectra.where(spectra["followed"], drop=True)
+    colors = style.ordered_colors(chosen.sizes["frequency"])
+    for color, frequency in zip(colors, chosen["frequency"], strict=True):
+        style.spread(axes, chosen["remaining"].sel(frequency=frequency), color)
+    if "control_remaining" in chosen:
+        _nulls(axes, chosen, colors[0], colors[-1])
+    axes.axhline(0, color=style.TARGET, linewidth=0.5)
+    style.log_steps(axes, spectra["step"])
+    axes.set(ylabel="remaining share", ylim=(-0.25, 1.1))
+
+
+def _nulls(axes: Axes, chosen: xr.Dataset, low: tuple, high: tuple) -> None:
+    count = chosen.sizes["frequency"]
+    halves = [("lower half", slice(None, count // 2), low), ("upper half", slice(-(count // 2), None), high)]
+    for null, line in zip(chosen["null"].to_numpy(), ("--", ":"), strict=False):
+        control = chosen["control_remaining"].sel(null=null).mean("draw")
+        for name, half, color in halves if count > 1 else [("all", slice(None), low)]:
+            # Pooled by energy: of a band that starts with little, the share says little.
+            shown = control.isel(frequency=half).weighted(chosen["initial_energy"].isel(frequency=half).fillna(0))
+            middle = shown.mean("frequency").median("member")
+            axes.plot(middle["step"], middle, color=color, linestyle=line, linewidth=1, label=f"{NULLS[null]}, {name}")

@@ -26,7 +26,6 @@ from fpkit.config.grid import named_one
 
 MM = 1 / 25.4
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
-NULL_NAMES = {"white_noise": "white-noise error", "shuffled_labels": "shuffled labels"}
 
 
 @contextmanager

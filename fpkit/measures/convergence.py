@@ -1,13 +1,16 @@
 """When is a frequency captured? Three answers, side by side, since none is beyond dispute.
 
-All take a relative error with a `step` dimension and any others, and keep the others. Never captured is NaN
-("censored"), to be counted and not to be averaged away.
+All take a relative error, or a remaining share, with a `step` dimension and any others, and keep the others. Never
+captured is NaN ("censored"), to be counted and not to be averaged away.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+
+# Of the remaining share: half of it learned, and most of it.
+LEVELS = (0.5, 0.2)
 
 
 def first_passage(error: xr.DataArray, threshold: float) -> xr.DataArray:
@@ -18,10 +21,12 @@ def first_passage(error: xr.DataArray, threshold: float) -> xr.DataArray:
 def hold_passage(error: xr.DataArray, threshold: float, hold: float) -> xr.DataArray:
     """The first recorded step from which the error stays below the threshold for the fraction `hold` of the records."""
     records = max(1, int(np.ceil(hold * error.sizes["step"])))
-    below = error < threshold
-    # Looking forward from each record; windows that would reach past the end have seen too little to count.
-    held = below[{"step": slice(None, None, -1)}].rolling(step=records, min_periods=records).sum()
-    held = held[{"step": slice(None, None, -1)}] == records
+    below = (error < threshold).drop_vars("step")
+    # Windows that would reach past the end have seen too little to count.
+    counts = below.astype(np.int32).cumsum("step").pad(step=(1, 0), constant_values=0)
+    ends = counts.isel(step=slice(records, None))
+    held = ends - counts.isel(step=slice(0, ends.sizes["step"])) == records
+    held = held.pad(step=(0, records - 1), constant_values=False).assign_coords(step=error["step"])
     return _first_step(held, f"first recorded step from which {records} records stay below the threshold")
 
 
@@ -30,14 +35,32 @@ def area(error: xr.DataArray) -> xr.DataArray:
 
     Needs no threshold and censors nothing. A NaN error stays NaN.
     """
-    error = error.sel(step=slice(1, None))
-    if error.sizes["step"] < 2:
-        result = error.clip(max=1).mean("step", skipna=False)
+    return mean_over_log_step(error.clip(max=1), "min(relative error, 1)")
+
+
+def mean_over_log_step(values: xr.DataArray, name: str) -> xr.DataArray:
+    """Mean over the logarithm of the step, from step 1 on; not clipped. What is NaN at any step stays NaN."""
+    values = values.sel(step=slice(1, None))
+    if values.sizes["step"] < 2:
+        result = values.mean("step", skipna=False)
     else:
-        log_step = error.assign_coords(step=np.log10(error["step"]))
-        span = float(log_step["step"][-1] - log_step["step"][0])
-        result = log_step.clip(max=1).integrate("step") / span
-    return result.assign_attrs(long_name="mean of min(relative error, 1) over log step", units="1")
+        log_step = values.assign_coords(step=np.log10(values["step"]))
+        result = log_step.integrate("step") / float(log_step["step"][-1] - log_step["step"][0])
+    return result.assign_attrs(long_name=f"mean of {name} over log step", units="1")
+
+
+def at_levels(remaining: xr.DataArray, hold: float) -> dict[str, xr.DataArray]:
+    """First and hold passage (..., level) of a remaining share below each of `LEVELS`."""
+    levels = xr.Variable("level", list(LEVELS), {"long_name": "level of the remaining share", "units": "1"})
+    found = {
+        "first_passage": [first_passage(remaining, level) for level in LEVELS],
+        "hold_passage": [hold_passage(remaining, level, hold) for level in LEVELS],
+    }
+    first = [dim for dim in remaining.dims if dim in ("null", "draw")]
+    return {
+        name: xr.concat(passages, levels, combine_attrs="override").transpose(*first, "level", ...)
+        for name, passages in found.items()
+    }
 
 
 def _first_step(reached: xr.DataArray, long_name: str) -> xr.DataArray:

@@ -1,4 +1,4 @@
-"""What all measures on a basis make of it: coefficients, relative errors, convergence, and the same under the nulls."""
+"""What all measures on a basis make of it: coefficients, errors and what remains, convergence, the same under nulls."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from fpkit.bases.basis import Basis, deal
+from fpkit.bases.basis import Bands, Basis
 from fpkit.errors import UserError
 from fpkit.measures import convergence, nulls
 from fpkit.measures.spectra import add_some, compute, described, outputs_of
+
+# What a direction of the samples must have of the largest, to be told from recorded coefficients in single precision.
+TOLD = 1e-5
 
 
 class Decomposition:
@@ -21,7 +24,7 @@ class Decomposition:
 
     Args:
         predictions: prediction (step, member, sample, output), lazily or not, or what was recorded in its place:
-            coefficient (step, member, deal, function, output) and error_norm (step, member).
+            coefficient (step, member, function, output), error_norm and error_overlap (step, member).
         basis: of the recorded samples. target: (sample, output), double precision.
         measure: whose name errors bear.
 
@@ -34,12 +37,13 @@ class Decomposition:
     """
 
     def __init__(self, predictions: xr.Dataset, basis: Basis, target: xr.DataArray, measure: str):
-        self.predictions, self.basis, self.bands, self.target = predictions, basis, basis.bands, target
+        self.predictions, self.basis, self.bands = predictions, basis, basis.bands
+        self.target, self.measure = target, measure
         self.recorded = None
         if "coefficient" in predictions:
             _check_recorded(predictions, basis, measure)
             self.recorded = outputs_of(predictions, "coefficient")
-            self.coefficient = self.recorded.sel(deal=0, drop=True).drop_vars("function")
+            self.coefficient = self.recorded.drop_vars("function")
         else:
             self.outputs = outputs_of(predictions)
             self.coefficient = basis.coefficients(self.outputs)
@@ -51,72 +55,156 @@ class Decomposition:
         followed: xr.DataArray,
         threshold: float,
         hold: float,
-        under: Sequence[str],
-        rng: np.random.Generator | None = None,
+        under: Sequence[str] = (),
+        draws: int = nulls.DRAWS,
         large: Mapping[str, xr.DataArray] = MappingProxyType({}),
         file: Path | None = None,
     ) -> xr.Dataset:
-        """Relative errors of the followed frequencies, their convergence, and the same under the nulls.
+        """Errors and remaining shares of the followed frequencies, their convergence, and the same under nulls.
 
         Args:
             followed: (frequency,), boolean. threshold, hold: see `fpkit.measures.convergence`.
-            under: names of `fpkit.measures.nulls`. rng: what is random about them is drawn from.
+            under: names of `fpkit.measures.nulls`. draws: of each of them.
             large: arrays made of the predictions, or of coefficients, in the same pass over the store. file: takes
-                them, and the relative errors, where they are too large for memory (`fpkit.measures.spectra.compute`).
+                them, and relative errors and remaining shares, also under nulls, where they are too large for memory
+                (`fpkit.measures.spectra.compute`).
 
         Returns:
-            relative_error |F[h] - F[y]| / |F[y]| (step, member, frequency), NaN off the followed frequencies, with
-            first_passage, hold_passage and area; `control_...` of the same under each null, with a leading dimension
-            `null`; followed, and `large`. What was put into the file is not among them, nor are relative errors under
-            nulls then.
+            relative_error |F[h] - F[y]| / |F[y]| and remaining <F[r_t], F[r_0]> / |F[r_0]|^2, r = h - y and r_0 that
+            of the first record, over functions and outputs (step, member, frequency), NaN off the followed
+            frequencies; of the first first_passage, hold_passage and area, of the second the same by the name of
+            remaining_..., its passages at each `level`; initial_energy |F[r_0]|^2 (member, frequency).
+            `control_...` under each null, with leading dimensions `null` and `draw`: of all under `share`, of what
+            remains under `paces`, NaN for the rest. followed, and `large`. What was put into the file is not among
+            them.
+
+        Raises:
+            UserError: `paces`, of coefficients that were recorded in place of predictions.
         """
-        rng = np.random.default_rng(nulls.SEED) if rng is None else rng
         bands, functions = self.bands.only(followed)
         size = self.target_amplitude.isel(frequency=followed.to_numpy())
-
-        def distance(coefficient: xr.DataArray, target: xr.DataArray) -> xr.DataArray:
-            """|F[h] - F[y]| (..., frequency) at the followed frequencies; off them, F[y] may be zero."""
-            return bands.norm(coefficient.isel(function=functions) - target.isel(function=functions))
-
-        small = {"error": (distance(self.coefficient, self.target_coefficient) / size).astype(np.float32)}
-        if "shuffled_labels" in under:
-            dealt, dealt_target = self._dealt()
-            part = bands.norm(dealt_target.isel(function=functions))
-            small["shuffled_labels"] = distance(dealt, dealt_target) / part
-        if "white_noise" in under:
-            small["error_norm"] = self.error_norm
-        computed, left = compute(xr.Dataset(small), xr.Dataset(large), file)
-        measured = with_convergence(computed["error"], threshold, hold)
+        residual = self.coefficient.isel(function=functions) - self.target_coefficient.isel(function=functions)
+        residual = residual.astype(np.float32)
+        start = residual.isel(step=0, drop=True).compute()
+        initial = bands.energy(start).sum("output", skipna=False)
+        initial = initial.where(initial > 0)
+        small = {
+            "relative_error": bands.norm(residual) / size,
+            "remaining": bands.product(residual, start).sum("output", skipna=False) / initial,
+        }
         if under:
-            controls = with_convergence(self._controls(computed, followed, under, rng), threshold, hold)
-            measured |= {f"control_{name}": values for name, values in controls.items()}
+            first = self._first_error() if self.recorded is None else None
+            weights = self._weights(start, first, functions, bands, "paces" in under)
+            small["traced"] = self._traced(first, weights, draws)
+        computed, left = compute(xr.Dataset(small), xr.Dataset(large), file)
+        measured = {
+            **with_convergence(computed["relative_error"].astype(np.float32), threshold, hold),
+            **with_remaining(computed["remaining"].astype(np.float32), hold),
+        }
+        if under:
+            controls, found = {}, {}
+            if "share" in under:
+                share = self._under_share(computed["traced"], start, first, initial, bands, functions, draws)
+                controls["share"] = share[0]
+                error = nulls.by_null({"share": np.sqrt(share[1]) / size}, under)
+                found |= with_convergence(error, threshold, hold)
+            if "paces" in under:
+                controls["paces"] = _dealt(computed["traced"], bands, draws) / initial
+            found |= with_remaining(nulls.by_null(controls, under), hold)
+            measured |= {f"control_{name}": values for name, values in found.items()}
         if large and not left:
-            add_some(file, "relative_error", measured.pop("relative_error").transpose(..., "frequency"), followed)
-            measured.pop("control_relative_error", None)
+            for name in [name for name, values in measured.items() if "step" in values.dims]:
+                add_some(file, name, measured.pop(name).transpose(..., "frequency"), followed)
+        measured["initial_energy"] = described(initial, "initial energy |F[h_0 - y]|^2")
         grid = self.bands.frequency["frequency"]
         whole = {name: values.reindex(frequency=grid) for name, values in measured.items()}
         return xr.Dataset({"followed": described(followed, "frequency is followed"), **left, **whole})
 
-    def _controls(
-        self, computed: xr.Dataset, followed: xr.DataArray, under: Sequence[str], rng: np.random.Generator
-    ) -> xr.DataArray:
-        """Relative errors (null, step, member, frequency) at the followed frequencies."""
-        made, chosen = {}, {"frequency": followed.to_numpy()}
-        if "white_noise" in under:
-            white = nulls.white_noise(self.basis, self.target.sizes, computed["error_norm"], rng)
-            made["white_noise"] = white.isel(chosen) / self.target_amplitude.isel(chosen)
-        if "shuffled_labels" in under:
-            made["shuffled_labels"] = computed["shuffled_labels"]
-        return xr.concat([made[name] for name in under], xr.Variable("null", list(under)))
+    # --- under nulls --------------------------------------------------------------------------------------------------
 
-    def _dealt(self) -> tuple[xr.DataArray, xr.DataArray]:
-        """The same coefficients with the samples dealt out anew: of the outputs, and of the target."""
-        basis = self.basis.dealt(deal(self.target.sizes["sample"]))
-        if self.recorded is not None:
-            outputs = self.recorded.sel(deal=1, drop=True).drop_vars("function")
-        else:
-            outputs = basis.coefficients(self.outputs)
-        return outputs, basis.coefficients(self.target)
+    def _first_error(self) -> xr.DataArray:
+        """r_0 (member, sample, output), centred."""
+        first = self.outputs.isel(step=0, drop=True).transpose("member", "sample", "output").compute()
+        target = self.target.transpose("sample", "output").to_numpy().astype(np.float32)
+        return first.copy(data=nulls.centred(first.to_numpy() - target))
+
+    def _weights(
+        self, start: xr.DataArray, first: xr.DataArray | None, functions: np.ndarray, bands: Bands, paces: bool
+    ) -> np.ndarray:
+        """What paces are summed with (member, sample, frequency) to give <F[r~_t], F[r_0]>; none if not `paces`."""
+        if not paces:
+            return np.empty((start.sizes["member"], self.target.sizes["sample"], 0), np.float32)
+        if first is None:
+            raise UserError(
+                f"decomposition.{self.measure}.nulls: paces needs predictions, and coefficients were recorded; leave it"
+                " out, or set record.content to predictions"
+            )
+        made = []
+        for band in range(bands.frequency.size):
+            own = np.flatnonzero(bands.of == band)
+            seen = self.basis.adjoint(start.isel(function=own), functions[own], first.sizes["sample"])
+            made.append((first * seen).sum("output", skipna=False).transpose("member", "sample").to_numpy())
+        return np.stack(made, axis=-1).astype(np.float32)
+
+    def _traced(self, first: xr.DataArray | None, weights: np.ndarray, draws: int) -> xr.DataArray:
+        """|r_t|^2, <r_t, r_0> and sums of paces (step, member, number), lazily or not: see `nulls.traced`."""
+        if first is None:
+            norm, overlap = (outputs_of(self.predictions, name) for name in ("error_norm", "error_overlap"))
+            return xr.concat([norm.astype(float) ** 2, overlap.astype(float)], "number")
+        samples = first.sizes["sample"]
+        dealt = nulls.deals(samples, draws if weights.shape[-1] else 0)
+        target = self.target.transpose("sample", "output").to_numpy().astype(np.float32)
+        return xr.apply_ufunc(
+            nulls.traced,
+            self.outputs,
+            first,
+            xr.DataArray(weights, dims=("member", "sample", "weight")),
+            kwargs={"target": target, "dealt": dealt},
+            input_core_dims=[["sample", "output"], ["sample", "output"], ["sample", "weight"]],
+            output_core_dims=[["number"]],
+            dask="parallelized",
+            output_dtypes=[float],
+            dask_gufunc_kwargs={"output_sizes": {"number": 2 + len(dealt) * weights.shape[-1]}},
+        )
+
+    def _under_share(
+        self,
+        traced: xr.DataArray,
+        start: xr.DataArray,
+        first: xr.DataArray | None,
+        initial: xr.DataArray,
+        bands: Bands,
+        functions: np.ndarray,
+        draws: int,
+    ) -> tuple[xr.DataArray, xr.DataArray]:
+        """Remaining share and energy |F[r~_t]|^2 (draw, step, member, frequency) under `share`."""
+        told = self._told() if first is None else None
+        noise_energy = noise_overlap = band_energy = mixed = 0.0
+        for some, drawn in nulls.noise(self.target.sizes["sample"], self.target.sizes["output"], draws):
+            xi = xr.DataArray(drawn, dims=("draw", "sample", "output"))
+            own = self.basis.coefficients(xi)
+            noise_energy += (xi.astype(float) ** 2).sum(["sample", "output"])
+            along = (first, xi, "sample") if told is None else (told, own, "function")
+            part = along[0].isel(output=some).drop_vars("output", errors="ignore")
+            noise_overlap += xr.dot(part, along[1], dim=[along[2], "output"]).astype(float)
+            own = own.isel(function=functions)
+            band_energy += bands.energy(own).sum("output")
+            part = start.isel(output=some).drop_vars("output", errors="ignore")
+            mixed += bands.product(own, part).sum("output", skipna=False)
+        energy, overlap = traced.isel(number=0), traced.isel(number=1)
+        return nulls.shared(nulls.shares(energy, overlap, noise_energy, noise_overlap), initial, mixed, band_energy)
+
+    def _told(self) -> xr.DataArray:
+        """What coefficients F[v] are multiplied with (member, function, output) to give <v, r_0>, of recorded ones.
+
+        Of r_0 the part that the basis tells; to the rest, which nobody knows, the noise is orthogonal without that.
+        """
+        start = (self.coefficient.isel(step=0, drop=True) - self.target_coefficient).compute()
+        matrix = self.basis.matrix(self.target.sizes["sample"]).astype(float)
+        values, vectors = np.linalg.eigh(matrix.T @ matrix)
+        kept = values > TOLD * values[-1]
+        inverse = xr.DataArray(vectors[:, kept] / values[kept] @ vectors[:, kept].T, dims=("function", "other"))
+        return xr.dot(start, inverse, dim="function").rename(other="function")
 
     @property
     def error_norm(self) -> xr.DataArray:
@@ -128,15 +216,32 @@ class Decomposition:
         return np.sqrt((error**2).sum(["sample", "output"], skipna=False))
 
 
+def _dealt(traced: xr.DataArray, bands: Bands, draws: int) -> xr.DataArray:
+    """<F[r~_t], F[r_0]> (step, member, draw, frequency) under `paces`."""
+    sums = traced.transpose("step", "member", "number").to_numpy()[..., 2:]
+    return xr.DataArray(
+        sums.reshape(*sums.shape[:2], draws, -1),
+        {"step": traced["step"], "member": traced["member"], "frequency": bands.frequency["frequency"]},
+        ("step", "member", "draw", "frequency"),
+    )
+
+
 def with_convergence(error: xr.DataArray, threshold: float, hold: float) -> dict[str, xr.DataArray]:
-    """The relative error (step, member, frequency), computed, and what convergence makes of it."""
-    error = described(error.astype(np.float32), "relative error |F[h] - F[y]| / |F[y]|")
+    """The relative error (..., step, member, frequency), computed, and what convergence makes of it."""
     return {
-        "relative_error": error,
+        "relative_error": described(error, "relative error |F[h] - F[y]| / |F[y]|"),
         "first_passage": convergence.first_passage(error, threshold),
         "hold_passage": convergence.hold_passage(error, threshold, hold),
         "area": convergence.area(error),
     }
+
+
+def with_remaining(remaining: xr.DataArray, hold: float) -> dict[str, xr.DataArray]:
+    """The remaining share (..., step, member, frequency), computed, and what convergence makes of it."""
+    passages = convergence.at_levels(remaining, hold)
+    found = {"remaining": described(remaining, "remaining share <F[r_t], F[r_0]> / |F[r_0]|^2, r = h - y")}
+    found |= {f"remaining_{name}": values for name, values in passages.items()}
+    return found | {"remaining_area": convergence.mean_over_log_step(remaining, "remaining share")}
 
 
 def _check_recorded(predictions: xr.Dataset, basis: Basis, measure: str) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from fpkit.bases import fourier
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
 
@@ -25,6 +26,7 @@ def decompose(
     frequencies: list[float] | None,
     peak_height: float,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
     file: Path | None = None,
 ) -> xr.Dataset:
     """Amplitudes |F[h]|, |F[y]| and relative errors at the followed frequencies.
@@ -34,8 +36,9 @@ def decompose(
     Args:
         predictions: see `fpkit.measures.decomposition.Decomposition`.
         dataset: with `position_{split}`, the uniform grid.
-        split, threshold, hold, frequencies, peak_height, nulls: see `Fft` in `fpkit.config.measures`.
-        file: takes `amplitude`, `output_median` and `relative_error` of a store that is large, while they are made:
+        split, threshold, hold, frequencies, peak_height, nulls, null_draws: see `Fft` in
+            `fpkit.config.measures`.
+        file: takes `amplitude`, `output_median`, errors and remaining shares of a large store, while they are made:
             see `fpkit.measures.spectra.compute`. What is returned lacks them, then.
 
     Returns:
@@ -61,7 +64,7 @@ def decompose(
     if along.recorded is None:
         large["output_median"] = _median(along.outputs, diverged(predictions))
     followed = _followed(along.target_amplitude, frequencies, peak_height)
-    spectra = along.spectra(followed, threshold, hold, nulls, large=large, file=file)
+    spectra = along.spectra(followed, threshold, hold, nulls, null_draws, large=large, file=file)
     spectra["target_amplitude"] = amplitude(along.target_coefficient)
     spectra["target"] = described(target, "target y")
     if along.recorded is None:

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 import xarray as xr
 
+from fpkit.config.measures import NULLS
 from fpkit.errors import UserError
-from fpkit.measures.low_pass import low_high_energy, median_distance
-from fpkit.measures.nulls import NULLS, SEED
-from fpkit.measures.spectra import finish, outputs_of, target_of
+from fpkit.measures.low_pass import low_high_energy, median_distance, there_and_back
+from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced
+from fpkit.measures.spectra import described, finish, outputs_of, target_of
 
 COLUMN_BYTES = 384 * 2**20
+PARTS = {"long_name": "part of the filter: 0 low, 1 high", "units": "1"}
 
 
 def decompose(
@@ -22,23 +24,24 @@ def decompose(
     *,
     split: str,
     widths: list[float],
-    null_draws: int,
-    nulls: Sequence[str] = NULLS,
+    nulls: Sequence[str] = tuple(NULLS),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
-    """Relative errors of the low and the high part: e_low = ||y_low - h_low|| / ||y_low||, e_high likewise.
+    """Relative errors of the low and the high part, e_low = ||y_low - h_low|| / ||y_low||, and what remains of each.
 
     y_low = K_w y with the row-normalised Gaussian kernel of width w, y_high = y - y_low; targets and outputs are
-    centred. The controls replace the error h - y of each record by one without any preference: `white_noise`, Gaussian
-    noise of equal norm; `shuffled_labels`, the pairs (y_i, h_i) dealt out anew over the inputs.
+    centred. The remaining share of a part is <r_part(t), r_part(0)> / |r_part(0)|^2, with r = h - y.
 
     Args:
         predictions: prediction (step, member, sample, output), lazily or not.
-        dataset, split, null_draws, nulls: see `Filtering` in `fpkit.config.measures`.
+        dataset, split, nulls, null_draws: see `Filtering` in `fpkit.config.measures`.
         widths: in units of the median distance between inputs.
 
     Returns:
-        low_error, high_error (step, member, width); control_low_error, control_high_error (null, step, member,
-        width); low_share (width): the low part's share of the target's energy.
+        low_error, high_error (step, member, width); remaining (step, member, width, frequency) and initial_energy
+        (member, width, frequency), where frequency 0 is the low part and 1 the high one; `control_...` of the same
+        under each null, with leading dimensions `null` and `draw`: of both errors under `share`, NaN under `paces`;
+        low_share (width): the low part's share of the target's energy.
 
     Raises:
         UserError: a constant target, fewer than two samples, or inputs all alike.
@@ -47,79 +50,119 @@ def decompose(
     inputs = torch.from_numpy(x.to_numpy().reshape(x.sizes["sample"], -1))
     if len(inputs) < 2 or (unit := median_distance(inputs)) == 0:
         raise UserError("filtering needs at least two inputs that differ")
-    y = target.transpose("sample", "output").to_numpy().astype(np.float32)
+    y = centred(target.transpose("sample", "output").to_numpy().astype(np.float32))
     absolute = [width * unit for width in widths]
+    outputs = outputs_of(predictions).transpose("step", "member", "sample", "output")
+    first = centred(outputs.isel(step=0).to_numpy() - y)
+    probes = _probes(inputs, first, absolute)
+    weights = (first[..., None] * probes).sum(axis=2) if "paces" in nulls else probes[:, :, 0, :0]
+    dealt = deals(len(y), null_draws if "paces" in nulls else 0)
 
-    rng = np.random.default_rng(SEED)
-    noise = _centred(rng.standard_normal((len(y), null_draws, y.shape[1]), dtype=np.float32))
-    deals = [rng.permutation(len(y)) for _ in range(null_draws)]
-    centred_y = _centred(y.copy())
-    fixed = np.stack([centred_y, *np.moveaxis(noise, 1, 0), *(centred_y[deal] for deal in deals)], axis=1)
-    low, high = _energies(inputs, fixed, absolute)
-    low_y, high_y = low[:, 0], high[:, 0]
-    low_noise, high_noise = (part[:, 1 : 1 + null_draws].mean(1) for part in (low, high))
-    low_dealt, high_dealt = (part[:, 1 + null_draws :].mean(1) for part in (low, high))
-
-    # Energies (width, error or dealt error, step, member) of the errors h - y, as many steps at once as fit.
-    outputs = outputs_of(predictions)
+    # Of the errors h - y, as many steps at once as fit: energies, products with the start, what nulls take of them.
     steps, members = outputs.sizes["step"], outputs.sizes["member"]
-    low_r, high_r = (np.empty((len(widths), 2, steps, members)) for _ in range(2))
-    total = np.empty((steps, members))
+    energy = np.empty((2, len(widths), steps, members))
+    overlap = np.empty((steps, members, probes.shape[-1]))
+    found = np.empty((steps, members, 2 + len(dealt) * weights.shape[-1]))
     per_block = max(1, COLUMN_BYTES // (2 * 4 * y.size * members))
     for start in range(0, steps, per_block):
         block = slice(start, start + per_block)
-        prediction = outputs[block].transpose("sample", "step", "member", "output").to_numpy()
-        columns = np.empty((len(y), 2, *prediction.shape[1:]), np.float32)
-        np.subtract(prediction, y[:, None, None], out=columns[:, 0])
-        del prediction
-        _centred(columns[:, 0])
-        columns[:, 1] = columns[deals[0], 0]
-        low_r[:, :, block], high_r[:, :, block] = _energies(inputs, columns, absolute)
-        total[block] = np.einsum("isml,isml->sm", columns[:, 0], columns[:, 0])
+        error = outputs[block].to_numpy()
+        if nulls:
+            found[block] = traced(error, first, weights, y, dealt)
+        error = centred(error - y)
+        overlap[block] = _products(error, probes)
+        energy[:, :, block] = _energies(inputs, np.ascontiguousarray(np.moveaxis(error, 2, 0)), absolute)
 
-    to_norm = total / ((noise.astype(np.float64) ** 2).sum() / null_draws)
-    white = (np.multiply.outer(part, to_norm) for part in (low_noise / low_y, high_noise / high_y))
-    low_w, high_w = (np.moveaxis(np.sqrt(part), 0, -1) for part in white)
+    coords = {
+        "step": predictions["step"],
+        "member": predictions["member"],
+        "width": ("width", widths, {"long_name": "filter width", "units": "median distance"}),
+        "frequency": ("frequency", [0, 1], PARTS),
+    }
 
-    def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-        return np.moveaxis(np.sqrt(part / whole[:, None, None]), 0, -1)
+    def by_part(values: np.ndarray, *dims: str) -> xr.DataArray:
+        """Numbers (..., width and part) as (..., width, frequency)."""
+        dims = (*dims, "width", "frequency")
+        known = {name: coords[name] for name in dims if name in coords}
+        return xr.DataArray(values.reshape(*values.shape[:-1], len(widths), 2), known, dims)
 
-    def errors(values: np.ndarray, part: str, *leading: str) -> xr.DataArray:
-        name = f"relative error of the {part} part"
-        return xr.DataArray(
-            values.astype(np.float32),
-            dims=(*leading, "step", "member", "width"),
-            attrs={"long_name": name, "units": "1"},
-        )
-
-    spectra = xr.Dataset(
-        {
-            "low_error": errors(ratio(low_r[:, 0], low_y), "low-frequency"),
-            "high_error": errors(ratio(high_r[:, 0], high_y), "high-frequency"),
-            "control_low_error": errors(np.stack([low_w, ratio(low_r[:, 1], low_dealt)]), "low-frequency", "null"),
-            "control_high_error": errors(np.stack([high_w, ratio(high_r[:, 1], high_dealt)]), "high-frequency", "null"),
-            "low_share": (
-                "width",
-                low_y / (low_y + high_y),
-                {"long_name": "low part's share of the energy", "units": "1"},
-            ),
-        },
-        coords={
-            "step": predictions["step"],
-            "member": predictions["member"],
-            "width": ("width", widths, {"long_name": "filter width", "units": "median distance"}),
-            "null": list(NULLS),
-        },
-        attrs={"median_distance": unit},
-    )
-    spectra = spectra.sel(null=list(nulls)) if nulls else spectra.drop_dims("null")
+    target_energy = xr.DataArray(np.stack(_energies(inputs, y[:, None], absolute))[..., 0], dims=("frequency", "width"))
+    size = np.sqrt(target_energy)
+    initial = by_part(_products(first[None], probes)[0], "member")
+    initial = initial.where(initial > 0)
+    remaining = {"remaining": _described(by_part(overlap, "step", "member") / initial)}
+    error = np.sqrt(xr.DataArray(energy, dims=("frequency", "width", "step", "member"))) / size
+    measured = _errors(error.transpose("frequency", "step", "member", "width")) | remaining
+    if nulls:
+        controls, errors = {}, {}
+        if "share" in nulls:
+            traces = [xr.DataArray(found[..., n], dims=("step", "member")) for n in range(2)]
+            mixed, band_energy, *white = _of_noise(inputs, first, probes, absolute, null_draws)
+            controls["share"], left = shared(
+                shares(*traces, *white), initial, by_part(mixed, "draw", "member"), by_part(band_energy, "draw")
+            )
+            errors = _errors(by_null({"share": np.sqrt(left) / size}, nulls).transpose("frequency", ..., "width"))
+        if "paces" in nulls:
+            sums = found[..., 2:].reshape(steps, members, null_draws, -1)
+            controls["paces"] = by_part(sums, "step", "member", "draw") / initial
+        errors["remaining"] = _described(by_null(controls, nulls))
+        measured |= {f"control_{name}": values for name, values in errors.items()}
+    spectra = xr.Dataset(measured, coords, {"median_distance": unit})
+    spectra["initial_energy"] = described(initial, "energy of the part of h_0 - y")
+    share = target_energy.isel(frequency=0) / target_energy.sum("frequency")
+    spectra["low_share"] = described(share.drop_vars("frequency", errors="ignore"), "low part's share of the energy")
+    spectra["followed"] = described(xr.ones_like(spectra["frequency"], bool), "frequency is followed")
     return finish(spectra, predictions, measure="filtering")
 
 
-def _centred(values: np.ndarray) -> np.ndarray:
-    """`values` less their mean over samples, in place."""
-    values -= values.mean(axis=0, dtype=np.float64).astype(values.dtype)
-    return values
+def _described(remaining: xr.DataArray) -> xr.DataArray:
+    name = "remaining share <r_part(t), r_part(0)> / |r_part(0)|^2, r = h - y"
+    return described(remaining.astype(np.float32), name)
+
+
+def _errors(error: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Relative errors (frequency, ...) by the names of the parts."""
+    return {
+        f"{part}_error": described(
+            error.isel(frequency=index, drop=True).astype(np.float32), f"relative error of the {part}-frequency part"
+        )
+        for index, part in enumerate(("low", "high"))
+    }
+
+
+def _probes(x: torch.Tensor, first: np.ndarray, widths: list[float]) -> np.ndarray:
+    """What an error is multiplied with to give the product of its part with that of the first one.
+
+    (member, sample, output, width and part), centred over samples, as what is filtered is.
+    """
+    members, samples, outputs = first.shape
+    columns = torch.from_numpy(np.moveaxis(first, 1, 0).reshape(samples, -1))
+    low, high = there_and_back(x, columns, widths)
+    both = torch.stack([low, high], dim=1).reshape(2 * len(widths), samples, members, outputs)
+    return np.ascontiguousarray(np.moveaxis(centred(np.moveaxis(both.numpy(), 1, 2)), 0, -1))
+
+
+def _products(errors: np.ndarray, probes: np.ndarray) -> np.ndarray:
+    """(step, member, width and part) of errors (step, member, sample, output)."""
+    steps, members, samples, outputs = errors.shape
+    flat = errors.reshape(steps, members, samples * outputs).swapaxes(0, 1)
+    return (flat @ probes.reshape(members, samples * outputs, -1)).swapaxes(0, 1)
+
+
+def _of_noise(
+    x: torch.Tensor, first: np.ndarray, probes: np.ndarray, widths: list[float], draws: int
+) -> tuple[np.ndarray, np.ndarray, xr.DataArray, xr.DataArray]:
+    """Of white noise: products with the start's parts (draw, member, width and part), energies of its own parts (draw,
+    width and part), its energy (draw) and its product with the start (draw, member).
+    """
+    mixed = band_energy = energy = overlap = 0.0
+    for some, xi in noise(first.shape[1], first.shape[2], draws):
+        mixed += np.einsum("dio,miow->dmw", xi, probes[:, :, some], optimize=True)
+        parts = _energies(x, np.ascontiguousarray(np.moveaxis(xi, 1, 0)), widths)
+        band_energy += np.stack(parts, axis=-1).transpose(1, 0, 2).reshape(draws, -1)
+        energy += np.einsum("dio,dio->d", xi, xi, dtype=float)
+        overlap += np.einsum("dio,mio->dm", xi, first[:, :, some], optimize=True)
+    return mixed, band_energy, xr.DataArray(energy, dims="draw"), xr.DataArray(overlap, dims=("draw", "member"))
 
 
 def _energies(x: torch.Tensor, values: np.ndarray, widths: list[float]) -> tuple[np.ndarray, np.ndarray]:

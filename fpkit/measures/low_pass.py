@@ -7,7 +7,7 @@ Both errors follow from low-passed columns: with the residual r = h - y, ||y_low
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -32,35 +32,74 @@ def low_high_energy(
     Returns:
         Two float64 tensors (width, column): ||K v||^2 and ||v - K v||^2.
     """
-    samples, count = columns.shape
-    # A column of ones, whose smoothing is the norm of each row; made eight, since products like that number.
-    with_ones = torch.cat([columns, columns.new_ones(samples, 8 - count % 8)], dim=1)
-    squares = x.square().sum(dim=1)
-    low = torch.zeros(len(widths), count, dtype=torch.float64, device=x.device)
+    low = torch.zeros(len(widths), columns.shape[1], dtype=torch.float64, device=x.device)
     high = torch.zeros_like(low)
+    for rows, smooth, norm in _kernel_products(x, columns[None], widths, tile_bytes):
+        for index, total in enumerate(smooth):
+            smoothed = total.div_(norm[index])
+            low[index] += smoothed.square().sum(dim=0, dtype=torch.float64)
+            high[index] += smoothed.sub_(columns[rows]).square_().sum(dim=0, dtype=torch.float64)
+    return low, high
 
+
+def there_and_back(
+    x: Tensor, columns: Tensor, widths: Sequence[float], tile_bytes: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """K^T K v and (I - K)^T (I - K) v of each column, for each width: <K r, K v> = <r, K^T K v>, of any r.
+
+    Args: see `low_high_energy`.
+
+    Returns:
+        Two float32 tensors (width, sample, column), which with as much again is what is held.
+    """
+    samples, count = columns.shape
+    # Both parts of the columns, over the norm of each row: as the kernel G is symmetric, K^T u = G D^-1 u.
+    parts = x.new_empty(len(widths), samples, 2 * count)
+    norms = x.new_empty(len(widths), samples, 1)
+    for rows, smooth, norm in _kernel_products(x, columns[None], widths, tile_bytes):
+        norms[:, rows] = norm
+        parts[:, rows, :count] = smooth / norm
+        parts[:, rows, count:] = columns[rows] - parts[:, rows, :count]
+    high = parts[:, :, count:].clone()
+    parts /= norms
+    low = torch.empty_like(high)
+    for rows, back, _ in _kernel_products(x, parts, widths, tile_bytes):
+        low[:, rows] = back[:, :, :count]
+        high[:, rows] -= back[:, :, count:]
+    return low, high
+
+
+def _kernel_products(
+    x: Tensor, columns: Tensor, widths: Sequence[float], tile_bytes: int | None
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Products of the kernel, whose rows are not normalised, with columns (width, sample, column), or with the same
+    ones (1, sample, column) for all widths; some rows after others.
+
+    Yields:
+        Which rows; the products (width, row, column), whose memory is used again; the norms (width, row, 1).
+    """
+    samples, count = columns.shape[1:]
+    # A column of ones, whose smoothing is the norm of each row; made eight, since products like that number.
+    ones = columns.new_ones(len(columns), samples, 8 - count % 8)
+    with_ones = torch.cat([columns, ones], dim=2)
+    squares = x.square().sum(dim=1)
     numbers = (tile_bytes or TILE_BYTES[x.device.type]) // 4
-    rows = max(LEAST_ROWS, SMOOTH_BYTES // (4 * len(widths) * with_ones.shape[1]))
+    rows = max(LEAST_ROWS, SMOOTH_BYTES // (4 * len(widths) * with_ones.shape[2]))
     rows = max(1, min(rows, math.isqrt(numbers), samples))
-    parts = list(
-        zip(x.split(numbers // rows), squares.split(numbers // rows), with_ones.split(numbers // rows), strict=True)
-    )
-    smooth = x.new_empty(len(widths), rows, with_ones.shape[1])
-    for x_rows, squares_rows, values in zip(*(whole.split(rows) for whole in (x, squares, columns)), strict=True):
+    together = numbers // rows
+    parts = list(zip(x.split(together), squares.split(together), with_ones.split(together, dim=1), strict=True))
+    smooth = x.new_empty(len(widths), rows, with_ones.shape[2])
+    for start, x_rows, squares_rows in zip(range(0, samples, rows), x.split(rows), squares.split(rows), strict=True):
         smooth = smooth[:, : len(x_rows)]
         for part, (x_part, squares_part, values_part) in enumerate(parts):
             # Distances once per tile, for all widths; the cross term may round below zero where inputs coincide.
             distance = torch.addmm(squares_part, x_rows, x_part.T, alpha=-2).add_(squares_rows[:, None]).clamp_(min=0)
             kernel = torch.empty_like(distance)
-            for width, total in zip(widths, smooth, strict=True):
+            for index, (width, total) in enumerate(zip(widths, smooth, strict=True)):
                 # exp2 takes half the time of exp.
                 torch.mul(distance, -0.5 / math.log(2) / width**2, out=kernel).exp2_()
-                torch.addmm(total, kernel, values_part, beta=min(1, part), out=total)
-        for index, total in enumerate(smooth):
-            smoothed = total[:, :count].div_(total[:, count : count + 1])
-            low[index] += smoothed.square().sum(dim=0, dtype=torch.float64)
-            high[index] += smoothed.sub_(values).square_().sum(dim=0, dtype=torch.float64)
-    return low, high
+                torch.addmm(total, kernel, values_part[index % len(values_part)], beta=min(1, part), out=total)
+        yield slice(start, start + len(x_rows)), smooth[:, :, :count], smooth[:, :, count : count + 1]
 
 
 def median_distance(x: Tensor, pairs: int = 100_000) -> float:

@@ -20,6 +20,7 @@ from fpkit.bases.eigenvectors import Eigenvectors
 from fpkit.config.measures import MOST_KERNEL_SAMPLES
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of
 from fpkit.store.predictions import diverged
 
@@ -43,6 +44,7 @@ def decompose(
     threshold: float = 0.2,
     hold: float = 0.05,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Measured and predicted decay rates of the residual h - y along the kernel's eigenvectors, or Fourier modes.
 
@@ -63,7 +65,7 @@ def decompose(
         predictions: of gradient descent; the attribute `recipe` says how the members were trained, the coordinate
             `member` from which seed; see `fpkit.measures.decomposition.Decomposition`.
         dataset: any; inputs equally spaced on the unit circle (`embedding: circle`) for Fourier modes.
-        split, modes, threshold, hold, nulls: see `Ntk` in `fpkit.config.measures`; split must be `train`.
+        split, modes, threshold, hold, nulls, null_draws: see `Ntk` in `fpkit.config.measures`; split must be `train`.
 
     Returns:
         predicted_rate, final_rate, measured_rate (member, frequency); eigenvalue (frequency), the Rayleigh quotient of
@@ -120,7 +122,7 @@ def decompose(
     lasting = ~(relative_residual < HALF).any("step") & relative_residual.notnull().all("step")
 
     followed = along.target_amplitude > NEGLIGIBLE * np.sqrt((target**2).mean())
-    spectra = along.spectra(followed, threshold, hold, nulls)
+    spectra = along.spectra(followed, threshold, hold, nulls, null_draws)
     per_step, of_mean = "1/step", rayleigh_quotients(mean, functions, basis)
     spectra["predicted_rate"] = described(rates(quotients[0]), "decay rate predicted by the NTK at the start", per_step)
     spectra["final_rate"] = described(rates(quotients[1]), "decay rate predicted by the NTK at the end", per_step)

@@ -9,9 +9,10 @@ import xarray as xr
 
 from fpkit.bases import principal
 from fpkit.bases.waves import Waves
+from fpkit.config.measures import NULLS
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
-from fpkit.measures.nulls import NULLS, SEED
+from fpkit.measures.nulls import DRAWS, SEED
 from fpkit.measures.spectra import described, finish, target_of
 
 FLOOR_QUANTILE = 0.95
@@ -27,7 +28,8 @@ def decompose(
     frequencies: list[int] | None,
     max_frequency: int,
     permutations: int,
-    nulls: Sequence[str] = NULLS,
+    nulls: Sequence[str] = tuple(NULLS),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Amplitudes and relative errors along p, at the frequencies whose target amplitude is above chance.
 
@@ -56,7 +58,7 @@ def decompose(
     if not bool(followed.any()):
         raise UserError("projection: no frequency of the target is above chance; give more samples, or frequencies")
     amplitude = basis.bands.norm(along.coefficient).astype(np.float32)
-    spectra = along.spectra(followed, threshold, hold, nulls, rng, large={"amplitude": described(amplitude, "|F[h]|")})
+    spectra = along.spectra(followed, threshold, hold, nulls, null_draws, {"amplitude": described(amplitude, "|F[h]|")})
     spectra["target_amplitude"] = described(along.target_amplitude, "|F[y]|")
     spectra["floor"] = described(floor, "95% permutation floor of |F[y]|")
     return finish(spectra, predictions, measure="projection", threshold=threshold, hold=hold)
@@ -66,6 +68,6 @@ def _permutation_floor(target: xr.DataArray, basis: Waves, permutations: int, rn
     """95% quantile over label permutations of the largest amplitude at any frequency: a scalar."""
     samples, largest = target.sizes["sample"], []
     for _ in range(permutations):
-        dealt = basis.dealt(rng.permutation(samples))
-        largest.append(basis.bands.norm(dealt.coefficients(target)).max())
+        dealt = target.isel(sample=rng.permutation(samples))
+        largest.append(basis.bands.norm(basis.coefficients(dealt)).max())
     return xr.concat(largest, "permutation").quantile(FLOOR_QUANTILE, "permutation").drop_vars("quantile")

@@ -10,6 +10,7 @@ import xarray as xr
 from fpkit.bases import rings as rings_basis
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
 
@@ -26,13 +27,14 @@ def decompose(
     hold: float,
     rings: int,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Relative error ||F[h] - F[y]|| / ||F[y]|| over the coefficients of each ring of |k|.
 
     Args:
         predictions: of one output on all pixels, row by row; see `fpkit.measures.decomposition.Decomposition`.
         dataset: with `y_train (sample_train, output=1)` and the attribute `size`, pixels per side.
-        split, threshold, hold, rings, nulls: see `Radial` in `fpkit.config.measures`.
+        split, threshold, hold, rings, nulls, null_draws: see `Radial` in `fpkit.config.measures`.
 
     Returns:
         What `Decomposition.spectra` gives, where the followed rings are those that hold coefficients of the target;
@@ -52,7 +54,7 @@ def decompose(
     along = Decomposition(predictions, basis, target, "radial")
     count = np.bincount(basis.bands.of[basis.bands.of >= 0], minlength=rings) / 2  # complex coefficients
     amplitude = along.target_amplitude / np.sqrt(count.clip(min=1))
-    spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls)
+    spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls, null_draws)
     spectra["target_amplitude"] = described(amplitude, "RMS |F[y]| in the ring")
     spectra["target"] = described(_picture(target, basis.size), "target y")
     attributes = {"measure": "radial", "threshold": threshold, "hold": hold}

@@ -85,6 +85,8 @@ def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) 
     import h5netcdf
 
     with h5netcdf.File(file, "a") as stream:
+        for dim in set(values.dims) - set(stream.dimensions):
+            stream.dimensions[dim] = values.sizes[dim]
         variable = stream.create_variable(
             name, values.dims, values.dtype, chunks=(*values.shape[:-1], 1), fillvalue=np.float32(np.nan)
         )

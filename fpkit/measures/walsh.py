@@ -10,6 +10,7 @@ import xarray as xr
 from fpkit.bases import walsh
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of
 from fpkit.store.predictions import diverged
 
@@ -26,6 +27,7 @@ def decompose(
     threshold: float = 0.2,
     hold: float = 0.05,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Energy by degree, how much of the target was learned, and the response along (1, ..., 1).
 
@@ -38,7 +40,7 @@ def decompose(
     Args:
         predictions: of one output, training, then test samples; see `fpkit.measures.decomposition.Decomposition`.
         dataset: with `index_train` and `index_test`, the numbers i of the sign vectors.
-        split, threshold, hold, nulls: see `Walsh` in `fpkit.config.measures`; split must be `all`.
+        split, threshold, hold, nulls, null_draws: see `Walsh` in `fpkit.config.measures`; split must be `all`.
 
     Returns:
         energy (step, member, frequency), target_energy, train_energy (frequency, the degree): sums of squared
@@ -65,7 +67,7 @@ def decompose(
     trained_on = xr.DataArray(np.arange(len(index)) < n_train, dims="sample")
     completion = target.where(trained_on, 0) * (len(index) / n_train)
     amplitude = along.target_amplitude
-    spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls)
+    spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls, null_draws)
 
     subset = int(np.argmax(np.abs(along.target_coefficient.isel(output=0).to_numpy())))
     own = {"function": subset, "output": 0}

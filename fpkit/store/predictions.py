@@ -4,10 +4,10 @@
 `step` (optimizer updates), `member` (seed) and `sample`. One step of one member is a chunk and can be read alone, or,
 where it is small, one step of all members; some tens of steps share a file.
 
-A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, deal, function,
-output)` float32, along the functions of a basis (`fpkit.bases`); of `deal` 0 with the inputs as they are, of 1 with the
-inputs dealt out anew over the predictions. Beside the scores stands `error_norm (step, member)`, the norm over samples
-and outputs of the error less its mean over samples.
+A run with `record.content: spectrum` has, in place of its predictions, `coefficient (step, member, function, output)`
+float32, along the functions of a basis (`fpkit.bases`). Beside the scores stand, of the error r less its mean over
+samples, `error_norm (step, member)`, its norm over samples and outputs, and `error_overlap (step, member)`, its product
+<r_t, r_0> with the one at step 0.
 
 A finished run with `record.parameters` has `parameter (member, weight)` float32, at the end of its training, in the
 order of a checkpoint: `fpkit.training.layout.apart` takes them out of it.
@@ -77,7 +77,7 @@ class Writer:
             self.coords |= {"sample": np.arange(samples), "output": np.arange(outputs)}
         else:
             self.content = "coefficient"
-            self.coords |= {"deal": np.arange(2), "function": np.arange(functions), "output": np.arange(outputs)}
+            self.coords |= {"function": np.arange(functions), "output": np.arange(outputs)}
         self.shape = tuple(len(values) for values in self.coords.values())
         self._steps_per_shard = int(np.clip(SHARD_BYTES // (4 * np.prod(self.shape)), 1, SHARD_STEPS))
         self._pending: list[tuple] = []
@@ -130,7 +130,7 @@ class Writer:
     def append(self, step: int, recorded: np.ndarray, **scores: np.ndarray) -> None:
         """Add one record: the prediction (member, sample, output) and the scores (member,).
 
-        Or, in place of the prediction, coefficients (member, deal * function, output).
+        Or, in place of the prediction, coefficients (member, function, output).
         """
         self._pending.append((step, recorded.reshape(self.shape), scores))
         self.records += 1

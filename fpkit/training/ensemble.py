@@ -49,11 +49,12 @@ class Ensemble(ABC):
         evaluated = self.update(start, stop, then)
         self.evaluated = evaluated if then else None
 
-    def record(self, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def record(self, split: str, start: Ensemble | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data.
 
-        With a basis (sample, row), in place of the prediction its coefficients (member, row, output), and one more
-        score, `error_norm`: see `fpkit.training.spectrum`.
+        With a basis (sample, row), in place of the prediction its coefficients (member, row, output), and two more
+        scores, `error_norm` and `error_overlap`: see `fpkit.training.spectrum`. `start` is then the same members as
+        they start: their outputs, which may be too large to keep, are made anew.
         """
         chosen = ("train", "test") if split == "all" else (split,)
         spectrum, predictions, scores = None, [], {}
@@ -61,7 +62,7 @@ class Ensemble(ABC):
             from fpkit.training.spectrum import Spectrum  # with torch, which compiled code does without
 
             spectrum = Spectrum(self.basis)
-        for part, target, output, *found in self._evaluations():
+        for part, some, target, output, *found in self._evaluations():
             for name, score in zip(("loss", "accuracy")[: target.shape[1]], found, strict=False):
                 if spectrum:  # the mean over all samples, from those over some
                     share = len(target) / len(self.parts[part][0])
@@ -69,27 +70,36 @@ class Ensemble(ABC):
                 scores[f"{name}_{part}"] = score
             if part in chosen:
                 output = self.softmax(output) if self.logits else output
-                spectrum.add(output, target) if spectrum else predictions.append(self.to_numpy(output))
+                if spectrum:
+                    spectrum.add(output, start.outputs(part, some), target)
+                else:
+                    predictions.append(self.to_numpy(output))
         scores = {name: self.to_numpy(score) for name, score in scores.items()}
         if spectrum:
-            coefficients, scores["error_norm"] = spectrum.result()
+            coefficients, scores["error_norm"], scores["error_overlap"] = spectrum.result()
             return coefficients, scores
         return predictions[0] if len(predictions) == 1 else np.concatenate(predictions, axis=1), scores
 
+    def outputs(self, part: str, some: slice):
+        """Outputs (member, sample, output) of some samples of a part of the data; class probabilities, not logits."""
+        x, y = self.parts[part]
+        ((output, *_),) = self.evaluate([(x[some], y[some])])
+        return self.softmax(output) if self.logits else output
+
     def _evaluations(self) -> Iterator[tuple]:
-        """Of each part of the data, or of some of its samples after others: the part's name, the targets, and what
-        `evaluate` returns.
+        """Of each part of the data, or of some of its samples after others: the part's name, which samples, the
+        targets, and what `evaluate` returns.
         """
         if self.basis is None:
             results = self.evaluated or self.evaluate(list(self.parts.values()))
             for (part, (_, y)), result in zip(self.parts.items(), results, strict=True):
-                yield part, y, *result
+                yield part, slice(None), y, *result
             return
         for part, (x, y) in self.parts.items():
             for begin in range(0, len(x), SAMPLES_TOGETHER):
                 some = slice(begin, begin + SAMPLES_TOGETHER)
                 (result,) = self.evaluate([(x[some], y[some])])
-                yield part, y[some], *result
+                yield part, some, y[some], *result
 
     @abstractmethod
     def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:

@@ -88,10 +88,10 @@ def run(
         scores += [name.replace("loss", "accuracy") for name in scores if outputs > 1]
         basis = None
         if "basis" in record:
-            scores += ["error_norm"]
+            scores += ["error_norm", "error_overlap"]
             # By name: other trainings do not depend on its code (workflow/rules/common.smk), nor wait for its imports.
             basis = import_module("fpkit.bases.recorded").rows(dataset, record["split"], **record["basis"])
-        functions = None if basis is None else basis.shape[1] // 2
+        functions = None if basis is None else basis.shape[1]
         extents = {"members": seeds, "samples": samples, "outputs": outputs, "functions": functions}
         open_store = partial(Writer, **extents, scores=scores)
         writer = open_store(work / STORE)

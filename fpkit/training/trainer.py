@@ -12,6 +12,8 @@ import os
 import time
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +69,9 @@ def train(
         sink: takes, at each recorded step, the prediction (member, sample, output) on the samples of `split` (`all`:
             training, then test samples), and the scores `loss_train`, ... and, with several outputs,
             `accuracy_train`, ..., each (member,). Under cross-entropy the predictions are class probabilities.
-        basis: (sample, row) float32, rows centred; the sink then takes, in place of predictions, their coefficients
-            (member, row, output), and `error_norm` (member,) among the scores. Outputs of some samples are all that
-            the device or the host ever holds; losses are means over them.
+        basis: (sample, row) float32; the sink then takes, in place of predictions, their coefficients (member, row,
+            output), and `error_norm` and `error_overlap` (member,) among the scores. Outputs of some samples are all
+            that the device or the host ever holds; losses are means over them.
         checkpoint_path: where the state is kept and looked for; the remaining arguments are those of the config.
         progress: called after each record with the step and the training loss (member,).
 
@@ -85,7 +87,12 @@ def train(
     seeds = range(seed_offset, seed_offset + members)
     schedule = record_steps(steps, per_decade)
     own = parts.blamed(*parts.own_of(model, optimizer, loss))
-    with own, build(model, data, seeds, algorithm, loss, batch_size, device, threads, basis) as ensemble:
+    members_of = partial(build, model, data, seeds, algorithm, loss, batch_size, device, threads, basis)
+    with ExitStack() as stack:
+        stack.enter_context(own)
+        ensemble = stack.enter_context(members_of())
+        # The same members, which stay as they start, whatever the checkpoint.
+        start = None if basis is None else stack.enter_context(members_of())
         if state:
             print(f"continuing from step {state['step']}", flush=True)
             ensemble.load(state["members"])
@@ -95,7 +102,7 @@ def train(
         last_save, save_cost = time.monotonic(), 0.0
         while True:
             if sink.records < len(schedule) and step == schedule[sink.records]:
-                recorded, scores = ensemble.record(split)
+                recorded, scores = ensemble.record(split, start)
                 sink.append(step, recorded, **scores)
                 progress(step, scores["loss_train"])
             due = time.monotonic() - last_save > max(CHECKPOINT_SECONDS, save_cost / CHECKPOINT_SHARE)

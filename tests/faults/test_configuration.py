@@ -273,9 +273,9 @@ def test_every_value_of_a_sweep_reaches_its_variant_in_whatever_order_the_axes_s
     raw = changed(experiments__one__sweep={"decomposition.fft.threshold": [0.1, 0.3]})
     assert [variant.decomposition["fft"]["threshold"] for variant in unfolded(raw)] == [0.1, 0.3]
     raw["experiments"]["one"] |= {"dataset": "digits", "decomposition": {"projection": {}}}
-    raw["experiments"]["one"]["sweep"] = {"decomposition.filtering.null_draws": [3, 4]}
+    raw["experiments"]["one"]["sweep"] = {"decomposition.filtering.null_draws": [30, 40]}
     raw["figures"] = {}
-    assert [variant.decomposition["filtering"]["null_draws"] for variant in unfolded(raw)] == [3, 4]
+    assert [variant.decomposition["filtering"]["null_draws"] for variant in unfolded(raw)] == [30, 40]
 
 
 # --- parts of one's own -----------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ experiments:
     model: {kind: mlp, widths: [8]}
     training: {steps: 20, members: 2}
     record: {per_decade: 10}
-    decomposition: {filtering: {widths: [0.25, 0.5], null_draws: 1500}}
+    decomposition: {filtering: {widths: [0.25, 0.5], null_draws: 1000}}
 claims: {}
 figures:
   images: {kind: filtering, experiment: images}
