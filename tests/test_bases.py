@@ -19,6 +19,7 @@ MODEL = config.plain(Mlp(kind="mlp", widths=[8]))
 CASES = {
     "fft": ({"kind": "sines", "frequencies": [1, 3], "samples": 24}, "train", {}),
     "projection": ({"kind": "digits", "limit": 60, "pool": 2}, "train", {"frequencies": [1, 2, 5], "permutations": 20}),
+    "graph": ({"kind": "digits", "limit": 60, "pool": 2}, "train", {"bands": 4}),
     "walsh": ({"kind": "parity", "dimensions": 4, "bits": 2}, "all", {}),
     "radial": ({"kind": "photograph", "size": 10}, "train", {"rings": 3}),
     "ntk": ({"kind": "sines", "frequencies": [1, 2, 4], "samples": 24, "embedding": "circle"}, "train", {}),

@@ -116,6 +116,30 @@ class Projection(OnBasis):
         return {"kind": "principal", "highest": max([self.max_frequency, *(self.frequencies or [])])}
 
 
+class Graph(OnBasis):
+    """Eigenvectors of a graph on the inputs, near ones linked, in bands of their rank from smooth to rough."""
+
+    suits = (Samples,)
+    gives = (*PASSAGES, "mean_frequency_output", "mean_frequency_residual")
+
+    nulls: list[Null] = ["share", "paces"]
+    width: FilterWidth = 0.25
+    """Of the Gaussian that links all inputs, in units of the median distance between them."""
+    neighbours: PositiveInt | None = None
+    """Link each input to so many nearest ones instead; beyond `dense_limit` samples, 10 where left out."""
+    modes: Integer = Field(256, ge=2, le=10**4)
+    """How many are computed of more than `dense_limit` samples: the smoothest ones. Of fewer all are."""
+    bands: Integer = Field(10, ge=2, le=1000)
+    """How many, spaced by the logarithm of the rank."""
+    dense_limit: Integer = Field(4000, ge=2, le=20_000)
+    """Samples up to which all eigenvectors are computed: 8 bytes per pair of samples, a few times."""
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        options = ("width", "neighbours", "modes", "bands", "dense_limit")
+        return {"kind": "graph", **{name: getattr(self, name) for name in options}}
+
+
 class Filtering(Measure):
     """Gaussian low-pass filter in input space, for a range of widths."""
 
