@@ -231,15 +231,20 @@ def test_all_problems_come_at_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "measure"), [("parity", "walsh"), ("photograph", "radial"), ("digits", "projection or filtering")]
+    ("kind", "taken", "measure"),
+    [
+        ("parity", "fft", "graph or walsh"),
+        ("photograph", "walsh", "fft or graph or radial"),
+        ("digits", "fft", "projection or filtering or graph"),
+    ],
 )
 @pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
-def test_data_set_tells_what_suits_it(kind, measure, model):
+def test_data_set_tells_what_suits_it(kind, taken, measure, model):
     raw = changed("datasets/new", {"kind": kind})
-    raw["experiments"]["one"] |= {"dataset": "new", "model": {"kind": model}}
+    raw["experiments"]["three"] = three(taken) | {"dataset": "new", "model": {"kind": model}}
     found = problems(raw)
-    assert f"experiments.one.decomposition.fft: does not suit 'new'; use {measure}" in found
-    needs = f"experiments.one.model: {model} needs images, 'new' has none; use mlp"
+    assert f"experiments.three.decomposition.{taken}: does not suit 'new'; use {measure}" in found
+    needs = f"experiments.three.model: {model} needs images, 'new' has none; use mlp"
     assert (needs in found) == (kind != "digits")
     assert len(found) == 2 - (kind == "digits")
 
@@ -255,6 +260,23 @@ def test_parity_and_photograph_load_with_what_suits_them():
         raw = changed("datasets/new", dataset)
         raw["experiments"]["three"] = three(measure)
         assert list(config.load(raw).experiments["three"].decomposition.measures) == [measure]
+
+
+def test_photograph_has_a_grid_of_its_own():
+    raw = changed("datasets/new", {"kind": "photograph", "size": 20})
+    raw["experiments"]["three"] = three("fft")
+    assert config.load(raw)
+    raw["experiments"]["three"] |= {"record": {"split": "test"}, "decomposition": {"fft": {"frequencies": [4, 11]}}}
+    assert problems(raw) == [
+        "experiments.three.record.split: fft of a picture needs train, not test",
+        "experiments.three.decomposition.fft.frequencies: 11 is beyond 10, the highest of 'new'; lower it",
+    ]
+    raw["experiments"]["three"] = three("fft")
+    for kind in ("synthetic", "animation"):
+        raw["figures"] = {"lines": {"kind": kind, "experiment": "three"}}
+        assert problems(raw) == [
+            f"figures.lines.kind: {kind} needs inputs on a line, 'new' has pixels; take natural_image, of radial"
+        ]
 
 
 def test_walsh_is_refused_unless_all_points_are_recorded():
@@ -287,7 +309,19 @@ def recorded(dataset: str, measures: dict) -> dict:
     ("measures", "basis"),
     [
         ({"projection": {"max_frequency": 9, "frequencies": [3, 12]}}, {"highest": 12, "kind": "principal"}),
+        (
+            {"projection": {"direction": 2, "seed": 5}},
+            {"highest": 20, "kind": "principal", "direction": 2},
+        ),
+        (
+            {"projection": {"direction": "random", "seed": 5}},
+            {"highest": 20, "kind": "principal", "direction": "random", "seed": 5},
+        ),
         ({"fft": {}}, {"kind": "fourier"}),
+        (
+            {"graph": {"neighbours": 5}},
+            {"kind": "graph", "width": 0.25, "neighbours": 5, "modes": 256, "bands": 10, "dense_limit": 4000},
+        ),
         ({"walsh": {}}, {"kind": "walsh"}),
         ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
         ({"ntk": {"modes": [2, 1]}}, {"kind": "circle", "modes": [2, 1]}),
@@ -382,7 +416,7 @@ def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():
     assert config.measures_of("rate_slope") == ["ntk"]
     assert config.measures_of("low_advantage") == ["filtering"]
     assert config.measures_of("signal_before_best") == ["fft"]
-    assert config.measures_of("first_order") == ["fft", "projection", "walsh", "radial", "ntk"]
+    assert config.measures_of("first_order") == ["fft", "projection", "graph", "walsh", "radial", "ntk"]
     assert config.measures_of("overfitting") == list(config.MEASURES)
 
 

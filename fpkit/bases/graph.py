@@ -169,24 +169,17 @@ class Graph(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
-        return self._product(self.vectors, values, "sample", "function")
 
-    def synthesis(self, coefficients: xr.DataArray) -> xr.DataArray:
-        """Values (..., sample) that are sums of the modes, by coefficients (..., function)."""
-        return self._product(self.vectors.T, coefficients, "function", "sample")
+        def product(block: np.ndarray) -> np.ndarray:
+            # One product of two matrices.
+            flat = block.reshape(-1, block.shape[-1]) @ self.vectors.astype(block.dtype, copy=False)
+            return flat.reshape(*block.shape[:-1], -1)
+
+        return over(product, values, dim="sample", result="function", size=len(self.bands.of))
 
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`."""
         return self.vectors
-
-    @staticmethod
-    def _product(matrix: np.ndarray, values: xr.DataArray, dim: str, result: str) -> xr.DataArray:
-        def product(block: np.ndarray) -> np.ndarray:
-            # One product of two matrices.
-            flat = block.reshape(-1, block.shape[-1]) @ matrix.astype(block.dtype, copy=False)
-            return flat.reshape(*block.shape[:-1], -1)
-
-        return over(product, values, dim, result, matrix.shape[1])
 
     def mean_frequency(self, coefficients: xr.DataArray, values: xr.DataArray | None = None) -> xr.DataArray | None:
         """Rayleigh quotient v^T (I - S) v / v^T v (...) of values, over outputs, less mean and constant mode.

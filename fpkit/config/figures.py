@@ -55,6 +55,7 @@ FIGURES = {
             "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
             "in (d)."
         ),
+        needs=("position",),
         of_predictions=True,
     ),
     "animation": Kind(
@@ -62,6 +63,7 @@ FIGURES = {
         measures=("fft",),
         shows="The output of the networks and its amplitudes, step by step, over those of the target.",
         look="In which order the dots on the right, the output's amplitudes, come to the bars of the target.",
+        needs=("position",),
         of_predictions=True,
         animated=True,
     ),
@@ -111,6 +113,19 @@ FIGURES = {
         look=(
             "The solid lines (network) beside the dashed and dotted ones (nulls, of which white noise does not "
             "train); in the maps, orange where the high part has the larger error."
+        ),
+    ),
+    "graph": Kind(
+        category="Frequency Principle",
+        measures=("graph",),
+        shows=(
+            "Real data on a graph that links inputs which are close: what remains of the error in bands of graph modes, "
+            "and the mean graph frequency of outputs and errors."
+        ),
+        look=(
+            "In (a) the distance between dark lines (smooth modes) and bright ones (rough modes) along the step axis; in "
+            "(b) the same of the two halves, beside the nulls where they are drawn; in (c) the output's frequency beside "
+            "the target's."
         ),
     ),
     "early_stopping": Kind(

@@ -37,8 +37,8 @@ def decompose(
         member, frequency) and target_amplitude (frequency), over modes and outputs; band_first_rank and band_last_rank
         (frequency), from 1; mode_share (), the part of the target's energy that is in the modes;
         mean_frequency_target (), mean_frequency_output and mean_frequency_residual (step, member): v^T (I - S) v / v^T
-        v of centred values without the constant mode. These last three are lacking where coefficients of some modes
-        alone were recorded.
+        v of centred values without the constant mode. The last two are lacking where coefficients were recorded, of
+        some modes alone.
 
     Raises:
         UserError: a constant target, or inputs that make no graph.
@@ -51,16 +51,15 @@ def decompose(
     residual = None if outputs is None else outputs - target.astype(np.float32)
     own, coefficients = along.target_coefficient, along.coefficient
     means = {
-        "output": basis.mean_frequency(coefficients, outputs),
-        "residual": basis.mean_frequency(coefficients - own.astype(np.float32), residual),
-        "target": basis.mean_frequency(own, target),
+        "mean_frequency_output": basis.mean_frequency(coefficients, outputs),
+        "mean_frequency_residual": basis.mean_frequency(coefficients - own.astype(np.float32), residual),
     }
     means = {
-        f"mean_frequency_{of}": described(mean.astype(np.float32), f"mean graph frequency 1 - mu of the {of}")
-        for of, mean in means.items()
+        name: described(mean.astype(np.float32), f"mean graph frequency 1 - mu of the {name.split('_')[-1]}")
+        for name, mean in means.items()
         if mean is not None
     }
-    mean_of_target = {name: means.pop(name) for name in list(means) if name.endswith("target")}
+    mean_of_target = basis.mean_frequency(own, target)
     amplitude = described(basis.bands.norm(coefficients).astype(np.float32), "|F[h]|")
     followed = along.target_amplitude > NEGLIGIBLE * along.target_amplitude.max()
     spectra = along.spectra(followed, threshold, hold, nulls, large={"amplitude": amplitude, **means})
@@ -69,4 +68,5 @@ def decompose(
     spectra["band_last_rank"] = described(basis.last_rank, "rank of the last mode in the band")
     energy = ((target - target.mean("sample")) ** 2).sum()
     spectra["mode_share"] = described((own**2).sum() / energy, "share of the target's energy in the modes")
-    return finish(spectra.assign(mean_of_target), predictions, measure="graph", threshold=threshold, hold=hold)
+    spectra["mean_frequency_target"] = described(mean_of_target, "mean graph frequency 1 - mu of the target")
+    return finish(spectra, predictions, measure="graph", threshold=threshold, hold=hold)
