@@ -92,7 +92,9 @@ def test_lanczos_modes_of_neighbours_are_those_of_the_dense_graph_and_of_scikit_
     embedded /= np.linalg.norm(embedded, axis=0)
     np.testing.assert_allclose(np.abs((embedded * vectors[:, :10]).sum(axis=0)), 1, atol=1e-8)
     # Neighbours are asked for, or there are too many samples for a kernel.
-    assert np.allclose(built(dataset, dense_limit=299, modes=5).frequencies, built(dataset, neighbours=10).frequencies[:5])
+    assert np.allclose(
+        built(dataset, dense_limit=299, modes=5).frequencies, built(dataset, neighbours=10).frequencies[:5]
+    )
 
 
 def test_all_modes_hold_the_whole_energy_but_that_of_the_constant_one():
@@ -205,7 +207,9 @@ def test_measure_tells_bands_shares_and_frequencies(tmp_path):
     np.testing.assert_allclose(
         spectra["relative_error"].sel(step=1), 0.5 * spectra["relative_error"].sel(step=0), rtol=1e-4
     )
-    np.testing.assert_allclose(spectra["mean_frequency_output"].sel(step=3), spectra["mean_frequency_target"], rtol=1e-4)
+    np.testing.assert_allclose(
+        spectra["mean_frequency_output"].sel(step=3), spectra["mean_frequency_target"], rtol=1e-4
+    )
     np.testing.assert_allclose(
         spectra["mean_frequency_residual"].sel(step=1), spectra["mean_frequency_residual"].sel(step=0), rtol=1e-4
     )

@@ -100,7 +100,10 @@ FIGURES = {
     "projection": Kind(
         category="Frequency Principle",
         measures=("projection",),
-        shows="Spectrum, errors and order of frequencies along the first principal component of real data.",
+        shows=(
+            "Spectrum, errors and order of frequencies along a direction in real data: p, the first principal component, "
+            "or another, as named."
+        ),
         look=(
             "In (c) the network's dots beside those of two nulls. White noise starts elsewhere than the network does, "
             "and does not train, so that being below it says nothing about the order of learning."
@@ -119,13 +122,13 @@ FIGURES = {
         category="Frequency Principle",
         measures=("graph",),
         shows=(
-            "Real data on a graph that links inputs which are close: what remains of the error in bands of graph modes, "
-            "and the mean graph frequency of outputs and errors."
+            "What remains of the error in bands of modes of a graph that links inputs which are close, and the mean "
+            "graph frequency of outputs and errors."
         ),
         look=(
-            "In (a) the distance between dark lines (smooth modes) and bright ones (rough modes) along the step axis; in "
-            "(b) the same of the two halves, beside the nulls where they are drawn; in (c) the output's frequency beside "
-            "the target's."
+            "In (a) the distance of dark lines (smooth modes) and bright ones (rough modes) along the step axis; in "
+            "(b) the same of both halves, beside the nulls where they are drawn; in (c) the output's frequency "
+            "beside the target's."
         ),
     ),
     "early_stopping": Kind(

@@ -34,8 +34,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
                 ax.set_xlabel("")
     style.panel(axes[0, 1], "b", "The same, by half")
     style.panel(axes[0, 2], "c", "Mean graph frequency")
-    for ax in axes[-1]:
-        style.legend(ax, ncols=1)
+    for column in axes.T:
+        style.legend(next((ax for ax in column[::-1] if ax.axison), column[0]), ncols=1)
     return figure
 
 
@@ -78,7 +78,7 @@ def halves(spectra: xr.Dataset, remaining: xr.DataArray) -> list[xr.DataArray]:
 
 def _shares(axes: Axes) -> None:
     axes.axhline(0, color=style.TARGET, linewidth=0.5)
-    axes.set(ylabel="remaining share of the error", ylim=(-0.15, 1.15))
+    axes.set(ylabel="remaining share", ylim=(-0.15, 1.15))
 
 
 def _means(axes: Axes, spectra: xr.Dataset) -> None:
@@ -88,4 +88,4 @@ def _means(axes: Axes, spectra: xr.Dataset) -> None:
     for of, color in (("output", style.LOW), ("residual", style.HIGH)):
         style.spread(axes, spectra[f"mean_frequency_{of}"], color, {"residual": "error"}.get(of, of))
     axes.axhline(float(spectra["mean_frequency_target"]), color=style.TARGET, linestyle="--", label="target")
-    axes.set(ylabel="mean graph frequency $1 - \\mu$", ylim=(0, None))
+    axes.set(ylabel="mean of $1 - \\mu$", ylim=(0, None))
