@@ -101,8 +101,8 @@ FIGURES = {
         category="Frequency Principle",
         measures=("projection",),
         shows=(
-            "Spectrum, errors and order of frequencies along a direction in real data: p, the first principal component, "
-            "or another, as named."
+            "Spectrum, errors and order of frequencies along a direction in real data: p, the first principal "
+            "component, or another, as named."
         ),
         look=(
             "In (c) the network's dots beside those of two nulls. White noise starts elsewhere than the network does, "
