@@ -62,7 +62,7 @@ def _halves(axes: Axes, spectra: xr.Dataset) -> None:
             for values, color, name in zip(control, (style.LOW, style.HIGH), ("low half", "high half"), strict=True):
                 drawn = values.median("member").transpose("draw", "step")
                 axes.fill_between(drawn["step"], drawn.min("draw"), drawn.max("draw"), color=color, alpha=0.1, lw=0)
-                label = f"{style.NULL_NAMES.get(str(null), null)}, {name}"
+                label = f"{null}, {name}"
                 axes.plot(drawn["step"], drawn.mean("draw"), line, color=color, linewidth=0.8, label=label)
     _shares(axes)
 
