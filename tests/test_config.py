@@ -245,16 +245,20 @@ def test_all_problems_come_at_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "measure"),
-    [("parity", "walsh"), ("photograph", "radial or components"), ("digits", "projection or filtering or components")],
+    ("kind", "taken", "measure"),
+    [
+        ("parity", "fft", "graph or walsh or ntk"),
+        ("photograph", "walsh", "fft or graph or radial or components or ntk"),
+        ("digits", "fft", "projection or filtering or graph or components or ntk"),
+    ],
 )
 @pytest.mark.parametrize("model", ["cnn", "residual_cnn"])
-def test_data_set_tells_what_suits_it(kind, measure, model):
+def test_data_set_tells_what_suits_it(kind, taken, measure, model):
     raw = changed("datasets/new", {"kind": kind})
-    raw["experiments"]["one"] |= {"dataset": "new", "model": {"kind": model}}
+    raw["experiments"]["three"] = three(taken) | {"dataset": "new", "model": {"kind": model}}
     found = problems(raw)
-    assert f"experiments.one.decomposition.fft: does not suit 'new'; use {measure}" in found
-    needs = f"experiments.one.model: {model} needs images, 'new' has none; use mlp"
+    assert f"experiments.three.decomposition.{taken}: does not suit 'new'; use {measure}" in found
+    needs = f"experiments.three.model: {model} needs images, 'new' has none; use mlp"
     assert (needs in found) == (kind != "digits")
     assert len(found) == 2 - (kind == "digits")
 
@@ -307,6 +311,23 @@ def test_made_targets_tell_what_is_wrong_with_them():
         config.load(with_target({"kind": "digits", "target": MADE | {"strength": 1}, key: value}))
 
 
+def test_photograph_has_a_grid_of_its_own():
+    raw = changed("datasets/new", {"kind": "photograph", "size": 20})
+    raw["experiments"]["three"] = three("fft")
+    assert config.load(raw)
+    raw["experiments"]["three"] |= {"record": {"split": "test"}, "decomposition": {"fft": {"frequencies": [4, 11]}}}
+    assert problems(raw) == [
+        "experiments.three.record.split: fft of a picture needs train, not test",
+        "experiments.three.decomposition.fft.frequencies: 11 is beyond 10, the highest of 'new'; lower it",
+    ]
+    raw["experiments"]["three"] = three("fft")
+    for kind in ("synthetic", "animation"):
+        raw["figures"] = {"lines": {"kind": kind, "experiment": "three"}}
+        assert problems(raw) == [
+            f"figures.lines.kind: {kind} needs inputs on a line, 'new' has pixels; take natural_image, of radial"
+        ]
+
+
 def test_walsh_is_refused_unless_all_points_are_recorded():
     raw = changed("datasets/new", {"kind": "parity"})
     raw["experiments"]["three"] = three("walsh") | {"record": {"split": "test"}}
@@ -340,7 +361,19 @@ def recorded(dataset: str, measures: dict) -> dict:
             {"projection": {"max_frequency": 9, "frequencies": [3, 12], "nulls": ["share"]}},
             {"highest": 12, "kind": "principal"},
         ),
+        (
+            {"projection": {"direction": 2, "seed": 5, "nulls": ["share"]}},
+            {"highest": 20, "kind": "principal", "direction": 2},
+        ),
+        (
+            {"projection": {"direction": "random", "seed": 5, "nulls": ["share"]}},
+            {"highest": 20, "kind": "principal", "direction": "random", "seed": 5},
+        ),
         ({"fft": {}}, {"kind": "fourier"}),
+        (
+            {"graph": {"neighbours": 5, "nulls": ["share"]}},
+            {"kind": "graph", "width": 0.25, "neighbours": 5, "modes": 256, "bands": 10, "dense_limit": 4000},
+        ),
         ({"walsh": {}}, {"kind": "walsh"}),
         ({"radial": {"rings": 5}}, {"kind": "rings", "rings": 5}),
         ({"components": {}}, {"kind": "components"}),
@@ -446,7 +479,7 @@ def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():
     assert config.measures_of("rate_slope") == ["ntk"]
     assert config.measures_of("low_advantage") == ["filtering"]
     assert config.measures_of("signal_before_best") == ["fft"]
-    assert config.measures_of("first_order") == ["fft", "projection", "walsh", "radial", "components", "ntk"]
+    assert config.measures_of("first_order") == ["fft", "projection", "graph", "walsh", "radial", "components", "ntk"]
     assert config.measures_of("overfitting") == list(config.MEASURES)
 
 

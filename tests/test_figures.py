@@ -21,7 +21,7 @@ from fpkit import config
 from fpkit.claims import statistics
 from fpkit.config.claims import Claim
 from fpkit.config.figures import Figure, Style
-from fpkit.config.measures import Components, Fft, Filtering, Ntk, Projection, Radial, Walsh
+from fpkit.config.measures import Components, Fft, Filtering, Graph, Ntk, Projection, Radial, Walsh
 from fpkit.config.training import Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.figures import style
@@ -34,6 +34,7 @@ MEASURES = {
     "fft": Fft(),
     "projection": Projection(permutations=20, frequencies=[1, 2, 3]),
     "filtering": Filtering(widths=[0.25, 0.4, 0.5]),
+    "graph": Graph(bands=4),
     "walsh": Walsh(),
     "radial": Radial(rings=3),
     "components": Components(),
@@ -129,7 +130,7 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     """What a figure of each kind is drawn from in `config.yaml`, in small."""
     if kind in ("synthetic", "animation"):
         return rates(laboratory, "fft", "waves")
-    if kind in ("projection", "filtering"):
+    if kind in ("projection", "filtering", "graph"):
         return rates(laboratory, kind, "digits", model=Mlp(kind="mlp", widths=[12], initialization="he"))
     if kind == "order":
         labels = ("training~slow", "training~fast")
@@ -176,7 +177,7 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
 KINDS = [kind for kind in config.FIGURES if kind != "claims"]
 PICTURES = [kind for kind in KINDS if kind != "animation"]
 # A row or more of panels for each variant, with its title.
-BY_VARIANT = ["synthetic", "projection", "filtering", "early_stopping", "natural_image", "theory"]
+BY_VARIANT = ["synthetic", "projection", "filtering", "graph", "early_stopping", "natural_image", "theory"]
 
 
 @pytest.fixture(scope="module")
@@ -622,6 +623,7 @@ def test_figure_of_nothing_but_diverged_members_is_drawn(kind, spectra):
         ("amplitudes", "fft", "waves", "train"),
         ("projection", "projection", "digits", "train"),
         ("filtering", "filtering", "digits", "train"),
+        ("graph", "graph", "digits", "train"),
         ("early_stopping", "fft", "noisy", "train"),
         ("early_stopping", "projection", "digits_noisy", "train"),
         ("generalization", "walsh", "parity_50", "all"),

@@ -22,7 +22,7 @@ from fpkit.bases.eigenvectors import Eigenvectors
 from fpkit.config.training import Cnn, Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.measures import ntk, radial, tangent, walsh
+from fpkit.measures import fft, ntk, radial, tangent, walsh
 from fpkit.training import networks
 
 RADIAL = {"split": "train", "threshold": 0.2, "hold": 0.05, "rings": 6}
@@ -222,6 +222,58 @@ def test_radial_amplitude_is_that_of_a_direct_sum():
             squares[ring].append(abs((weight * centred * phase).sum() / weight.sum()) ** 2)
     spectra = radial.decompose(predictions_of(np.zeros((2, 1, size**2))), dataset, **{**RADIAL, "rings": rings})
     np.testing.assert_allclose(spectra["target_amplitude"], [np.sqrt(np.mean(s)) for s in squares], rtol=1e-9)
+
+
+def fft_of(dataset: xr.Dataset, outputs: np.ndarray, **options) -> xr.Dataset:
+    """Of a picture, and outputs (step, member, sample)."""
+    options = {"threshold": 0.2, "hold": 0.05, "frequencies": None, "peak_height": 0.1} | options
+    return fft.decompose(predictions_of(outputs), dataset, split="train", **options)
+
+
+@pytest.mark.parametrize(("row", "column"), [(1, 0), (3, 4), (0, 9), (-7, 5)])
+def test_fft_of_a_picture_has_a_plane_wave_at_its_frequency(row, column):
+    spectra = fft_of(picture_of(wave(32, row, column)), np.zeros((2, 1, 32**2)))
+    np.testing.assert_array_equal(spectra["frequency"], np.arange(1, 17))
+    assert spectra["frequency"].attrs["units"] == "cycles per image"
+    total = spectra["target_amplitude"].isel(output=0)
+    assert abs(float(total.idxmax()) - np.hypot(row, column)) <= 1
+    far = abs(spectra["frequency"] - np.hypot(row, column)) > 0.5 + 2**0.5
+    assert float(total.where(far).max()) < 1e-6 * float(total.max())
+    assert not bool(spectra["followed"].where(far, drop=True).any())
+
+
+def test_fft_of_a_picture_is_a_direct_sum_over_rings_and_radial_is_coarser_rings_of_it():
+    size = 12
+    dataset = photograph.build(size=size)
+    y = dataset["y_train"].to_numpy()[:, 0].astype(np.float64)
+    rows, columns = (index.ravel() for index in np.indices((size, size)))
+    weight = np.sin(np.pi * rows / size) ** 2 * np.sin(np.pi * columns / size) ** 2
+    weight /= weight.sum()
+    squares = {ring: [] for ring in range(1, size // 2 + 1)}
+    for k, l in itertools.product(range(-size // 2, size // 2), repeat=2):  # noqa: E741
+        if 0 < np.hypot(k, l) <= size / 2:
+            phase = np.exp(-2j * np.pi * (k * rows + l * columns) / size)
+            squares[int(np.hypot(k, l) + 0.5)].append(abs((weight * (y - weight @ y) * phase).sum()) ** 2)
+    outputs = np.stack([0 * y, 0.5 * y, y])[:, None]
+    spectra = fft_of(dataset, outputs, frequencies=[1, 2, 5])
+    np.testing.assert_allclose(
+        spectra["target_amplitude"].isel(output=0), [np.sqrt(np.mean(s)) for s in squares.values()], rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        spectra["amplitude"].isel(member=0, step=1, output=0), spectra["target_amplitude"].isel(output=0) / 2, rtol=1e-4
+    )
+    np.testing.assert_array_equal(spectra["frequency"][spectra["followed"]], [1, 2, 5])
+    error = spectra["relative_error"].isel(member=0).sel(frequency=[1, 2, 5])
+    np.testing.assert_allclose(error, np.array([1, 0.5, 0])[:, None] * np.ones(3), atol=1e-4)
+    np.testing.assert_array_equal(spectra["target"].isel(output=0), y)
+    np.testing.assert_array_equal((spectra["row"] * size + spectra["column"]), np.arange(size**2))
+    assert spectra["target_amplitude"].attrs["long_name"] == "RMS |F[y]| in the ring"
+    whole = sum(sum(s) for s in squares.values())
+    coarse = radial.decompose(predictions_of(outputs), dataset, **{**RADIAL, "rings": 1})
+    count = sum(len(s) for s in squares.values())
+    np.testing.assert_allclose(coarse["target_amplitude"], np.sqrt(whole / count), rtol=1e-9)
+    with pytest.raises(UserError, match="beyond 6, the grid's highest"):
+        fft_of(dataset, outputs, frequencies=[7])
 
 
 def test_radial_takes_the_snapshots_of_a_member_that_did_not_diverge():

@@ -241,17 +241,47 @@ def test_telling_steps_end_with_the_last_record_and_are_recorded(stored):
 # --- projection -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("features", [(6,), (2, 3), (1, 8, 8)])
-def test_coordinate_is_the_first_right_singular_vector_up_to_sign_scaled_to_extent_1(features):
+@pytest.mark.parametrize(("features", "direction"), [((6,), 1), ((2, 3), 1), ((1, 8, 8), 1), ((6,), 2), ((2, 3), 6)])
+def test_coordinate_is_a_right_singular_vector_up_to_sign_scaled_to_extent_1(features, direction):
     x = cloud(100, features)["x_train"].rename(sample_train="sample")
-    found = principal.coordinate(x).to_numpy()
+    found = principal.coordinate(x, direction).to_numpy()
     flat = x.to_numpy().reshape(100, -1).astype(np.float64)
     flat -= flat.mean(axis=0)
-    expected = flat @ np.linalg.svd(flat, full_matrices=False)[2][0]
+    expected = flat @ np.linalg.svd(flat, full_matrices=False)[2][direction - 1]
     expected /= np.ptp(expected)
     expected *= np.sign(expected @ found)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert np.ptp(found) == pytest.approx(1, rel=1e-6)
+
+
+def test_coordinate_along_a_random_direction_is_linear_in_the_inputs_and_drawn_by_its_seed():
+    x = cloud(100, (2, 3))["x_train"].rename(sample_train="sample")
+    positions = [principal.coordinate(x, "random", seed).to_numpy() for seed in (0, 1, 0)]
+    flat = x.to_numpy().reshape(100, -1).astype(np.float64)
+    for position in positions:
+        slope = np.linalg.lstsq(flat - flat.mean(axis=0), position)[0]
+        np.testing.assert_allclose((flat - flat.mean(axis=0)) @ slope, position, atol=1e-9)
+        assert np.ptp(position) == pytest.approx(1)
+    assert np.array_equal(positions[0], positions[2])
+    assert abs(np.corrcoef(positions[0], positions[1])[0, 1]) < 0.99
+
+
+def test_coordinate_knows_how_many_components_there_are():
+    x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    flat = xr.DataArray(np.concatenate([x, x[:, :1]], axis=1), dims=("sample", "feature"))
+    assert np.ptp(principal.coordinate(flat, 3).to_numpy()) == pytest.approx(1)
+    with pytest.raises(UserError, match=r"direction: the inputs have 3 principal components, not 4; lower it"):
+        principal.coordinate(flat, 4)
+
+
+@pytest.mark.parametrize(("direction", "name"), [(1, "p"), (2, "p2"), ("random", "a random direction")])
+def test_projection_says_along_what_its_frequencies_are(stored, direction, name):
+    dataset = cloud(60, (4,))
+    predictions = stored(np.zeros((2, 1, 60, 3)))
+    spectra = projection.decompose(
+        predictions, dataset, **{**PROJECTION, "frequencies": [1, 2], "direction": direction, "seed": 3}
+    )
+    assert spectra["frequency"].attrs["long_name"] == f"frequency along {name}"
 
 
 def test_coordinate_refuses_inputs_all_alike_or_alone():

@@ -53,10 +53,6 @@ class Components(Basis):
         """See `Basis`."""
         return xr.dot(values, self._rows().astype(values.dtype), dim="sample")
 
-    def synthesis(self, coefficients: xr.DataArray) -> xr.DataArray:
-        """The adjoint: values (..., sample) of coefficients (..., function)."""
-        return xr.dot(coefficients, self._rows().astype(coefficients.dtype), dim="function")
-
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`."""
         return self.rows.T.astype(np.float32)

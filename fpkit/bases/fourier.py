@@ -1,4 +1,4 @@
-"""The discrete Fourier transform on a uniform grid in one dimension."""
+"""The discrete Fourier transform on a uniform grid, in one dimension or, of a picture, in two."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import numpy as np
 import scipy.fft
 import xarray as xr
 
+from fpkit.bases import rings
 from fpkit.bases.basis import Bands, Basis, over
 from fpkit.errors import UserError
 
 FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
 
 
-def build(dataset: xr.Dataset, split: str) -> Grid:
-    """On `position_{split}`, up to the Nyquist frequency.
+def build(dataset: xr.Dataset, split: str) -> Grid | rings.Rings:
+    """On `position_{split}`, or on the pixels of a picture (`row_train`, `column_train`), up to the Nyquist frequency.
 
-    Raises UserError: that grid is not there, or not uniform.
+    Of a picture the frequency is |k|, in rings one cycle per image wide around 1, 2, ... cycles.
+
+    Raises UserError: no such grid is there, or not uniform.
     """
+    if {"row_train", "column_train"} <= set(dataset.coords):
+        size = rings.size_of(dataset, split, "fft")
+        return rings.Rings(size, size // 2, 1, 0.5, {"kind": "fourier"})
     if f"position_{split}" not in dataset:
         raise UserError(
             f"fft needs the coordinate position_{split} (sample_{split}); add it to the data set, or set record.split"

@@ -13,35 +13,45 @@ FREQUENCY = {"long_name": "|k|, centre of the ring", "units": "cycles per image"
 
 
 def build(dataset: xr.Dataset, split: str, *, rings: int) -> Rings:
-    """Of the picture whose pixels, row by row, the training samples are; the attribute `size` says how many per side.
+    """So many rings of equal width, from 0 to the Nyquist frequency, of the picture that the training samples are.
 
     Raises UserError: the samples are not the pixels of a picture.
     """
+    size = size_of(dataset, split, "radial")
+    return Rings(size, rings, size / 2 / rings, 0, {"kind": "rings", "rings": rings})
+
+
+def size_of(dataset: xr.Dataset, split: str, measure: str) -> int:
+    """Pixels per side of the picture whose pixels, row by row, the training samples are, by the attribute `size`.
+
+    Raises UserError, in the name of a measure: they are not, or others were recorded.
+    """
     size = int(dataset.attrs.get("size", 0))
     if dataset.sizes["sample_train"] != size**2 or split == "test":
-        raise UserError("radial needs predictions on all pixels of a picture; set record.split to train")
-    return Rings(size, rings)
+        raise UserError(f"{measure} needs predictions on all pixels of a picture; set record.split to train")
+    return size
 
 
 class Rings(Basis):
     """F(k) = sum_x w(x) (v(x) - mean) exp(-2 pi i k.x) / sum_x w(x), with the mean under the Hann window w.
 
-    Without the window, the jump between opposite edges of the picture leaks into all high frequencies. Rings of equal
-    width reach from 0 to the Nyquist frequency; the constant and the corners beyond Nyquist belong to none.
+    Without the window, the jump between opposite edges of the picture leaks into all high frequencies. The constant
+    belongs to no ring, nor do the corners beyond the Nyquist frequency.
 
     Args:
-        size: pixels per side. rings: how many.
+        size: pixels per side. rings: how many. width, start: of a ring, and where the first one begins, in cycles per
+            image. recipe: see `Basis`.
     """
 
-    def __init__(self, size: int, rings: int):
-        centres = (np.arange(rings) + 0.5) * size / 2 / rings
+    def __init__(self, size: int, rings: int, width: float, start: float, recipe: dict):
+        centres = start + (np.arange(rings) + 0.5) * width
         k = scipy.fft.fftfreq(size, 1 / size)
         radius = np.hypot(*np.meshgrid(k, k)).ravel()
         # The Nyquist frequency itself belongs to the last ring.
-        ring = np.minimum(radius / (size / 2 / rings), rings - 1e-9).astype(int)
-        inside = (radius > 0) & (radius <= size / 2)
+        ring = np.minimum((radius - start) / width, rings - 1e-9).astype(int)
+        inside = (radius > 0) & (radius >= start) & (radius <= size / 2)
         self.bands = Bands.along(centres, FREQUENCY, np.where(inside, ring, -1).repeat(2))
-        self.size, self.recipe = size, {"kind": "rings", "rings": rings}
+        self.size, self.recipe = size, recipe
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fpkit.config import problems
 from fpkit.config.claims import Claim, measures_of
-from fpkit.config.datasets import Images, OwnDataset
+from fpkit.config.datasets import Images, OwnDataset, Photograph
 from fpkit.config.figures import FIGURES
 from fpkit.config.grid import DATASET, named_one
 from fpkit.config.measures import ACCURACIES, MEASURES
@@ -294,6 +294,8 @@ def _lacking(config: Config, name: str, points: Iterable[Experiment], arrays: It
                 found.add(f"{told} needs {part} samples; give datasets.{named_one(point.dataset)[0]} some")
         if isinstance(dataset, OwnDataset):
             continue
+        if "position" in arrays and isinstance(dataset, Photograph):
+            found.add(f"{told} needs inputs on a line, {point.dataset!r} has pixels; take natural_image, of radial")
         if "clean_amplitude" in arrays and point.record.split != "train":
             found.add(
                 f"{told} needs the target without its noise, known on the train samples alone; set"

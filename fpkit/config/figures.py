@@ -55,6 +55,7 @@ FIGURES = {
             "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
             "in (d)."
         ),
+        needs=("position",),
         of_predictions=True,
     ),
     "animation": Kind(
@@ -62,6 +63,7 @@ FIGURES = {
         measures=("fft",),
         shows="The output of the networks and its amplitudes, step by step, over those of the target.",
         look="In which order the dots on the right, the output's amplitudes, come to the bars of the target.",
+        needs=("position",),
         of_predictions=True,
         animated=True,
     ),
@@ -111,8 +113,8 @@ FIGURES = {
         category="Frequency Principle",
         measures=("projection",),
         shows=(
-            "Along the first principal component of real data: the target's spectrum, and by frequency the relative "
-            "error and the share that remains of the first error."
+            "Along a direction in real data (p, the first principal component, or another, as named): the target's "
+            "spectrum, and by frequency the relative error and the share that remains of the first error."
         ),
         look=(
             "In (b) and (c) dark lines, low frequencies, below bright ones are an order from low to high. In (c) all "
@@ -127,6 +129,19 @@ FIGURES = {
         look=(
             "How far apart the solid lines (network) are, beside the dashed ones: a null in which every frequency "
             "loses the same share of its first error. In the maps, orange where the high part has the larger error."
+        ),
+    ),
+    "graph": Kind(
+        category="Frequency Principle",
+        measures=("graph",),
+        shows=(
+            "What remains of the error in bands of modes of a graph that links inputs which are close, and the mean "
+            "graph frequency of outputs and errors."
+        ),
+        look=(
+            "In (a) the distance of dark lines (smooth modes) and bright ones (rough modes) along the step axis; in "
+            "(b) the same of both halves, beside the nulls where they are drawn; in (c) the output's frequency "
+            "beside the target's."
         ),
     ),
     "early_stopping": Kind(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, create_model, model_validator
 
 from fpkit.config.datasets import Images, Parity, Photograph, Samples, Sines
-from fpkit.config.fields import Entry, FilterWidth, Fraction, Integer, PositiveFloat, PositiveInt, Units
+from fpkit.config.fields import Entry, FilterWidth, Fraction, Integer, PositiveFloat, PositiveInt, Seed, Units
 
 # What an error may be replaced with, to see what a statistic says where nothing was learned in an order; in words.
 NULLS = {"share": "equal shares", "paces": "paces dealt out"}
@@ -86,14 +86,14 @@ class OnBasis(Measure):
 
 
 class Fft(OnBasis):
-    """Discrete Fourier transform on the uniform grid of a one-dimensional input."""
+    """Discrete Fourier transform on the uniform grid of a one-dimensional input, or of a picture's pixels by |k|."""
 
-    suits = (Sines,)
+    suits = (Sines, Photograph)
     splits = ("train", "test")
     gives = (*PASSAGES, "clean_amplitude")
 
     frequencies: Annotated[list[PositiveFloat], Field(min_length=1)] | None = None
-    """Cycles per unit of x to follow; left out, the peaks of the target's spectrum."""
+    """Cycles per unit of x, or per image, to follow; left out, the peaks of the target's spectrum."""
     peak_height: Fraction = 0.1
     """A peak reaches this fraction of the largest target amplitude."""
 
@@ -101,9 +101,19 @@ class Fft(OnBasis):
     def basis(self) -> dict[str, Any]:
         return {"kind": "fourier"}
 
-    def problems(self, dataset: Sines, experiment: Entry) -> Iterator[tuple[str, str]]:
+    def problems(self, dataset: Sines | Photograph, experiment: Entry) -> Iterator[tuple[str, str]]:
         """Frequencies that the recorded samples cannot tell from lower ones."""
         split = experiment.record.split
+        if isinstance(dataset, Photograph):
+            highest = dataset.size // 2
+            if split != "train":
+                yield "record.split", f"fft of a picture needs train, not {split}"
+            if max(self.frequencies or [0]) > highest:
+                yield (
+                    "decomposition.fft.frequencies",
+                    f"{max(self.frequencies):g} is beyond {highest}, the highest of {experiment.dataset!r}; lower it",
+                )
+            return
         samples = dataset.samples if split == "train" else dataset.test_samples
         nyquist = dataset.nyquist(samples)
         limit = f"the Nyquist frequency {nyquist:g} of the {samples} {split} samples of {experiment.dataset!r}"
@@ -117,7 +127,7 @@ class Fft(OnBasis):
 
 
 class Projection(OnBasis):
-    """Non-uniform Fourier transform along the first principal component of the inputs."""
+    """Non-uniform Fourier transform along the first principal component of the inputs, or another direction."""
 
     suits = (Images,)
     gives = PASSAGES
@@ -126,12 +136,19 @@ class Projection(OnBasis):
     frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
     """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
     max_frequency: Units = 20
+    direction: Literal["random"] | Units = 1
+    """1: the first principal component, 2 the second, and so on; `random`: one that `seed` draws."""
+    seed: Seed = 0
     permutations: Integer = Field(200, ge=20, le=10**5)
     """Label permutations behind the 95% floor."""
 
     @property
     def basis(self) -> dict[str, Any]:
-        return {"kind": "principal", "highest": max([self.max_frequency, *(self.frequencies or [])])}
+        highest = max([self.max_frequency, *(self.frequencies or [])])
+        # Of the first component as before there were others, so that what was recorded along it is found again.
+        given = {} if self.direction == 1 else {"direction": self.direction}
+        given |= {"seed": self.seed} if self.direction == "random" else {}
+        return {"kind": "principal", "highest": highest, **given}
 
 
 class Filtering(Measure):
@@ -144,6 +161,30 @@ class Filtering(Measure):
     nulls: list[Null] = list(NULLS)
     widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
     """Kernel widths in units of the median distance between inputs."""
+
+
+class Graph(OnBasis):
+    """Eigenvectors of a graph on the inputs, near ones linked, in bands of their rank from smooth to rough."""
+
+    suits = (Samples,)
+    gives = (*PASSAGES, "mean_frequency_output", "mean_frequency_residual")
+
+    nulls: list[Null] = ["share", "paces"]
+    width: FilterWidth = 0.25
+    """Of the Gaussian that links all inputs, in units of the median distance between them."""
+    neighbours: PositiveInt | None = None
+    """Link each input to so many nearest ones instead; beyond `dense_limit` samples, 10 where left out."""
+    modes: Integer = Field(256, ge=2, le=10**4)
+    """How many are computed of more than `dense_limit` samples: the smoothest ones. Of fewer all are."""
+    bands: Integer = Field(10, ge=2, le=1000)
+    """How many, spaced by the logarithm of the rank."""
+    dense_limit: Integer = Field(4000, ge=2, le=20_000)
+    """Samples up to which all eigenvectors are computed: 8 bytes per pair of samples, a few times."""
+
+    @property
+    def basis(self) -> dict[str, Any]:
+        options = ("width", "neighbours", "modes", "bands", "dense_limit")
+        return {"kind": "graph", **{name: getattr(self, name) for name in options}}
 
 
 class Walsh(OnBasis):

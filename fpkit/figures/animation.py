@@ -19,10 +19,11 @@ def draw(spectra: list[xr.Dataset]) -> Animation:
         spectra: results of `fft`; the first is shown.
     """
     shown = spectra[0].isel(output=0)
+    position = style.position(shown)
     width = plt.rcParams["figure.figsize"][0]
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, 0.43 * width))
-    left.plot(shown["position"], shown["target"], color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
-    (output,) = left.plot(shown["position"], shown["target"], color=style.LOW, label="network")
+    left.plot(position, shown["target"], color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
+    (output,) = left.plot(position, shown["target"], color=style.LOW, label="network")
     left.set(xlabel="x", ylabel=f"y (median over members{style.of_the_first(shown)})")
     style.legend(left)
 

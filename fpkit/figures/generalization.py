@@ -104,5 +104,6 @@ def _along(axes: Axes, images: list[xr.Dataset]) -> None:
         output = style.kept(variant)["amplitude"].isel(step=-1).median("member")
         axes.plot(frequency, output, "o-", color=color, markersize=3, linewidth=0.8, label=title)
     axes.plot([], [], color=style.NULL, linewidth=3, alpha=0.5, label="target")
-    axes.set(xlabel="frequency along p (cycles per data extent)", ylabel="amplitude, on all points", yscale="log")
+    named = " or ".join(sorted({variant["frequency"].attrs["long_name"] for variant in images}))
+    axes.set(xlabel=f"{named} (cycles per data extent)", ylabel="amplitude, on all points", yscale="log")
     style.legend(axes)

@@ -43,7 +43,8 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
     axes.axhline(float(spectra["floor"]), color=style.NULL, linestyle="--", linewidth=0.8, label="95% chance floor")
     peaks = amplitude.where(followed, drop=True)
     axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=3.5, label="followed")
-    axes.set(xlabel="frequency along p\n(cycles per data extent)", ylabel="|F[y]|")
+    named = amplitude["frequency"].attrs
+    axes.set(xlabel=f"{named['long_name']}\n({named['units']})", ylabel="|F[y]|")
     axes.set_ylim(bottom=0)
 
 

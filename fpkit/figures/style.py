@@ -23,6 +23,7 @@ from matplotlib.transforms import ScaledTranslation
 from fpkit.claims.intervals import median_interval
 from fpkit.claims.statistics import first_order, hold_order
 from fpkit.config.grid import named_one
+from fpkit.errors import UserError
 
 MM = 1 / 25.4
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
@@ -69,6 +70,16 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
     for path in paths:
         figure.savefig(path, dpi=200, metadata=undated[str(path).rsplit(".", 1)[-1]])
     plt.close(figure)
+
+
+def position(spectra: xr.Dataset) -> xr.DataArray:
+    """x of the samples (sample).
+
+    Raises UserError where they do not lie on a line.
+    """
+    if "position" not in spectra:
+        raise UserError(f"{variant_title(spectra)} is no function of one variable; draw another figure of it")
+    return spectra["position"]
 
 
 def ordered_colors(count: int) -> list:

@@ -30,7 +30,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
 
 
 def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
-    position = spectra["position"]
+    position = style.position(spectra)
     axes.plot(position, spectra["target"].isel(output=0), color=style.TARGET, linewidth=2.5, alpha=0.35, label="target")
     snapshots = spectra["snapshot_output"].isel(output=0)
     for color, step in zip(style.ordered_colors(snapshots.sizes["snapshot"]), snapshots["snapshot"], strict=True):

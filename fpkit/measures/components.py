@@ -10,6 +10,7 @@ import xarray as xr
 from fpkit.bases import components as components_basis
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
+from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of
 
 # A component of which the target holds less than this share of the largest is not followed: its error has no scale.
@@ -24,6 +25,7 @@ def decompose(
     threshold: float,
     hold: float,
     nulls: Sequence[str] = (),
+    null_draws: int = DRAWS,
 ) -> xr.Dataset:
     """Coefficients of the outputs over the components of the target, relative to the target's own.
 
@@ -49,7 +51,7 @@ def decompose(
     followed = amplitude > NEGLIGIBLE * amplitude.max()
     if not bool(followed.any()):
         raise UserError("components: the target holds none of its components; add them to it")
-    spectra = along.spectra(followed, threshold, hold, nulls)
+    spectra = along.spectra(followed, threshold, hold, nulls, null_draws)
     spectra["learned"] = described(_learned(along, followed).astype(np.float32), "learned fraction of the component")
     spectra["target_amplitude"] = described(amplitude, "|c[y]|, weight of the component in the target")
     return finish(spectra, predictions, measure="components", threshold=threshold, hold=hold)

@@ -1,4 +1,4 @@
-"""Discrete Fourier transform of one-dimensional outputs on their uniform grid (paper, Sec. 3)."""
+"""Discrete Fourier transform of outputs on their uniform grid: in one dimension (paper, Sec. 3), or of a picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases import fourier
+from fpkit.bases.rings import Rings
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
@@ -31,11 +32,12 @@ def decompose(
 ) -> xr.Dataset:
     """Amplitudes |F[h]|, |F[y]| and relative errors at the followed frequencies.
 
-    F[y](k) = 1/n sum_j y_j exp(-2 pi i k x_j), k in cycles per unit of x.
+    F[y](k) = 1/n sum_j y_j exp(-2 pi i k x_j), k in cycles per unit of x; of a picture, see `fpkit.bases.rings.Rings`:
+    there an amplitude is the root mean square over a ring of |k|, one cycle per image wide.
 
     Args:
         predictions: see `fpkit.measures.decomposition.Decomposition`.
-        dataset: with `position_{split}`, the uniform grid.
+        dataset: with `position_{split}`, the uniform grid, or with `row_train` and `column_train` of a picture.
         split, threshold, hold, frequencies, peak_height, nulls, null_draws: see `Fft` in
             `fpkit.config.measures`.
         file: takes `amplitude`, `output_median`, errors and remaining shares of a large store, while they are made:
@@ -56,14 +58,22 @@ def decompose(
     basis = fourier.build(dataset, split)
     along = Decomposition(predictions, basis, target, "fft")
 
+    picture = isinstance(basis, Rings)
+    # Complex coefficients: one for each frequency of a line, many for a ring.
+    count = np.bincount(basis.bands.of[basis.bands.of >= 0]) // 2
+    scale = xr.DataArray(1 / np.sqrt(count), dims="frequency")
+
     def amplitude(coefficients: xr.DataArray, long_name: str = "|F[y]|") -> xr.DataArray:
         """|F| of each output."""
-        return described(basis.bands.amplitude(coefficients), long_name)
+        size = basis.bands.amplitude(coefficients)
+        if picture:
+            size, long_name = size * scale.astype(size.dtype), f"RMS {long_name} in the ring"
+        return described(size, long_name)
 
     large = {"amplitude": amplitude(along.coefficient, "|F[h]|").astype(np.float32)}
     if along.recorded is None:
         large["output_median"] = _median(along.outputs, diverged(predictions))
-    followed = _followed(along.target_amplitude, frequencies, peak_height)
+    followed = _followed(along.target_amplitude * scale, frequencies, peak_height)
     spectra = along.spectra(followed, threshold, hold, nulls, null_draws, large=large, file=file)
     spectra["target_amplitude"] = amplitude(along.target_coefficient)
     spectra["target"] = described(target, "target y")
@@ -73,8 +83,19 @@ def decompose(
     if f"clean_{split}" in dataset:
         clean = dataset[f"clean_{split}"].rename({f"sample_{split}": "sample"}).astype(np.float64)
         spectra["clean_amplitude"] = amplitude(basis.coefficients(clean), "|F[y]| without noise")
-    spectra = spectra.assign_coords(position=("sample", basis.position, {"long_name": "x", "units": "unit of x"}))
+    spectra = spectra.assign_coords(_places(dataset, basis))
     return finish(spectra, predictions, measure="fft", threshold=threshold, hold=hold)
+
+
+def _places(dataset: xr.Dataset, basis: fourier.Grid | Rings) -> dict[str, tuple]:
+    """Coordinates (sample): of a line its `position`, of a picture `row` and `column` of the pixel."""
+    if not isinstance(basis, Rings):
+        return {"position": ("sample", basis.position, {"long_name": "x", "units": "unit of x"})}
+    names = {"row": "row of the pixel", "column": "column of the pixel"}
+    return {
+        name: ("sample", dataset[f"{name}_train"].to_numpy(), {"long_name": long_name, "units": "pixel"})
+        for name, long_name in names.items()
+    }
 
 
 def _median(outputs: xr.DataArray, bad: xr.DataArray) -> xr.DataArray:

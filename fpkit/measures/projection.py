@@ -1,8 +1,11 @@
-"""Frequencies along the first principal component p of the inputs: NUDFT on peaks above chance (paper, Sec. 4.1)."""
+"""Frequencies along a direction p of the inputs, their first principal component: NUDFT on peaks above chance (paper,
+Sec. 4.1).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -28,6 +31,8 @@ def decompose(
     frequencies: list[int] | None,
     max_frequency: int,
     permutations: int,
+    direction: int | Literal["random"] = 1,
+    seed: int = 0,
     nulls: Sequence[str] = tuple(NULLS),
     null_draws: int = DRAWS,
 ) -> xr.Dataset:
@@ -46,11 +51,13 @@ def decompose(
         gives. Norms are taken over outputs.
 
     Raises:
-        UserError: a constant target, inputs all alike, or a target without any frequency above chance.
+        UserError: a constant target, inputs all alike or with fewer components, or a target without any frequency above
+            chance.
     """
     rng = np.random.default_rng(SEED)
     _, target = target_of(dataset, split)
-    basis = principal.build(dataset, split, highest=max([max_frequency, *(frequencies or [])]))
+    highest = max([max_frequency, *(frequencies or [])])
+    basis = principal.build(dataset, split, highest=highest, direction=direction, seed=seed)
     along = Decomposition(predictions, basis, target, "projection")
     floor = _permutation_floor(target, basis, permutations, rng)
     frequency = basis.bands.frequency

@@ -11,11 +11,8 @@ from fpkit.bases import rings as rings_basis
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
-from fpkit.measures.spectra import described, finish, target_of, telling_steps
+from fpkit.measures.spectra import NEGLIGIBLE, described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
-
-# A ring whose target amplitude is below this share of the largest holds rounding errors only.
-NEGLIGIBLE = 1e-6
 
 
 def decompose(

@@ -15,6 +15,8 @@ from fpkit.store.predictions import diverged
 
 # Large results are held up to this size before they are written.
 BLOCK_BYTES = 96 * 2**20
+# A band whose target amplitude is below this share of the largest holds rounding errors only.
+NEGLIGIBLE = 1e-6
 
 
 def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:

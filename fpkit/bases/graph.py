@@ -1,0 +1,226 @@
+"""Eigenvectors of a graph on the inputs: the graph Fourier transform (Shuman et al., arXiv:1211.0053).
+
+With affinities K of the samples and their degrees d = K 1, S = D^-1/2 K D^-1/2 has eigenvalues mu <= 1. A mode with mu
+near 1 hardly changes between samples that are close to each other; its frequency is 1 - mu, the eigenvalue of the
+normalised Laplacian I - S.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.linalg
+import xarray as xr
+
+from fpkit.bases.basis import Bands, Basis, over
+from fpkit.datasets.samples import samples_of
+from fpkit.errors import UserError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+FREQUENCY = {"long_name": "graph frequency 1 - mu (mean over the band)", "units": "1"}
+# Of a graph of more samples than a kernel is made of, where none is asked for.
+NEIGHBOURS = 10
+# Eigenvalues nearer to each other are taken for equal: which eigenvectors span their space is chance.
+EQUAL = 1e-10
+SEED = 20180706
+
+
+def build(
+    dataset: xr.Dataset,
+    split: str,
+    *,
+    width: float,
+    neighbours: int | None,
+    modes: int,
+    bands: int,
+    dense_limit: int,
+) -> Graph:
+    """On the inputs of a split.
+
+    K is Gaussian, exp(-|x_i - x_j|^2 / (2 w^2)), w in units of the median distance of all pairs; or, with `neighbours`
+    and where there are more than `dense_limit` samples, (C + C^T) / 2 with C_ij = 1 where j is one of the nearest
+    neighbours of i. Of up to `dense_limit` samples all modes are computed, of more the first ones, by the Lanczos
+    method; those beyond are in no band.
+
+    Raises UserError: too few samples, inputs too many of which are alike, or more neighbours than there are.
+    """
+    x = samples_of(dataset, split)[0].to_numpy()
+    x = x.reshape(len(x), -1)
+    if len(x) < 3:
+        raise UserError("graph needs at least three samples; raise datasets.*.limit")
+    options = {"width": width, "neighbours": neighbours, "modes": modes, "bands": bands, "dense_limit": dense_limit}
+    recipe = {"kind": "graph", **options}
+    dense = len(x) <= dense_limit
+    if neighbours is None and dense:
+        similarity, root = normalised(gaussian(x, width))
+    else:
+        similarity, root = normalised(nearest(x, neighbours or NEIGHBOURS))
+    if dense:
+        frequencies, vectors = _all(similarity if neighbours is None else similarity.toarray(), root)
+        return Graph(frequencies, vectors, bands, recipe)
+    frequencies, vectors = _leading(similarity, root, min(modes, len(x) - 2))
+    return Graph(frequencies, vectors, bands, recipe, similarity, root)
+
+
+def gaussian(x: np.ndarray, width: float) -> np.ndarray:
+    """The kernel (sample, sample) of inputs (sample, feature), its width in units of the median distance."""
+    from scipy.spatial.distance import pdist, squareform
+
+    distances = pdist(x.astype(np.float64))
+    unit = np.median(distances)
+    if unit == 0:
+        raise UserError("graph needs inputs that differ; most pairs of them are alike")
+    kernel = squareform(np.exp(-0.5 * (distances / (width * unit)) ** 2))
+    np.fill_diagonal(kernel, 1)
+    return kernel
+
+
+def nearest(x: np.ndarray, neighbours: int) -> csr_array:
+    """Affinities (sample, sample): 1 of samples that are neighbours of each other, 1/2 where only one is the other's.
+
+    By scikit-learn, which compares all pairs piece by piece.
+    """
+    from scipy.sparse import csr_array
+    from sklearn.neighbors import NearestNeighbors
+
+    if neighbours >= len(x):
+        raise UserError(
+            f"decomposition.graph.neighbours: {len(x)} samples have {len(x) - 1} neighbours at most, not {neighbours};"
+            " lower it"
+        )
+    if np.ptp(x, axis=0).max() == 0:
+        raise UserError("graph needs inputs that differ; all of them are alike")
+    linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(x).kneighbors_graph())
+    return csr_array((linked + linked.T) / 2)
+
+
+def normalised(affinity: np.ndarray | csr_array) -> tuple[np.ndarray | csr_array, np.ndarray]:
+    """S = D^-1/2 K D^-1/2, in place of K, and its eigenvector of eigenvalue 1, the roots of the degrees, of norm 1."""
+    degree = np.asarray(affinity.sum(axis=1)).ravel()
+    scale = 1 / np.sqrt(degree)
+    if isinstance(affinity, np.ndarray):
+        affinity *= scale[:, None]
+        affinity *= scale
+    else:
+        rows = np.repeat(np.arange(len(scale)), np.diff(affinity.indptr))
+        affinity.data *= scale[rows] * scale[affinity.indices]
+    return affinity, np.sqrt(degree / degree.sum())
+
+
+# The constant mode is known, and moved below all others: where the graph has several parts, each with a mode of
+# eigenvalue 1, no solver would tell it from the differences between the parts.
+BELOW = 4
+
+
+def _all(similarity: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies (function), ascending, and eigenvectors (sample, function), the constant mode left out."""
+    similarity -= BELOW * np.outer(root, root)
+    values, vectors = scipy.linalg.eigh(similarity, driver="evd", overwrite_a=True, check_finite=False)
+    return 1 - values[:0:-1], vectors[:, :0:-1]
+
+
+def _leading(similarity: csr_array, root: np.ndarray, modes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first of them, by the Lanczos method."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    def product(v: np.ndarray) -> np.ndarray:
+        return similarity @ v - BELOW * root * (root @ v.ravel())
+
+    operator = LinearOperator(similarity.shape, matvec=product, dtype=np.float64)
+    start = np.random.default_rng(SEED).standard_normal(len(root))
+    values, vectors = eigsh(operator, modes, which="LA", v0=start)
+    return 1 - values[::-1], vectors[:, ::-1]
+
+
+class Graph(Basis):
+    """F(i) = <v_i, v> of centred values v with the orthonormal modes v_i, from low frequency to high.
+
+    The constant mode, the roots of the degrees, is left out. Bands are spaced evenly in the logarithm of the rank, and
+    never part modes of equal frequency, whose choice is chance. Of a graph in several parts the first modes, of
+    frequency 0, are constant on each, and a sample far from all others is such a part.
+
+    Args:
+        frequencies: 1 - mu (function), ascending. vectors: (sample, function). bands: how many, at most.
+        recipe: see `Basis`. similarity: S, of modes that are not all; root: its constant mode, of norm 1.
+    """
+
+    def __init__(
+        self,
+        frequencies: np.ndarray,
+        vectors: np.ndarray,
+        bands: int,
+        recipe: dict,
+        similarity: csr_array | None = None,
+        root: np.ndarray | None = None,
+    ):
+        self.frequencies, self.recipe = frequencies, recipe
+        # Centred, which centres all values at no cost.
+        self.vectors = (vectors - vectors.mean(axis=0)).astype(np.float32)
+        self.similarity, self.root = similarity, root
+        starts = band_starts(frequencies, bands)
+        of = np.searchsorted(starts, np.arange(len(frequencies)), side="right") - 1
+        count = np.bincount(of)
+        self.bands = Bands.along(np.bincount(of, frequencies) / count, FREQUENCY, of)
+        self.first_rank = xr.DataArray(starts + 1, dims="frequency")
+        self.last_rank = self.first_rank + count - 1
+
+    def coefficients(self, values: xr.DataArray) -> xr.DataArray:
+        """See `Basis`."""
+
+        def product(block: np.ndarray) -> np.ndarray:
+            # One product of two matrices.
+            flat = block.reshape(-1, block.shape[-1]) @ self.vectors.astype(block.dtype, copy=False)
+            return flat.reshape(*block.shape[:-1], -1)
+
+        return over(product, values, dim="sample", result="function", size=len(self.bands.of))
+
+    def matrix(self, samples: int) -> np.ndarray:
+        """See `Basis`."""
+        return self.vectors
+
+    def mean_frequency(self, coefficients: xr.DataArray, values: xr.DataArray | None = None) -> xr.DataArray | None:
+        """Rayleigh quotient v^T (I - S) v / v^T v (...) of values, over outputs, less mean and constant mode.
+
+        Args:
+            coefficients: (..., function, output). values: (..., sample, output), needed unless the modes are all.
+
+        Returns:
+            None without values that are needed.
+        """
+        if self.similarity is None:
+            energy = coefficients**2
+            rates = xr.DataArray(self.frequencies.astype(coefficients.dtype), dims="function")
+            over_all = {"dim": ["function", "output"], "skipna": False}
+            return (energy * rates).sum(**over_all) / energy.sum(**over_all)
+        if values is None:
+            return None
+        rough, whole = xr.apply_ufunc(
+            self._energies,
+            values,
+            input_core_dims=[["sample"]],
+            output_core_dims=[[], []],
+            dask="parallelized",
+            output_dtypes=[values.dtype] * 2,
+        )
+        return rough.sum("output", skipna=False) / whole.sum("output", skipna=False)
+
+    def _energies(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """v^T (I - S) v and v^T v (...) of values (..., sample), less mean and constant mode."""
+        flat = block.reshape(-1, block.shape[-1])
+        flat = flat - flat.mean(axis=1, keepdims=True)
+        root = self.root.astype(flat.dtype)
+        flat -= (flat @ root)[:, None] * root
+        whole = (flat**2).sum(axis=1)
+        smooth = (flat.T * (self.similarity.astype(flat.dtype) @ flat.T)).sum(axis=0)
+        return (whole - smooth).reshape(block.shape[:-1]), whole.reshape(block.shape[:-1])
+
+
+def band_starts(frequencies: np.ndarray, bands: int) -> np.ndarray:
+    """Numbers of the first modes (band) of at most so many bands of frequencies (function), ascending."""
+    modes = len(frequencies)
+    starts = np.unique(np.geomspace(1, modes + 1, bands + 1).round().astype(int)[:-1]) - 1
+    parted = np.flatnonzero(np.diff(frequencies, prepend=-1, append=np.inf) > EQUAL)
+    return np.setdiff1d(parted[np.searchsorted(parted, starts)], [modes])

@@ -1,0 +1,91 @@
+"""`graph`: what remains of the error by band of graph modes, and the mean frequency of outputs and errors."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fpkit.figures import style
+
+NULL_LINES = (":", "--")
+
+
+def draw(spectra: list[xr.Dataset]) -> Figure:
+    """A row for each variant: remaining share by band, by half of the bands beside the nulls, and mean frequencies.
+
+    Args:
+        spectra: results of `fpkit.measures.graph.decompose`, one for each variant.
+    """
+    width = plt.rcParams["figure.figsize"][0]
+    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, width * (0.12 + 0.29 * len(spectra))), squeeze=False)
+    for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
+        if style.all_diverged(row, variant):
+            continue
+        _bands(row[0], variant)
+        _halves(row[1], variant)
+        _means(row[2], variant)
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        style.panel(row[0], "" if index else "a", "" if index else "Remaining share by band", note)
+        for ax in row:
+            style.log_steps(ax, variant["step"])
+            if variant is not spectra[-1]:
+                ax.set_xlabel("")
+    style.panel(axes[0, 1], "b", "The same, by half")
+    style.panel(axes[0, 2], "c", "Mean graph frequency")
+    for column in axes.T:
+        style.legend(next((ax for ax in column[::-1] if ax.axison), column[0]), ncols=1)
+    return figure
+
+
+def _bands(axes: Axes, spectra: xr.Dataset) -> None:
+    remaining = spectra["remaining"].where(spectra["followed"], drop=True)
+    count = remaining.sizes["frequency"]
+    for number, color in enumerate(style.ordered_colors(count)):
+        band = remaining.isel(frequency=number)
+        ranks = (int(spectra[f"band_{end}_rank"].sel(frequency=band["frequency"])) for end in ("first", "last"))
+        label = "rank " + "\N{EN DASH}".join(str(rank) for rank in dict.fromkeys(ranks))
+        style.spread(axes, band, color, label if number in (0, count // 2, count - 1) else None)
+    _shares(axes)
+
+
+def _halves(axes: Axes, spectra: xr.Dataset) -> None:
+    """Both halves, pooled by energy: of the network with its spread, of each null the mean and range over draws."""
+    kept = style.kept(spectra)
+    low, high = halves(kept, kept["remaining"])
+    for values, color, name in ((low, style.LOW, "low half"), (high, style.HIGH, "high half")):
+        style.spread(axes, values, color, f"network, {name}")
+    if "control_remaining" in kept:
+        for null, line in zip(kept["null"].to_numpy(), NULL_LINES, strict=False):
+            control = halves(kept, kept["control_remaining"].sel(null=null))
+            for values, color, name in zip(control, (style.LOW, style.HIGH), ("low half", "high half"), strict=True):
+                drawn = values.median("member").transpose("draw", "step")
+                axes.fill_between(drawn["step"], drawn.min("draw"), drawn.max("draw"), color=color, alpha=0.1, lw=0)
+                label = f"{null}, {name}"
+                axes.plot(drawn["step"], drawn.mean("draw"), line, color=color, linewidth=0.8, label=label)
+    _shares(axes)
+
+
+def halves(spectra: xr.Dataset, remaining: xr.DataArray) -> list[xr.DataArray]:
+    """Remaining share of the lower and of the upper half of the followed bands, each pooled by initial energy."""
+    followed = spectra["followed"].to_numpy()
+    remaining, energy = (values.isel(frequency=followed) for values in (remaining, spectra["initial_energy"]))
+    half = remaining.sizes["frequency"] // 2
+    parts = ({"frequency": slice(half)}, {"frequency": slice(remaining.sizes["frequency"] - half, None)})
+    return [(remaining * energy).isel(part).sum("frequency") / energy.isel(part).sum("frequency") for part in parts]
+
+
+def _shares(axes: Axes) -> None:
+    axes.axhline(0, color=style.TARGET, linewidth=0.5)
+    axes.set(ylabel="remaining share", ylim=(-0.15, 1.15))
+
+
+def _means(axes: Axes, spectra: xr.Dataset) -> None:
+    if "mean_frequency_output" not in spectra:  # of coefficients of some modes
+        axes.text(0.5, 0.5, "not recorded", ha="center", va="center", transform=axes.transAxes)
+        return
+    for of, color in (("output", style.LOW), ("residual", style.HIGH)):
+        style.spread(axes, spectra[f"mean_frequency_{of}"], color, {"residual": "error"}.get(of, of))
+    axes.axhline(float(spectra["mean_frequency_target"]), color=style.TARGET, linestyle="--", label="target")
+    axes.set(ylabel="mean of $1 - \\mu$", ylim=(0, None))
