@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import product
 
 import numpy as np
@@ -16,23 +15,27 @@ import pandas as pd
 import scipy.stats
 import xarray as xr
 
-from fpkit.bases import fourier, graph
+from fpkit.bases import fourier
+from fpkit.bases import graph as graph_basis
 from fpkit.claims import dynamics, statistics
+from fpkit.claims.calibrated import COLUMNS
 from fpkit.claims.dynamics import Bands, Case
 from fpkit.claims.intervals import known_interval
 from fpkit.claims.verdicts import verdict
 from fpkit.config.measures import MEASURES
 from fpkit.datasets import digits
+from fpkit.measures import fft, filtering, graph
 from fpkit.store.schedule import record_steps
 
 SEED, MEMBERS, NOISE, BANDS = 20181002, 8, 0.3, 8
 STEPS, PER_DECADE = 10_000, 6
 # So many share a target, and are made and measured at once.
-ENSEMBLES_TOGETHER = 20
+ENSEMBLES_TOGETHER = 50
 CASES = [Case(*parts) for parts in product(dynamics.LEADS, dynamics.POWERS, (0.0, NOISE))]
 # Of each statistic of order the bound, at least, that claims set.
 BOUNDS = {"lead": 0.1, "first_order": 0.8, "hold_order": 0.8, "area_order": 0.8, "low_advantage": 0.05}
 ORDERS = ("lead", "first_order", "hold_order", "area_order")
+DECOMPOSE = {"fft": fft.decompose, "graph": graph.decompose, "filtering": filtering.decompose}
 VERDICTS = ("holds", "undecided", "does not hold")
 
 
@@ -70,10 +73,10 @@ def line(samples: int = 64) -> Inputs:
 def images(samples: int = 160) -> Inputs:
     """Modes, in eight bands, of a graph on images of digits; and the Gaussian filter."""
     x = digits.build(limit=samples)["x_train"].to_numpy()
-    chosen = MEASURES["graph"](bands=BANDS).basis
-    basis = graph.build(_dataset(x, x[:, :1, 0, 0]), "train", **{key: chosen[key] for key in chosen if key != "kind"})
+    options = {key: option for key, option in MEASURES["graph"](bands=BANDS).basis.items() if key != "kind"}
+    basis = graph_basis.build(_dataset(x, x[:, :1, 0, 0]), "train", **options)
     bands = Bands(basis.matrix(samples), basis.bands.of)
-    measures = {"graph": ({"bands": BANDS}, ORDERS), "filtering": ({"widths": [0.25]}, ("low_advantage",))}
+    measures = {"graph": ({"bands": BANDS}, ORDERS), "filtering": ({"widths": [0.32]}, ("low_advantage",))}
     return Inputs("digits", bands, lambda y: _dataset(x, y), measures)
 
 
@@ -94,7 +97,7 @@ def calibrate(ensembles: int) -> pd.DataFrame:
             # A member's number is its own: taken of all ensembles at once it is the same, many times as fast.
             taken = getattr(statistics, statistic)(spectra).to_numpy()
             values.setdefault((inputs.name, measure, case, statistic), []).append(taken)
-    return pd.DataFrame([_row(*key, np.concatenate(found)) for key, found in values.items()])
+    return pd.DataFrame([_row(*key, np.concatenate(found)) for key, found in values.items()], columns=COLUMNS)
 
 
 def made_spectra(ensembles: int) -> Iterator[tuple[Inputs, Case, str, xr.Dataset]]:
@@ -112,8 +115,7 @@ def made_spectra(ensembles: int) -> Iterator[tuple[Inputs, Case, str, xr.Dataset
             predictions, dataset = _recorded(h[:, :kept], y, steps), inputs.dataset(y)
             for measure, (options, _) in inputs.measures.items():
                 taken = MEASURES[measure](**options, nulls=[]).model_dump()
-                decompose = import_module(f"fpkit.measures.{measure}").decompose
-                yield inputs, case, measure, decompose(predictions, dataset, split="train", **taken)
+                yield inputs, case, measure, DECOMPOSE[measure](predictions, dataset, split="train", **taken)
 
 
 def judged(statistic: str, values: np.ndarray) -> str:

@@ -124,6 +124,8 @@ def figure_inputs(wildcards):
     figure = CONFIG.figures[wildcards.figure]
     if figure.kind == "claims":
         return "results/claims.csv"
+    if figure.kind == "calibration":
+        return f"results/calibration/{wildcards.figure}.csv"
     measures = fpconfig.FIGURES[figure.kind].measures
     return [
         path
@@ -146,8 +148,11 @@ def figure_groups(wildcards):
 
 
 def figure_recipes(wildcards):
-    if CONFIG.figures[wildcards.figure].kind == "claims":
+    kind = CONFIG.figures[wildcards.figure].kind
+    if kind == "claims":
         return CLAIMS_RECIPE
+    if kind == "calibration":
+        return calibration_recipe(wildcards.figure)
     return spectra_recipes(figure_inputs(wildcards))
 
 
@@ -207,7 +212,15 @@ def undone_for_report(dag):
         undone.pop(name, None)
     if not undone:
         return None
-    order = ["make_dataset", "train", "decompose", "judge_claims", "plot", "animate"]
+    order = [
+        "make_dataset",
+        "train",
+        "decompose",
+        "judge_claims",
+        "calibrate",
+        "plot",
+        "animate",
+    ]
     counts = ", ".join(f"{name} {undone[name]}" for name in order if name in undone)
     return (
         f"report: {undone.total()} jobs of this configuration are still to be done ({counts}); run `make figures` with it"

@@ -1,4 +1,4 @@
-# TAKES    the spectra of a figure's experiments, or the claims; figures: in config.yaml
+# TAKES    the spectra of a figure's experiments, the claims, or a calibration; figures: in config.yaml
 # MAKES    results/figures/{figure}.svg, .pdf, .png; of animations .gif
 # STEPS    draw, all variants side by side
 FORMATS = ["svg", "pdf", "png"]

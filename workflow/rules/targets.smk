@@ -15,6 +15,7 @@ TARGETS = [
         for measure in variant.decomposition
     ),
     "results/claims.csv",
+    *expand("results/calibration/{figure}.csv", figure=CALIBRATIONS),
     *FIGURE_FILES,
     *REPORT_FILES,
     *REPLICATION_FILES,

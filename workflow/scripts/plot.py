@@ -1,4 +1,4 @@
-"""Spectra of a figure's experiments, or the claims -> SVG, PDF and PNG, or GIF."""
+"""Spectra of a figure's experiments, or the table of the claims or of a calibration -> SVG, PDF and PNG, or GIF."""
 
 from fpkit.jobs.job import job
 from fpkit.jobs.plans import check
@@ -10,6 +10,7 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from importlib import import_module
 
     from fpkit.claims.pooling import pooled
+    from fpkit.claims.calibrated import read_calibration
     from fpkit.claims.verdicts import read_claims
     from fpkit.figures import style
     from fpkit.store import netcdf
@@ -18,6 +19,8 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     with ExitStack() as opened, style.context(**figure["style"]):
         if figure["kind"] == "claims":
             shown = read_claims(snakemake.input[0], figure["rows"])
+        elif figure["kind"] == "calibration":
+            shown = read_calibration(snakemake.input[0])
         else:
             # Read when drawn: of a long training, few of its amplitudes are.
             shown = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
