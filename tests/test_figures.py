@@ -174,7 +174,9 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     return [*circle, laboratory("ntk", "digits", "activation~tanh", models["tanh"], **GRADIENT_DESCENT)]
 
 
-KINDS = [kind for kind in config.FIGURES if kind != "claims"]
+# Drawn from a table, and not from spectra; that of a calibration is tested beside it.
+TABLES = {"claims", "calibration"}
+KINDS = [kind for kind in config.FIGURES if kind not in TABLES]
 PICTURES = [kind for kind in KINDS if kind != "animation"]
 # A row or more of panels for each variant, with its title.
 BY_VARIANT = ["synthetic", "projection", "filtering", "graph", "early_stopping", "natural_image", "theory"]
@@ -270,7 +272,7 @@ def without(spectra: xr.Dataset, members) -> xr.Dataset:
 
 
 def test_every_kind_of_the_config_has_a_figure_here():
-    assert {*KINDS, "claims"} == set(Figure.model_fields["kind"].annotation.__args__)
+    assert {*KINDS, *TABLES} == set(Figure.model_fields["kind"].annotation.__args__)
 
 
 def assert_saved_in_every_format(draw, folder) -> None:

@@ -126,6 +126,7 @@ CONFIG_CHANGES = {
         *ENDS,
     },
     "claims: {synthetic_order: {bound: {at_least: 0.7}}}": ENDS,
+    "figures: {truth: {kind: calibration, ensembles: 20}}": {"calibrate truth", "plot truth", "figures"},
     "datasets: {sines: {noise: 0.1}}": {"make_dataset sines"} | SYNTHETIC_CHAIN | ENDS,
     "experiments: {synthetic: {training: {members: 4}}}": SYNTHETIC_CHAIN | ENDS,
     # What is written already, and defaults spelled out, are no change.

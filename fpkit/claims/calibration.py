@@ -6,7 +6,7 @@ of ensembles in which low is first by a decade, and of those in which it is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -100,15 +100,15 @@ def calibrate(ensembles: int) -> pd.DataFrame:
     return pd.DataFrame([_row(*key, np.concatenate(found)) for key, found in values.items()], columns=COLUMNS)
 
 
-def made_spectra(ensembles: int) -> Iterator[tuple[Inputs, Case, str, xr.Dataset]]:
+def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tuple[Inputs, Case, str, xr.Dataset]]:
     """Spectra of each case by each measure, some ensembles at a time, their members one after another.
 
-    How many there are changes none of them.
+    How many ensembles or cases there are changes none of them.
     """
     steps = np.array(record_steps(STEPS, PER_DECADE))
     for place, inputs in enumerate((line(), images())):
-        for (number, case), start in product(enumerate(CASES), range(0, ensembles, ENSEMBLES_TOGETHER)):
-            rng = np.random.default_rng([SEED, place, number, start])
+        for case, start in product(cases, range(0, ensembles, ENSEMBLES_TOGETHER)):
+            rng = np.random.default_rng([SEED, place, CASES.index(case), start])
             y = inputs.bands.target(case.target, 1, rng)
             h = dynamics.predictions(case, inputs.bands, y, steps, MEMBERS * ENSEMBLES_TOGETHER, rng)
             kept = MEMBERS * min(ENSEMBLES_TOGETHER, ensembles - start)
