@@ -29,6 +29,7 @@ IMPORTS = {
     "runs, torch": "fpkit.jobs.progress, fpkit.training.run, fpkit.training.stacked",
     "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.synthetic",
     "claims": "fpkit.store.netcdf, fpkit.claims",
+    "calibration": "fpkit.claims.calibration",
 }
 START = """
 import snakemake.script
