@@ -199,8 +199,9 @@ FIGURES = {
             "the paper's own statistics."
         ),
         look=(
-            "Marks on the shaded side are right: from .9 on where low is first by a decade, up to .05 where it is not. "
-            "Open marks have white noise of .3 of the initial residual's norm."
+            "Marks on the shaded side are right: from .9 on where low is first (a, by a decade of training), up to .05 "
+            "where it is not (c: high is first by a decade; d: samples are memorized in random order). Open marks have "
+            "white noise of .3 of the initial residual's norm."
         ),
     ),
 }

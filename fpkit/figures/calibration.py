@@ -13,12 +13,6 @@ from fpkit.claims.calibrated import FALSE, TRUE
 from fpkit.figures import style
 
 TARGETS = {"flat": (style.TARGET, "o"), "red": (style.HIGH, "D"), "blue": (style.LOW, "s")}
-TITLES = {
-    "low first": "low first by a decade",
-    "all alike": "all alike",
-    "high first": "high first by a decade",
-    "memorized": "memorized",
-}
 INPUTS = {
     ("line", "fft"): "on a line, Fourier",
     ("digits", "graph"): "on digits, graph modes",
@@ -52,7 +46,7 @@ def draw(calibration: pd.DataFrame) -> Figure:
         _right_side(axes, low_first=bool((shown["lead"] > 0).all()))
         for row, variants in shown.groupby(ROW, sort=False):
             _marks(axes, places[row], variants)
-        style.panel(axes, letter, TITLES[truth])
+        style.panel(axes, letter, truth)
     first = grid[0, 0]
     first.set_yticks(list(places.values()), [row[-1].replace("_", " ") for row in rows])
     headed = set()
@@ -71,7 +65,9 @@ def draw(calibration: pd.DataFrame) -> Figure:
         f"fraction of {calibration['ensembles'].min()} ensembles of which the claim holds (95% binomial interval)",
         fontsize=plt.rcParams["axes.labelsize"],
     )
-    figure.legend(handles=_handles(calibration), loc="outside upper center", ncols=5, columnspacing=1.2)
+    figure.legend(
+        handles=_handles(calibration), loc="outside upper center", ncols=5, columnspacing=1, handletextpad=0.3
+    )
     return figure
 
 
