@@ -9,8 +9,8 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from contextlib import ExitStack
     from importlib import import_module
 
-    from fpkit.claims.pooling import pooled
     from fpkit.claims.calibrated import read_calibration
+    from fpkit.claims.pooling import pooled
     from fpkit.claims.verdicts import read_claims
     from fpkit.figures import style
     from fpkit.store import netcdf
