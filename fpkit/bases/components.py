@@ -53,6 +53,10 @@ class Components(Basis):
         """See `Basis`."""
         return xr.dot(values, self._rows().astype(values.dtype), dim="sample")
 
+    def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
+        """See `Basis`."""
+        return xr.dot(coefficients, self._rows().isel(function=functions).astype(coefficients.dtype), dim="function")
+
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`."""
         return self.rows.T.astype(np.float32)

@@ -17,11 +17,10 @@ import xarray as xr
 
 from fpkit.bases import fourier
 from fpkit.bases import graph as graph_basis
-from fpkit.claims import dynamics, statistics
+from fpkit.claims import bounds, dynamics, statistics
 from fpkit.claims.calibrated import COLUMNS
 from fpkit.claims.dynamics import Bands, Case
 from fpkit.claims.intervals import known_interval
-from fpkit.claims.verdicts import verdict
 from fpkit.config.measures import MEASURES
 from fpkit.datasets import digits
 from fpkit.measures import fft, filtering, graph
@@ -121,7 +120,7 @@ def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tupl
 def judged(statistic: str, values: np.ndarray) -> str:
     """The verdict on one ensemble's values (member,), by the parts of `fpkit.claims.verdicts.judge`."""
     _, low, high, *_ = known_interval(values)
-    return verdict(low, high, "at_least", BOUNDS[statistic])
+    return bounds.verdict(low, high, {"at_least": BOUNDS[statistic]})
 
 
 def _row(inputs: str, measure: str, case: Case, statistic: str, values: np.ndarray) -> dict:

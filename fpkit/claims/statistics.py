@@ -7,14 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from fpkit.claims.intervals import ranks
+from fpkit.claims import halves, intervals
 
-# A filter width says something where both parts of the target carry at least this share of its energy.
-LEAST_SHARE = 0.1
 # A frequency belongs to the clean target from this fraction of its largest amplitude on.
 SIGNAL_HEIGHT = 0.1
-# A half of the frequencies is learned once this share of its error, as it was at the start, remains.
-LEARNED = 0.2
 # A line, or a rank correlation of rates, takes more than two points.
 FEWEST_FREQUENCIES = 3
 # Of two frequencies one is predicted to be the faster where its rate is larger by this factor.
@@ -29,18 +25,13 @@ def lead(spectra: xr.Dataset) -> xr.DataArray:
     energy that its frequencies start with. Of a filter, the mean over the widths at which both parts carry energy.
 
     NaN with fewer than two followed frequencies, or with a single record from step 1 on. A lower bound where
-    `ends_early`.
+    `fpkit.claims.halves.ends_early`.
     """
-    low, high = _halves(spectra)
+    low, high = halves.halves(spectra)
     ahead = (high - low).sel(step=slice(1, None))
     if ahead.sizes["step"] < 2:
         return xr.full_like(spectra["member"], np.nan, dtype=float)
     return ahead.assign_coords(step=np.log10(ahead["step"])).integrate("step")
-
-
-def ends_early(spectra: xr.Dataset) -> xr.DataArray:
-    """Whether a run ends before the upper half is learned, per member (member,): its lead would grow."""
-    return _halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
 
 
 def first_order(spectra: xr.Dataset) -> xr.DataArray:
@@ -90,7 +81,7 @@ def low_advantage(spectra: xr.Dataset) -> xr.DataArray:
 
     Over the widths at which both parts carry energy.
     """
-    telling = spectra.isel(width=_telling(spectra).to_numpy()).sel(step=slice(1, None))
+    telling = spectra.isel(width=halves.telling(spectra).to_numpy()).sel(step=slice(1, None))
     if telling.sizes["width"] == 0:
         return xr.full_like(spectra["member"], np.nan, dtype=float)
     ratio = np.log10(telling["high_error"] / telling["low_error"]).mean("width", skipna=False)
@@ -186,31 +177,6 @@ def violations_seen(spectra: xr.Dataset) -> xr.DataArray:
     return _of_rates(spectra.sortby("frequency"), seen)
 
 
-def _halves(spectra: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Remaining share (step, member) of the lower and the upper half of the followed frequencies, pooled by energy."""
-    followed = spectra[["remaining", "initial_energy"]].isel(frequency=spectra["followed"].to_numpy())
-    if "width" in followed.dims:
-        followed = followed.isel(width=_telling(spectra).to_numpy())
-    followed = followed.sortby("frequency")
-    count = followed.sizes["frequency"] // 2
-    shares = []
-    for half in (slice(0, count), slice(followed.sizes["frequency"] - count, None)):
-        energy = followed["initial_energy"].isel(frequency=half).astype(float)
-        # What starts at nothing has no share, and none of the energy.
-        remaining = (followed["remaining"].isel(frequency=half) * energy).where(energy > 0, 0.0)
-        total = energy.sum("frequency", skipna=False)
-        share = remaining.sum("frequency", skipna=False) / total.where(total > 0)
-        if "width" in share.dims:
-            share = share.sum("width", skipna=False) / (share.sizes["width"] or np.nan)
-        shares.append(share)
-    return shares[0], shares[1]
-
-
-def _telling(spectra: xr.Dataset) -> xr.DataArray:
-    """The filter widths (width,) at which both parts carry energy."""
-    return (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE)
-
-
 def _for_each(spectra: xr.Dataset, values: list[float]) -> xr.DataArray:
     """A number for each member."""
     return xr.DataArray(np.array(values, float), coords={"member": spectra["member"]})
@@ -244,7 +210,7 @@ def _rank_correlation(spectra: xr.Dataset, quantity: str) -> xr.DataArray:
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:
     """The correlation of ranks, equal values sharing one; NaN where a side has equal values only."""
-    one, other = (ranks(values) - (len(values) + 1) / 2 for values in (one, other))
+    one, other = (intervals.ranks(values) - (len(values) + 1) / 2 for values in (one, other))
     product = np.sqrt((one**2).sum() * (other**2).sum())
     return float((one * other).sum() / product) if product > 0 else np.nan
 

@@ -18,6 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from fpkit.claims import bounds, statistics
+from fpkit.claims.halves import ends_early
 from fpkit.claims.intervals import FEWEST, Interval, known_interval
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
@@ -211,7 +212,7 @@ def _given(claim: dict, spectra: Sequence[xr.Dataset], draws: np.ndarray) -> tup
 
 def _lower_bound(spectra: Sequence[xr.Dataset]) -> list[str]:
     """That a lead would grow with more training, and for how many members."""
-    early = np.concatenate([statistics.ends_early(one).to_numpy() for one in spectra])
+    early = np.concatenate([ends_early(one).to_numpy() for one in spectra])
     if not early.any():
         return []
     return [f"a lower bound: the run ends before the high half is learned ({early.sum()} of {len(early)} members)"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fpkit.config.fields import Entry, Integer, Real
+from fpkit.config.fields import Entry, Number, Real
 
 
 class Style(Entry):
@@ -215,8 +215,8 @@ class Figure(Entry):
     pool: str | None = None
     """An axis of the sweeps, `dataset.seed`: variants that differ along it alone are shown as one, with all their
     members. Outputs are those of the first of them."""
-    ensembles: Integer = Field(200, ge=20, le=10_000)
-    """Of `calibration`: how many ensembles of eight members each of its cases has."""
+    ensembles: Annotated[int, Field(ge=20, le=10_000), Number] | None = None
+    """Of `calibration`: how many ensembles of eight members each of its cases has; 200 where left out."""
     style: Style = Style()
 
     @property
@@ -225,7 +225,7 @@ class Figure(Entry):
 
     @model_validator(mode="after")
     def _own_options(self):
-        if self.kind != "calibration" and "ensembles" in self.model_fields_set:
+        if self.kind != "calibration" and self.ensembles is not None:
             raise ValueError("ensembles is of kind calibration; leave it out")
         return self
 

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims.statistics import LEAST_SHARE
+from fpkit.claims.halves import telling
 from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
@@ -48,9 +48,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
 
 def _telling_widths(spectra: xr.Dataset) -> np.ndarray:
     """The narrowest and the widest filters at which both parts carry energy, evenly picked."""
-    share = spectra["low_share"]
-    telling = share["width"].where((share >= LEAST_SHARE) & (share <= 1 - LEAST_SHARE), drop=True).to_numpy()
-    pool = telling if len(telling) >= SHOWN_WIDTHS else share["width"].to_numpy()
+    widths = spectra["width"].to_numpy()
+    told = widths[telling(spectra).to_numpy()]
+    pool = told if len(told) >= SHOWN_WIDTHS else widths
     return pool[np.linspace(0, len(pool) - 1, min(SHOWN_WIDTHS, len(pool))).round().astype(int)]
 
 

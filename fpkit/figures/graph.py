@@ -7,6 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fpkit.claims.halves import halves
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 NULL_LINES = (":", "--")
@@ -53,27 +55,18 @@ def _bands(axes: Axes, spectra: xr.Dataset) -> None:
 def _halves(axes: Axes, spectra: xr.Dataset) -> None:
     """Both halves, pooled by energy: of the network with its spread, of each null the mean and range over draws."""
     kept = style.kept(spectra)
-    low, high = halves(kept, kept["remaining"])
+    low, high = halves(kept)
     for values, color, name in ((low, style.LOW, "low half"), (high, style.HIGH, "high half")):
         style.spread(axes, values, color, f"network, {name}")
     if "control_remaining" in kept:
         for null, line in zip(kept["null"].to_numpy(), NULL_LINES, strict=False):
-            control = halves(kept, kept["control_remaining"].sel(null=null))
+            control = halves(kept.sel(null=null), "control_remaining")
             for values, color, name in zip(control, (style.LOW, style.HIGH), ("low half", "high half"), strict=True):
                 drawn = values.median("member").transpose("draw", "step")
                 axes.fill_between(drawn["step"], drawn.min("draw"), drawn.max("draw"), color=color, alpha=0.1, lw=0)
-                label = f"{null}, {name}"
+                label = f"{NULLS[null]}, {name}"
                 axes.plot(drawn["step"], drawn.mean("draw"), line, color=color, linewidth=0.8, label=label)
     _shares(axes)
-
-
-def halves(spectra: xr.Dataset, remaining: xr.DataArray) -> list[xr.DataArray]:
-    """Remaining share of the lower and of the upper half of the followed bands, each pooled by initial energy."""
-    followed = spectra["followed"].to_numpy()
-    remaining, energy = (values.isel(frequency=followed) for values in (remaining, spectra["initial_energy"]))
-    half = remaining.sizes["frequency"] // 2
-    parts = ({"frequency": slice(half)}, {"frequency": slice(remaining.sizes["frequency"] - half, None)})
-    return [(remaining * energy).isel(part).sum("frequency") / energy.isel(part).sum("frequency") for part in parts]
 
 
 def _shares(axes: Axes) -> None:

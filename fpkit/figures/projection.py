@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fpkit.claims.halves import halves
 from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
@@ -64,20 +65,16 @@ def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
     colors = style.ordered_colors(chosen.sizes["frequency"])
     for color, frequency in zip(colors, chosen["frequency"], strict=True):
         style.spread(axes, chosen["remaining"].sel(frequency=frequency), color)
-    if "control_remaining" in chosen:
-        _nulls(axes, chosen, colors[0], colors[-1])
+    if "control_remaining" in spectra and len(colors) > 1:
+        _nulls(axes, style.kept(spectra), colors[0], colors[-1])
     axes.axhline(0, color=style.TARGET, linewidth=0.5)
     style.log_steps(axes, spectra["step"])
     axes.set(ylabel="remaining share", ylim=(-0.25, 1.1))
 
 
-def _nulls(axes: Axes, chosen: xr.Dataset, low: tuple, high: tuple) -> None:
-    count = chosen.sizes["frequency"]
-    halves = [("lower half", slice(None, count // 2), low), ("upper half", slice(-(count // 2), None), high)]
-    for null, line in zip(chosen["null"].to_numpy(), ("--", ":"), strict=False):
-        control = chosen["control_remaining"].sel(null=null).mean("draw")
-        for name, half, color in halves if count > 1 else [("all", slice(None), low)]:
-            # Pooled by energy: of a band that starts with little, the share says little.
-            shown = control.isel(frequency=half).weighted(chosen["initial_energy"].isel(frequency=half).fillna(0))
-            middle = shown.mean("frequency").median("member")
+def _nulls(axes: Axes, spectra: xr.Dataset, *colors: tuple) -> None:
+    for null, line in zip(spectra["null"].to_numpy(), ("--", ":"), strict=False):
+        controls = halves(spectra.sel(null=null), "control_remaining")
+        for name, color, control in zip(("lower half", "upper half"), colors, controls, strict=True):
+            middle = control.mean("draw").median("member")
             axes.plot(middle["step"], middle, color=color, linestyle=line, linewidth=1, label=f"{NULLS[null]}, {name}")

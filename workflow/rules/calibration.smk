@@ -6,8 +6,12 @@ CALIBRATIONS = [
 ]
 
 
+def ensembles(figure):
+    return CONFIG.figures[figure].ensembles or 200
+
+
 def calibration_recipe(figure):
-    return digest(CONFIG.figures[figure].ensembles, code_of("calibrate.py"))
+    return digest(ensembles(figure), code_of("calibrate.py"))
 
 
 rule calibrate:
@@ -26,7 +30,7 @@ rule calibrate:
         runtime=growing("runtime", 15),
         gpu=0,
     params:
-        ensembles=lambda w: CONFIG.figures[w.figure].ensembles,
+        ensembles=lambda w: ensembles(w.figure),
         code=lambda w: code_of("calibrate.py"),
     script:
         "../scripts/calibrate.py"

@@ -1,0 +1,50 @@
+"""Low and high: the lower and the upper half of what is followed, each as one curve of what remains of its error."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+# A filter width says something where both parts of the target carry at least this share of its energy.
+LEAST_SHARE = 0.1
+# A half is learned once this share of its error, as it was at the start, remains.
+LEARNED = 0.2
+
+
+def halves(spectra: xr.Dataset, array: str = "remaining") -> tuple[xr.DataArray, xr.DataArray]:
+    """Remaining share (..., step, member) of the lower and of the upper half of the followed frequencies.
+
+    Each half is pooled by the energy that its frequencies start with: of one that starts with next to nothing, the share
+    says next to nothing. Of an odd number, the middle one is in neither; NaN of fewer than two. Of a filter, the mean
+    over the telling widths.
+
+    Args:
+        array: `remaining`, or `control_remaining`, which has draws of nulls beside.
+    """
+    followed = spectra[[array, "initial_energy"]].isel(frequency=spectra["followed"].to_numpy())
+    if "width" in followed.dims:
+        followed = followed.isel(width=telling(spectra).to_numpy())
+    followed = followed.sortby("frequency")
+    every = followed.sizes["frequency"]
+    low, high = (
+        _pooled(followed.isel(frequency=half), array) for half in (slice(every // 2), slice(-(-every // 2), None))
+    )
+    return low, high
+
+
+def _pooled(half: xr.Dataset, array: str) -> xr.DataArray:
+    energy = half["initial_energy"].astype(float)
+    # What starts at nothing has no share, and none of the energy.
+    remaining = (half[array] * energy).where(energy > 0, 0.0).sum("frequency", skipna=False)
+    total = energy.sum("frequency", skipna=False)
+    share = remaining / total.where(total > 0)
+    return share.mean("width", skipna=False) if "width" in share.dims else share
+
+
+def ends_early(spectra: xr.Dataset) -> xr.DataArray:
+    """Whether a run ends before the upper half is learned, per member (member,): its lead would grow."""
+    return halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
+
+
+def telling(spectra: xr.Dataset) -> xr.DataArray:
+    """The filter widths (width,), as a mask, at which both parts carry energy."""
+    return (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE)
