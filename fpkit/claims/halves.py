@@ -13,9 +13,9 @@ LEARNED = 0.2
 def halves(spectra: xr.Dataset, array: str = "remaining") -> tuple[xr.DataArray, xr.DataArray]:
     """Remaining share (..., step, member) of the lower and of the upper half of the followed frequencies.
 
-    Each half is pooled by the energy that its frequencies start with: of one that starts with next to nothing, the share
-    says next to nothing. Of an odd number, the middle one is in neither; NaN of fewer than two. Of a filter, the mean
-    over the telling widths.
+    Each half is pooled by the energy that its frequencies start with: of one that starts with next to nothing, the
+    share says next to nothing. Of an odd number, the middle one is in neither; NaN of fewer than two. Of a filter, the
+    mean over the telling widths; NaN without any.
 
     Args:
         array: `remaining`, or `control_remaining`, which has draws of nulls beside.
@@ -37,7 +37,7 @@ def _pooled(half: xr.Dataset, array: str) -> xr.DataArray:
     remaining = (half[array] * energy).where(energy > 0, 0.0).sum("frequency", skipna=False)
     total = energy.sum("frequency", skipna=False)
     share = remaining / total.where(total > 0)
-    return share.mean("width", skipna=False) if "width" in share.dims else share
+    return share.sum("width", skipna=False) / (share.sizes["width"] or float("nan")) if "width" in share.dims else share
 
 
 def ends_early(spectra: xr.Dataset) -> xr.DataArray:
