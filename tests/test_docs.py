@@ -90,9 +90,7 @@ def test_the_arrays_of_a_measure_are_those_of_its_spectra(spectra, name):
         assert given & common == {array for array in common if array in spectra["fft"][0]}
     if "accuracy_test" not in named(own):
         given -= {"accuracy_train", "accuracy_test"}
-    assert given - common == named(own) - common - {"record.parameters", "relative_residual"} | (
-        given & {"relative_residual"}
-    )
+    assert given - common == named(own) - common - {"record.parameters"}
 
 
 @pytest.mark.parametrize("name", MEASURES)
