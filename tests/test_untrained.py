@@ -11,7 +11,6 @@ from conftest import REPOSITORY, run
 
 from fpkit import config
 from fpkit.claims import verdicts
-from fpkit.config.grid import points
 from fpkit.datasets.files import is_present
 
 # Steps of training, and members, which have an interval.
@@ -22,18 +21,11 @@ AT_MOST = {"limit": 200, "test_limit": 100, "validation_limit": 100}
 
 def one_of_each_pool(written: config.Config, claim) -> list[config.Variant]:
     """The variants that a claim is about; of those that it takes together, the first."""
-    experiment = written.experiments[claim.experiment]
-    chosen, seen = [], set()
-    for variant, (_, point) in zip(
-        [v for v in config.variants(written) if v.experiment == claim.experiment],
-        points(experiment.sweep),
-        strict=True,
-    ):
-        others = repr({key: value for key, value in point.items() if key != claim.pool})
-        if any(fnmatchcase(variant.name, pattern) for pattern in claim.variants) and others not in seen:
-            chosen.append(variant)
-            seen.add(others)
-    return chosen
+    groups, seen = config.pooled(written, claim.experiment, claim.pool), {}
+    for variant in config.variants(written):
+        if variant.experiment == claim.experiment and any(fnmatchcase(variant.name, one) for one in claim.variants):
+            seen.setdefault(groups[variant.name], variant)
+    return list(seen.values())
 
 
 class Untrained:
@@ -43,12 +35,12 @@ class Untrained:
         self.written, self.folder, self.kept = written, folder, {}
 
     def is_there(self, variant: config.Variant) -> bool:
-        dataset = self.written.datasets[variant.dataset]
+        dataset = self.written.all_datasets[variant.dataset]
         return not getattr(dataset, "optional", False) or is_present(dataset.kind, dataset.path)
 
     def dataset(self, name: str) -> xr.Dataset:
         if name not in self.kept:
-            entry = config.plain(self.written.datasets[name])
+            entry = config.plain(self.written.all_datasets[name])
             options = {key: value for key, value in entry.items() if key not in ("optional", "inputs")}
             options |= {key: min(size, options[key] or size) for key, size in AT_MOST.items() if key in options}
             data = import_module(f"fpkit.datasets.{options.pop('kind')}").build(**options)
