@@ -165,7 +165,8 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     if kind == "equal_strength":
         models = {"mlp": Mlp(kind="mlp", widths=[16]), "wide": Mlp(kind="mlp", widths=[64])}
         made = [laboratory("components", "digits_sines", f"model~{name}", model) for name, model in models.items()]
-        return [*made, laboratory("components", "photograph_sines")]
+        natural = [laboratory("graph", "digits", f"model~{name}", model) for name, model in models.items()]
+        return [*made, laboratory("components", "photograph_sines"), *natural]
     if kind == "natural_image":
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
@@ -404,7 +405,7 @@ def test_titles_say_what_is_shown_whatever_came_out(kind, spectra):
     for shown in (spectra[kind], [opposite(variant) for variant in spectra[kind]]):
         with style.context(**STYLE):
             figure = still(kind, shown)
-            said.append([re.sub(r"[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
+            said.append([re.sub(r"(≥ )?[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
             plt.close("all")
     assert said[0] == said[1]
     assert said[0] or kind == "animation"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import telling
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 SHOWN_WIDTHS = 2
 
@@ -30,7 +30,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
         for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
             _errors(ax, variant.sel(width=filter_width))
             title = f"Errors at width {float(filter_width):g}"

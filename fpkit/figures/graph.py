@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import halves
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 NULL_LINES = (":", "--")
 
@@ -28,7 +28,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         _bands(row[0], variant)
         _halves(row[1], variant)
         _means(row[2], variant)
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
         style.panel(row[0], "" if index else "a", "" if index else "Remaining share by band", note)
         for ax in row:
             style.log_steps(ax, variant["step"])

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -21,7 +21,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     figure, axes = plt.subplots(
         len(spectra), snapshots + 2, figsize=(width, 0.21 * width * len(spectra)), squeeze=False, gridspec_kw=grid
     )
-    for row, variant in zip(axes, spectra, strict=True):
+    for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
         shades = {"cmap": "gray", "vmin": float(variant["target"].min()), "vmax": float(variant["target"].max())}
@@ -44,11 +44,13 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             )
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
+        style.panel(
+            row[-1], "" if index else "b", "" if index else "Error by |k| (cycles per image)", leads.words(variant)
+        )
         if variant is not spectra[-1]:
             row[-1].set_xlabel("")
     shown = [ax for ax in axes[:, -1] if ax.get_lines()]
     if shown:
         style.outer_legend(figure, shown[-1], ncols=2)
     style.panel(axes[0, 0], "a", "")
-    style.panel(axes[0, -1], "b", "Error by |k| (cycles per image)")
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import halves
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -26,7 +26,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         _spectrum(row[0], variant)
         _errors(row[1], variant)
         _remaining(row[2], variant)
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
         style.panel(row[0], "" if index else "a", "" if index else "Spectrum of the target", note)
     style.panel(axes[0, 1], "b", "Relative error of the peaks")
     style.panel(axes[0, 2], "c", "Remaining share, and nulls")
@@ -75,6 +75,6 @@ def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
 def _nulls(axes: Axes, spectra: xr.Dataset, *colors: tuple) -> None:
     for null, line in zip(spectra["null"].to_numpy(), ("--", ":"), strict=False):
         controls = halves(spectra.sel(null=null), "control_remaining")
-        for name, color, control in zip(("lower half", "upper half"), colors, controls, strict=True):
+        for name, color, control in zip(("low half", "high half"), colors, controls, strict=True):
             middle = control.mean("draw").median("member")
             axes.plot(middle["step"], middle, color=color, linestyle=line, linewidth=1, label=f"{NULLS[null]}, {name}")

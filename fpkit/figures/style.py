@@ -21,7 +21,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims.intervals import median_interval
-from fpkit.claims.statistics import first_order, hold_order
 from fpkit.config.grid import named_one
 from fpkit.errors import UserError
 
@@ -241,18 +240,6 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
 def known_by_most(values: xr.DataArray) -> xr.DataArray:
     """The values (member,), or NaN for all where most members have none: their median would be that of a few."""
     return values if 2 * int(values.notnull().sum()) > values.size else values.where(False)
-
-
-def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
-    """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals."""
-    rows = np.arange(len(spectra))
-    for statistic, color, marker, shift in ((first_order, LOW, "o", -0.15), (hold_order, HIGH, "s", 0.15)):
-        values = [statistic(kept(variant)) for variant in spectra]
-        name = f"{statistic.__name__.split('_')[0]} passage"
-        intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
-    axes.axvline(0, color=TARGET, linewidth=0.5)
-    axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
-    axes.set_yticks(rows, titles or short_titles(spectra))
 
 
 def diverged_note(figure: Figure, spectra: Sequence[xr.Dataset]) -> None:

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -21,7 +21,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     figure = plt.figure(figsize=(width, 1.1 * height * len(spectra)))
     for variant, part in zip(spectra, np.atleast_1d(figure.subfigures(len(spectra), 1)), strict=True):
         ((outputs, spectrum), (errors, passages)) = part.subplots(2, 2)
-        part.suptitle(f"{style.variant_title(variant)} ({style.members_note(variant)})", fontsize="medium")
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)}), {leads.words(variant)}"
+        part.suptitle(note, fontsize="medium")
         _outputs(outputs, variant)
         _spectrum(spectrum, variant)
         _errors(errors, variant)
