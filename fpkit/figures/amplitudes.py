@@ -26,7 +26,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     others = [v for v in spectra if not np.array_equal(_peaks(v)["frequency"], frequencies)]
     width = plt.rcParams["figure.figsize"][0]
     rows = -(-len(others) // COLUMNS)
-    figure, axes = plt.subplots(2 + rows, COLUMNS, figsize=(width, width * (0.75 + 0.36 * rows)))
+    figure, axes = plt.subplots(
+        2 + rows, COLUMNS, figsize=(width, width * (0.5 + 0.25 * rows) + style.lines(20 + 5 * rows))
+    )
     (targets, passages), (order, ahead) = axes[:2]
     for color, variant in zip(style.ordered_colors(len(family)), family, strict=True):
         peaks, label = _peaks(variant), f"$k^{{{_exponent(variant):.0f}}}$"
@@ -34,18 +36,17 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         style.passage_ranges(passages, variant, "first_passage", color, marker="o", markersize=3, label=label)
     _orders(order, ahead, family)
     units = spectra[0]["frequency"].attrs["units"]
-    targets.set(xlabel=f"frequency ({units})", ylabel="|F[y]|, largest = 1", yscale="log")
-    passages.set(xlabel=f"frequency ({units})", ylabel="first passage (training step)", yscale="log")
-    for ax in (targets, passages):
-        style.legend(ax, ncols=max(1, min(4, len(family))))
+    targets.set(xlabel=f"frequency\n({units})", ylabel="|F[y]|, largest = 1", yscale="log")
+    passages.set(xlabel=f"frequency\n({units})", ylabel="first passage\n(training step)", yscale="log")
+    style.legend(targets, ncols=2)
     titles = ("Targets", "Passages: median, range", "Order by relative error", "Lead by remaining share")
     for ax, letter, title in zip(axes.flat, "abcd", titles, strict=False):
         style.panel(ax, letter, title)
     letters = (chr(ord("e") + index) for index in range(len(others)))
     for ax, letter, variant in zip(axes[2:].flat, letters, others, strict=False):
         error = variant["relative_error"].where(variant["followed"], drop=True).median("member").clip(0, 1)
-        style.heat_map(ax, error, "frequency", "relative error (median)", vmin=0, vmax=1)
-        ax.set_ylabel(f"frequency ({units})")
+        style.heat_map(ax, error, "frequency", "relative error", vmin=0, vmax=1)
+        ax.set_ylabel(f"frequency\n({units})")
         style.panel(ax, letter, leads.words(variant), style.variant_title(variant))
     for ax in axes.flat[4 + len(others) :]:
         ax.set_visible(False)
@@ -76,5 +77,5 @@ def _orders(order: Axes, ahead: Axes, family: list[xr.Dataset]) -> None:
     leads.leads_over(ahead, exponents, family, style.LOW)
     for ax in (order, ahead):
         ax.set(xlabel="exponent of the amplitude", xticks=np.unique(np.round(exponents)))
-    style.legend(order)
+    style.legend(order, ncols=1)
     style.legend(ahead, ncols=1, handles=leads.handles(bound="^"))

@@ -25,7 +25,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fft`, one for each variant; their models are initialized by `gaussian`.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, grid = plt.subplots(2, 2, figsize=(width, 0.75 * width), sharex=True)
+    figure, grid = plt.subplots(2, 2, figsize=(width, 0.52 * width + style.lines(9)), sharex=True)
     ahead, first, hold, never = panels = list(grid.flat)
     by_activation: dict[str, list[tuple[float, xr.Dataset]]] = {}
     for variant in spectra:
@@ -46,8 +46,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     titles = ("Lead", "Order by first passage", "Order by hold passage", "Never captured")
     for axes, letter, title in zip(panels, "abcd", titles, strict=True):
         style.panel(axes, letter, title)
-        axes.set(xscale="log", xlabel="std of the initial weights")
-        axes.label_outer(remove_inner_ticks=False)
+        axes.set(xscale="log")
+    for axes in (hold, never):
+        axes.set_xlabel("std of the initial weights")
     for axes in (first, hold):
         axes.axhline(0, color=style.TARGET, linewidth=0.5)
         axes.set(ylim=(-1.05, 1.05), ylabel=leads.RANK)

@@ -15,7 +15,7 @@ from fpkit.claims.intervals import median_interval
 from fpkit.claims.statistics import first_order, hold_order, lead
 from fpkit.figures import style
 
-LEAD = "lead (decades of training)"
+LEAD = "lead\n(decades of training)"
 RANK = "rank correlation of\nfrequency and passage"
 # The run ends before the high half is learned: with more training, the lead would grow.
 BOUND = "lower bound of the lead"

@@ -19,9 +19,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fft` or `projection`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    grid = {"width_ratios": [1.5, 1, 0.8]}
+    grid = {"width_ratios": [1.3, 1, 1]}
     figure, (passages, lead, order) = plt.subplots(
-        1, 3, figsize=(width, width * (0.26 + 0.036 * len(spectra))), gridspec_kw=grid, sharey=True
+        1, 3, figsize=(width, 0.033 * width * len(spectra) + style.lines(9)), gridspec_kw=grid, sharey=True
     )
     _passages(passages, spectra)
     leads.lead_rows(lead, spectra)
@@ -30,7 +30,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     style.legend(order, ncols=1)
     style.panel(passages, "a", "Median first passage")
     style.panel(lead, "b", "Lead")
-    style.panel(order, "c", "Order of passages")
+    style.panel(order, "c", "Order")
     style.diverged_note(figure, spectra)
     return figure
 
@@ -53,5 +53,5 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
         axes.plot(column, row, "x", color=style.NULL, markersize=4)
     axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
     units = {variant["frequency"].attrs["units"] for variant in spectra}
-    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})    \N{MULTIPLICATION SIGN} never")
-    axes.figure.colorbar(mesh, ax=axes, label="first passage (training step)", pad=0.02).outline.set_visible(False)
+    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})\n\N{MULTIPLICATION SIGN} never")
+    axes.figure.colorbar(mesh, ax=axes, label="training step", pad=0.02).outline.set_visible(False)

@@ -22,8 +22,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     on_grid = [variant for variant in spectra if _size(variant)]
     others = [variant for variant in spectra if not _size(variant)]
     width = plt.rcParams["figure.figsize"][0]
-    above, below = 0.4 * bool(on_grid), (0.17 + 0.036 * len(others)) * bool(others)
-    figure = plt.figure(figsize=(width, width * (above + below)))
+    above = (0.26 * width + style.lines(5)) * bool(on_grid)
+    below = (0.033 * width * len(others) + style.lines(9)) * bool(others)
+    figure = plt.figure(figsize=(width, above + below))
     heights = [height for height in (above, below) if height]
     parts = iter(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
     if on_grid:

@@ -18,7 +18,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.measures.fft.decompose`, one for each variant.
     """
     width, height = plt.rcParams["figure.figsize"]
-    figure = plt.figure(figsize=(width, 1.1 * height * len(spectra)))
+    figure = plt.figure(figsize=(width, (0.8 * height + style.lines(11)) * len(spectra)))
     for variant, part in zip(spectra, np.atleast_1d(figure.subfigures(len(spectra), 1)), strict=True):
         ((outputs, spectrum), (errors, passages)) = part.subplots(2, 2)
         note = f"{style.variant_title(variant)} ({style.members_note(variant)}), {leads.words(variant)}"
