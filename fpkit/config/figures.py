@@ -141,7 +141,7 @@ FIGURES = {
         measures=("projection",),
         shows=(
             "Along a direction in real data (p, the first principal component, or another, as named): the target's "
-            "spectrum, and by frequency the relative error and the share that remains of the first error."
+            "spectrum, and by frequency the relative error and the remaining share, beside nulls."
         ),
         look=(
             "In (b) and (c) dark lines, low frequencies, below bright ones are an order from low to high. In (c) all "
@@ -162,7 +162,7 @@ FIGURES = {
         category="Frequency Principle",
         measures=("graph",),
         shows=(
-            "What remains of the error in bands of modes of a graph that links inputs which are close, and the mean "
+            "What remains of the error in bands of modes of a graph that links near inputs, and the mean "
             "graph frequency of outputs and errors."
         ),
         look=(
@@ -205,7 +205,7 @@ FIGURES = {
         measures=("ntk",),
         shows=(
             "Decay rates along Fourier modes, or eigenvectors of the neural tangent kernel: predicted by the kernel "
-            "at the start, measured, and, where the networks were kept, predicted by the kernel at the end."
+            "at the start, measured, and, of networks that a run kept, predicted by the kernel at the end."
         ),
         look=(
             "How close the dots, one for each member, lie to the dashed line; below, where the measured rate lies "
@@ -222,7 +222,7 @@ FIGURES = {
         category="Claims",
         measures=(),
         shows=(
-            "How often the judge finds low frequencies first in made dynamics whose truth is known, by the lead and by "
+            "How often the judge finds an order from low to high in made dynamics of known truth, by the lead and by "
             "the paper's own statistics."
         ),
         look=(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -18,6 +20,8 @@ MOST_COLUMNS = 3
 COLORS = (style.LOW, style.HIGH, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "0.2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NETWORKS = {"mlp": "MLP", "cnn": "CNN", "residual_mlp": "residual MLP", "residual_cnn": "residual CNN"}
+# Characters in a line below a panel, which others stand beside.
+LABEL = 28
 # Of the natural target's bands, the passage of this remaining share; half of a component is as much.
 LEVEL = 0.5
 
@@ -40,7 +44,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     columns = COLUMNS.get(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     below = 0.03 * (len(spectra) + 4)
-    figure = plt.figure(figsize=(width, width * (0.1 + 0.32 * rows + below)))
+    figure = plt.figure(figsize=(width, width * (0.1 + 0.36 * rows + below)))
     above, under = figure.add_gridspec(2, 1, height_ratios=[0.32 * rows, below])
     grid = above.subgridspec(rows, columns)
     first = None
@@ -52,7 +56,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         if index % columns:
             axes.tick_params(labelleft=False)
         else:
-            axes.set_ylabel("passage (training step)")
+            axes.set_ylabel("passage\n(training step)")
     ahead, order = under.subgridspec(1, 2, width_ratios=[1.3, 1]).subplots(sharey=True)
     titles = [
         f"{_title(variant)}, {_network(variant)}" + (" *" if variant["diverged"].any() else "") for variant in spectra
@@ -61,7 +65,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     leads.lead_rows(ahead, spectra, titles, by_row)
     leads.order_rows(order, spectra, titles, by_row)
     order.tick_params(labelleft=False)
-    for number, (axes, title) in enumerate(((ahead, "Lead"), (order, "Order of first passages")), len(panels)):
+    for number, (axes, title) in enumerate(((ahead, "Lead"), (order, "Order")), len(panels)):
         style.panel(axes, "abcdefghijklmnopqrstuvwxyz"[number % 26], title)
     handles = [plt.Line2D([], [], linewidth=1, markersize=3.5, label=name, **looks[name]) for name in networks]
     handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
@@ -118,4 +122,5 @@ def _passages(axes: Axes, variants: list[xr.Dataset], looks: dict[str, dict]) ->
 
 
 def _label(frequency: xr.DataArray) -> str:
-    return f"{frequency.attrs['long_name']}\n({frequency.attrs['units']})"
+    name = fill(frequency.attrs["long_name"], LABEL)
+    return f"{name}\n({frequency.attrs['units']})"

@@ -37,7 +37,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             if variant is not spectra[-1]:
                 ax.set_xlabel("")
     style.panel(axes[0, 1], "b", "The same, by half")
-    style.panel(axes[0, 2], "c", "Mean frequency")
+    style.panel(axes[0, 2], "c", "Frequency")
     for column in axes.T:
         style.legend(next((ax for ax in column[::-1] if ax.axison), column[0]), ncols=1)
     return figure

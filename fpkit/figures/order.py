@@ -19,7 +19,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fft` or `projection`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    grid = {"width_ratios": [1.3, 1, 1]}
+    grid = {"width_ratios": [1.2, 1, 1.2]}
     figure, (passages, lead, order) = plt.subplots(
         1, 3, figsize=(width, 0.033 * width * len(spectra) + style.lines(9)), gridspec_kw=grid, sharey=True
     )

@@ -31,7 +31,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
         style.panel(row[0], "" if index else "a", "" if index else "Target spectrum", note)
     style.panel(axes[0, 1], "b", "Relative error")
-    style.panel(axes[0, 2], "c", "Remaining share")
+    style.panel(axes[0, 2], "c", "Shares")
     drawn = next((row for row in axes if row[0].axison), axes[0])
     handles = [handle for ax in (drawn[0], drawn[2]) for handle in ax.get_legend_handles_labels()[0]]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1)
@@ -61,6 +61,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
     style.log_steps(axes, spectra["step"])
     axes.set(ylabel="relative error", yscale="log")
+    style.plain_log(axes.yaxis)
 
 
 def _remaining(axes: Axes, spectra: xr.Dataset) -> None:

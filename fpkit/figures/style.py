@@ -16,8 +16,10 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims.intervals import median_interval
@@ -101,6 +103,13 @@ def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **
 def log_steps(axes: Axes, steps: xr.DataArray) -> None:
     """A logarithmic step axis, from step 1 on."""
     axes.set(xscale="log", xlim=(1, float(steps.max())), xlabel="training step")
+
+
+def plain_log(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5, written in full."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = False, **limits):
