@@ -165,7 +165,8 @@ def variants_of(kind: str, laboratory) -> list[xr.Dataset]:
     if kind == "equal_strength":
         models = {"mlp": Mlp(kind="mlp", widths=[16]), "wide": Mlp(kind="mlp", widths=[64])}
         made = [laboratory("components", "digits_sines", f"model~{name}", model) for name, model in models.items()]
-        return [*made, laboratory("components", "photograph_sines")]
+        natural = [laboratory("graph", "digits", f"model~{name}", model) for name, model in models.items()]
+        return [*made, laboratory("components", "photograph_sines"), *natural]
     if kind == "natural_image":
         return [laboratory("radial", name, f"dataset~{name}") for name in ("photograph", "photograph_fourier")]
     assert kind == "theory"
@@ -404,7 +405,7 @@ def test_titles_say_what_is_shown_whatever_came_out(kind, spectra):
     for shown in (spectra[kind], [opposite(variant) for variant in spectra[kind]]):
         with style.context(**STYLE):
             figure = still(kind, shown)
-            said.append([re.sub(r"[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
+            said.append([re.sub(r"(≥ )?[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
             plt.close("all")
     assert said[0] == said[1]
     assert said[0] or kind == "animation"
@@ -574,6 +575,7 @@ def test_every_variant_is_named_on_figures_that_compare_them(kind, spectra):
         expected = ["$k^{0}$", "$k^{1}$", "others"]
     elif kind == "equal_strength":
         expected = ["digits sines", "photograph sines", "MLP", "wide", "digits sines, MLP", "photograph sines, MLP"]
+        expected += ["digits, labels", "digits, labels, wide"]
     else:
         expected = ["all 4 bits, tanh", "all 4 bits, relu", "2 bits, tanh", "2 bits, relu", "digits", "trained on 50%"]
     for text in expected:
@@ -680,7 +682,7 @@ def test_parity_of_any_number_of_bits_is_drawn(spectra):
 def test_rank_correlations_on_the_order_figure_are_those_of_the_claims(spectra):
     with style.context(**STYLE):
         figure = drawn("order", spectra["order"])
-    order = figure.axes[1]
+    order = figure.axes[2]
     for container, statistic in zip(order.containers, (statistics.first_order, statistics.hold_order), strict=True):
         expected = [float(style.known_by_most(statistic(variant)).median()) for variant in spectra["order"]]
         np.testing.assert_allclose(container.lines[0].get_xdata(), expected)
@@ -703,7 +705,8 @@ def test_equal_strength_figure_shows_median_passages_their_range_and_a_cross_for
     step = float(variant["step"][-1])
     variant["first_passage"][:] = [[1, 4, step], [2, 8, step], [3, 16, np.nan]]
     with style.context(**STYLE):
-        passages, order = drawn("equal_strength", [variant]).axes
+        passages, lead, order = drawn("equal_strength", [variant]).axes
+    np.testing.assert_allclose(lead.lines[0].get_xdata(), statistics.lead(variant))
     middle, never = passages.lines
     np.testing.assert_allclose(middle.get_xdata(), variant["frequency"])
     np.testing.assert_allclose(middle.get_ydata(), [2, 8, step])
@@ -716,9 +719,52 @@ def test_equal_strength_figure_shows_median_passages_their_range_and_a_cross_for
 def test_structures_figure_places_depths_and_widths(spectra):
     with style.context(**STYLE):
         figure = drawn("structures", spectra["structures"])
-    shown = figure.axes[0].get_images()[0].get_array()
-    expected = [float(statistics.first_order(variant).median()) for variant in spectra["structures"][:4]]
-    np.testing.assert_allclose(shown, np.reshape(expected, (2, 2)))  # (depth, width)
+    for axes, statistic in zip(figure.axes, (statistics.lead, statistics.first_order), strict=False):
+        shown = axes.get_images()[0].get_array()
+        expected = [float(statistic(variant).median()) for variant in spectra["structures"][:4]]
+        np.testing.assert_allclose(shown, np.reshape(expected, (2, 2)))  # (depth, width)
+
+
+LEADS = {"order": 1, "structures": 3, "initialization": 0, "amplitudes": 3, "equal_strength": -2}
+
+
+def learned(variant: xr.Dataset, left: float) -> xr.Dataset:
+    """The same run, at whose last step so much is left of every frequency's first error."""
+    ended = variant.copy(deep=True)
+    ended["remaining"][dict(step=-1)] = left
+    return ended
+
+
+@pytest.mark.parametrize("kind", LEADS)
+def test_lead_is_drawn_in_decades_as_judged_and_lower_bounds_are_marked(kind, spectra):
+    for left, marks in ((0.1, False), (0.3, True)):
+        shown = [learned(variant, left) for variant in spectra[kind]]
+        with style.context(**STYLE):
+            figure = drawn(kind, shown)
+        axes = figure.axes[LEADS[kind]]
+        assert axes.get_ylabel() == "lead\n(decades of training)" or axes.get_xlabel() == "lead\n(decades of training)"
+        if kind == "amplitudes":
+            shown = shown[:2]  # the family
+        elif kind == "structures":
+            shown = shown[4:]  # those in no map
+        along = [line.get_xdata() if kind in ("order", "structures", "equal_strength") else line.get_ydata()
+                 for line in axes.lines if line.get_markersize() == 2]  # fmt: skip
+        for points, variant in zip(along, shown, strict=True):
+            np.testing.assert_allclose(np.sort(points), np.sort(statistics.lead(variant)), rtol=1e-6)
+        signs = [line for line in axes.lines if line.get_gid() == "lower bound"]
+        assert len(signs) == (len(shown) if marks else 0)
+        assert "lower bound of the lead" in texts_of(figure)
+        plt.close("all")
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "projection", "filtering", "graph", "natural_image"])
+def test_titles_name_the_lead_in_decades(kind, spectra):
+    for left, sign in ((0.1, ""), (0.3, "≥ ")):
+        variant = learned(spectra[kind][0], left)
+        with style.context(**STYLE):
+            written = "\n".join(texts_of(drawn(kind, [variant])))
+        assert f"lead {sign}{float(statistics.lead(variant).median()):.2f} decades" in written
+        plt.close("all")
 
 
 def test_theory_figure_draws_each_measured_rate_against_the_predicted(spectra):

@@ -53,7 +53,7 @@ FIGURES = {
         shows="A one-dimensional target, outputs at some steps, and the errors and passages of its frequencies.",
         look=(
             "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
-            "in (d)."
+            "in (d). The lead above: by how many decades of training the low half of the frequencies is ahead."
         ),
         needs=("position",),
         of_predictions=True,
@@ -70,43 +70,70 @@ FIGURES = {
     "order": Kind(
         category="Scope",
         measures=("fft", "projection"),
-        shows="First passages by frequency, and their order, for each activation, algorithm or loss.",
+        shows=(
+            "First passages by frequency, the lead in decades of training, and the rank correlation of frequency and "
+            "passage, for each activation, algorithm or loss."
+        ),
         look=(
-            "In (a) colours that brighten from left to right are an order from low to high, and so are marks near 1 "
-            "in (b)."
+            "In (a) colours that brighten from left to right are an order from low to high. In (b) how far right of "
+            "zero the marks lie: by so many decades of training low is ahead of high; where a triangle follows, the "
+            "run ends before the high half is learned, and the lead is a lower bound. In (c), as the paper has it, "
+            "marks near 1 are an order from low to high."
         ),
     ),
     "structures": Kind(
         category="Scope",
         measures=("fft", "projection"),
-        shows="The order of frequencies, and the steps it takes, over depth, width and other architectures.",
+        shows=(
+            "The lead in decades of training, the rank correlation of frequency and passage, and the steps to the "
+            "last frequency, over depth, width and other architectures."
+        ),
         look=(
-            "In (a) 1 is an order from low to high, 0 none, and a cross stands where most members captured nothing; "
-            "in (b) it stands where most did not capture all."
+            "In (a) and (d) by how many decades of training low is ahead of high; a lower bound, marked so, where the "
+            "run ends before the high half is learned. In (b) and (e), as the paper has it, 1 is an order from low to "
+            "high, 0 none, and a cross stands where most members captured nothing; in (c) where most did not capture "
+            "all."
         ),
     ),
     "initialization": Kind(
         category="Scope",
         measures=("fft",),
-        shows="The order of frequencies over the scale of the initial weights.",
-        look="In (a) and (b) 1 is an order from low to high, 0 none; in (c) the part that no member captured.",
+        shows=(
+            "The lead in decades of training, and the rank correlation of frequency and passage, over the scale of "
+            "the initial weights."
+        ),
+        look=(
+            "In (a) where the lines come to zero: up to there low is ahead of high; triangles above mark lower bounds. "
+            "In (b) and (c), as the paper has it, 1 is an order from low to high, 0 none; in (d) the part of the "
+            "frequencies that was never captured."
+        ),
     ),
     "amplitudes": Kind(
         category="Scope",
         measures=("fft",),
-        shows="The order of frequencies where amplitude grows with frequency.",
-        look="In (c) where the lines lie at each exponent, above zero low to high, below it high to low.",
+        shows=(
+            "Targets whose amplitude grows with frequency: the rank correlation of frequency and passage by the "
+            "relative error, and the lead, in decades of training, by the remaining share."
+        ),
+        look=(
+            "In (c), the paper's, where the lines lie at each exponent: above zero low to high, below it high to low. "
+            "In (d) the same of the lead, from which amplitude cancels; where both differ, low frequencies are so weak "
+            "that what the untrained network puts there is large beside them."
+        ),
     ),
     "equal_strength": Kind(
         category="Frequency Principle",
         measures=("components", "graph"),
         shows=(
             "Components of equal strength on real inputs: the passage of each, for several networks, beside natural "
-            "targets of the same inputs."
+            "targets of the same inputs; the lead of each variant in decades of training, and the rank correlation of "
+            "frequency and passage."
         ),
         look=(
             "Passages that rise from left to right are an order from low to high. Points are medians over members, "
-            "lines their whole range, which ends at a cross where some never got there."
+            "lines their whole range, which ends at a cross where some never got there. In the panel of the lead, how "
+            "far right of zero the marks lie; a triangle follows a lower bound, where the run ends before the high "
+            "half is learned."
         ),
     ),
     "projection": Kind(
@@ -114,7 +141,7 @@ FIGURES = {
         measures=("projection",),
         shows=(
             "Along a direction in real data (p, the first principal component, or another, as named): the target's "
-            "spectrum, and by frequency the relative error and the share that remains of the first error."
+            "spectrum, and by frequency the relative error and the remaining share, beside nulls."
         ),
         look=(
             "In (b) and (c) dark lines, low frequencies, below bright ones are an order from low to high. In (c) all "
@@ -135,7 +162,7 @@ FIGURES = {
         category="Frequency Principle",
         measures=("graph",),
         shows=(
-            "What remains of the error in bands of modes of a graph that links inputs which are close, and the mean "
+            "What remains of the error in bands of modes of a graph that links near inputs, and the mean "
             "graph frequency of outputs and errors."
         ),
         look=(
@@ -178,7 +205,7 @@ FIGURES = {
         measures=("ntk",),
         shows=(
             "Decay rates along Fourier modes, or eigenvectors of the neural tangent kernel: predicted by the kernel "
-            "at the start, measured, and, where the networks were kept, predicted by the kernel at the end."
+            "at the start, measured, and, of networks that a run kept, predicted by the kernel at the end."
         ),
         look=(
             "How close the dots, one for each member, lie to the dashed line; below, where the measured rate lies "
@@ -195,7 +222,7 @@ FIGURES = {
         category="Claims",
         measures=(),
         shows=(
-            "How often the judge finds low frequencies first in made dynamics whose truth is known, by the lead and by "
+            "How often the judge finds an order from low to high in made dynamics of known truth, by the lead and by "
             "the paper's own statistics."
         ),
         look=(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -9,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from fpkit.claims.statistics import first_order
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 # Panels beside each other.
 COLUMNS = {1: 1, 2: 2, 4: 2}
@@ -19,12 +20,14 @@ MOST_COLUMNS = 3
 COLORS = (style.LOW, style.HIGH, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "0.2")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 NETWORKS = {"mlp": "MLP", "cnn": "CNN", "residual_mlp": "residual MLP", "residual_cnn": "residual CNN"}
+# Characters in a line below a panel, which others stand beside.
+LABEL = 28
 # Of the natural target's bands, the passage of this remaining share; half of a component is as much.
 LEVEL = 0.5
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """A panel for each data set: passage by frequency, a colour for each network; and the order of each variant.
+    """A panel for each data set: passage by frequency, a colour for each network; lead and order of each variant.
 
     Args:
         spectra: results of `components`, one for each variant, and of `graph`, of the natural target.
@@ -40,9 +43,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     width = plt.rcParams["figure.figsize"][0]
     columns = COLUMNS.get(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
-    made = [variant for variant in spectra if variant.attrs["measure"] == "components"] or spectra
-    below = 0.03 * (len(made) + 4)
-    figure = plt.figure(figsize=(width, width * (0.1 + 0.32 * rows + below)))
+    below = 0.03 * (len(spectra) + 4)
+    figure = plt.figure(figsize=(width, width * (0.1 + 0.36 * rows + below)))
     above, under = figure.add_gridspec(2, 1, height_ratios=[0.32 * rows, below])
     grid = above.subgridspec(rows, columns)
     first = None
@@ -54,13 +56,21 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         if index % columns:
             axes.tick_params(labelleft=False)
         else:
-            axes.set_ylabel("passage (training step)")
-    order = figure.add_subplot(under)
-    _order(order, made, looks)
-    style.panel(order, "abcdefghijklmnopqrstuvwxyz"[len(panels) % 26], "Order of the passages, made targets")
+            axes.set_ylabel("passage\n(training step)")
+    ahead, order = under.subgridspec(1, 2, width_ratios=[1.3, 1]).subplots(sharey=True)
+    titles = [
+        f"{_title(variant)}, {_network(variant)}" + (" *" if variant["diverged"].any() else "") for variant in spectra
+    ]
+    by_row = [looks[_network(variant)] for variant in spectra]
+    leads.lead_rows(ahead, spectra, titles, by_row)
+    leads.order_rows(order, spectra, titles, by_row)
+    order.tick_params(labelleft=False)
+    for number, (axes, title) in enumerate(((ahead, "Lead"), (order, "Order")), len(panels)):
+        style.panel(axes, "abcdefghijklmnopqrstuvwxyz"[number % 26], title)
     handles = [plt.Line2D([], [], linewidth=1, markersize=3.5, label=name, **looks[name]) for name in networks]
     handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1)
+    handles += leads.handles(color="0.4")
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), columnspacing=1)
     style.diverged_note(figure, spectra)
     return figure
 
@@ -112,25 +122,5 @@ def _passages(axes: Axes, variants: list[xr.Dataset], looks: dict[str, dict]) ->
 
 
 def _label(frequency: xr.DataArray) -> str:
-    return f"{frequency.attrs['long_name']}\n({frequency.attrs['units']})"
-
-
-def _order(axes: Axes, spectra: list[xr.Dataset], looks: dict[str, dict]) -> None:
-    """Rank correlation of frequency and passage of each member, a row for each variant, and the median."""
-    for height, variant in enumerate(spectra):
-        values = first_order(style.kept(variant))
-        look = looks[_network(variant)]
-        jitter = np.linspace(-0.2, 0.2, values.size)
-        axes.plot(values, height + jitter, linestyle="", markersize=2.5, alpha=0.6, **look)
-        if bool(values.notnull().any()):
-            axes.plot([float(values.median())] * 2, [height - 0.35, height + 0.35], color=look["color"], linewidth=2)
-    axes.axvline(0, color=style.TARGET, linewidth=0.5)
-    titles = [
-        f"{_title(variant)}, {_network(variant)}" + (" *" if variant["diverged"].any() else "") for variant in spectra
-    ]
-    axes.set_yticks(range(len(spectra)), titles)
-    axes.set(
-        xlim=(-1.05, 1.05),
-        ylim=(len(spectra) - 0.5, -0.5),
-        xlabel="rank correlation of frequency and passage (members)",
-    )
+    name = fill(frequency.attrs["long_name"], LABEL)
+    return f"{name}\n({frequency.attrs['units']})"

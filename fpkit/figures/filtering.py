@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import telling
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 SHOWN_WIDTHS = 2
 
@@ -25,19 +25,23 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     columns = SHOWN_WIDTHS + 1
     grid = {"width_ratios": [1] * SHOWN_WIDTHS + [1.3]}
     figure, axes = plt.subplots(
-        len(spectra), columns, figsize=(width, width * (0.08 + 0.26 * len(spectra))), squeeze=False, gridspec_kw=grid
+        len(spectra),
+        columns,
+        figsize=(width, (0.17 * width + style.lines(5)) * len(spectra) + style.lines(4)),
+        squeeze=False,
+        gridspec_kw=grid,
     )
     for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
         for ax, filter_width in zip(row, _telling_widths(variant), strict=False):
             _errors(ax, variant.sel(width=filter_width))
-            title = f"Errors at width {float(filter_width):g}"
+            title = f"Width {float(filter_width):g}"
             first = ax is row[0]
             style.panel(ax, "a" if first and not index else "", title, note if first else "")
         _map(row[-1], variant)
-    style.panel(axes[0, -1], "b", "High error over low error")
+    style.panel(axes[0, -1], "b", "High over low")
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
     for ax in axes[:, 1:SHOWN_WIDTHS].flat:
@@ -69,6 +73,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
             axes.plot(spectra["step"], middle, color=color, linestyle="--", linewidth=0.9, label=name)
     style.log_steps(axes, spectra["step"])
     axes.set(yscale="log", ylabel="relative error")
+    style.plain_log(axes.yaxis)
 
 
 def _map(axes: Axes, spectra: xr.Dataset) -> None:

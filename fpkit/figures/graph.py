@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import halves
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 NULL_LINES = (":", "--")
 
@@ -21,21 +21,23 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.measures.graph.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, width * (0.12 + 0.29 * len(spectra))), squeeze=False)
+    figure, axes = plt.subplots(
+        len(spectra), 3, figsize=(width, (0.18 * width + style.lines(4)) * len(spectra) + style.lines(9)), squeeze=False
+    )
     for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
         _bands(row[0], variant)
         _halves(row[1], variant)
         _means(row[2], variant)
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
-        style.panel(row[0], "" if index else "a", "" if index else "Remaining share by band", note)
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
+        style.panel(row[0], "" if index else "a", "" if index else "Share by band", note)
         for ax in row:
             style.log_steps(ax, variant["step"])
             if variant is not spectra[-1]:
                 ax.set_xlabel("")
     style.panel(axes[0, 1], "b", "The same, by half")
-    style.panel(axes[0, 2], "c", "Mean graph frequency")
+    style.panel(axes[0, 2], "c", "Frequency")
     for column in axes.T:
         style.legend(next((ax for ax in column[::-1] if ax.axison), column[0]), ncols=1)
     return figure

@@ -1,4 +1,4 @@
-"""`initialization`: the order of frequencies over the scale of the initial weights."""
+"""`initialization`: the lead and the order of frequencies over the scale of the initial weights."""
 
 from __future__ import annotations
 
@@ -10,39 +10,51 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fpkit.claims.statistics import first_order, hold_order
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v")
+# Activations stand beside each other, a factor apart on the axis of scales.
+APART = 1.05
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """Rank correlation against the standard deviation of the initial weights, a line for each activation.
+    """Lead and rank correlations against the standard deviation of the initial weights, a line for each activation.
 
     Args:
         spectra: results of `fft`, one for each variant; their models are initialized by `gaussian`.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, panels = plt.subplots(1, 3, figsize=(width, 0.4 * width))
+    figure, grid = plt.subplots(2, 2, figsize=(width, 0.52 * width + style.lines(9)), sharex=True)
+    ahead, first, hold, never = panels = list(grid.flat)
     by_activation: dict[str, list[tuple[float, xr.Dataset]]] = {}
     for variant in spectra:
         model = style.recipe(variant)["model"]
         by_activation.setdefault(model["activation"], []).append((model["std"], variant))
-    for color, (activation, variants) in zip(cycle(COLORS), by_activation.items(), strict=False):
+    looks = zip(cycle(COLORS), cycle(MARKERS), strict=True)
+    handles = []
+    for index, ((color, marker), (activation, variants)) in enumerate(zip(looks, by_activation.items(), strict=False)):
         scales, members = zip(*sorted(variants, key=lambda pair: pair[0]), strict=True)
-        for axes, statistic in zip(panels, (first_order, hold_order), strict=False):
+        places = np.array(scales) * APART ** (index - (len(by_activation) - 1) / 2)
+        look = {"color": color, "marker": marker}
+        leads.leads_over(ahead, places, members, **look)
+        for axes, statistic in ((first, first_order), (hold, hold_order)):
             values = [statistic(style.kept(variant)) for variant in members]
-            style.intervals(axes, scales, values, horizontal=False, color=color, marker="o", label=activation)
-        panels[2].plot(scales, [_censored(variant) for variant in members], "o-", color=color, markersize=4)
-    for axes, letter, title in zip(
-        panels, "abc", ("Order by first passage", "Order by hold passage", "Never captured"), strict=True
-    ):
+            style.intervals(axes, places, values, horizontal=False, **look)
+        never.plot(places, [_censored(variant) for variant in members], markersize=4, **look)
+        handles.append(plt.Line2D([], [], markersize=4, label=activation, **look))
+    titles = ("Lead", "Order by first passage", "Order by hold passage", "Never captured")
+    for axes, letter, title in zip(panels, "abcd", titles, strict=True):
         style.panel(axes, letter, title)
-        axes.set(xscale="log", xlabel="std of the initial weights")
-    for axes in panels[:2]:
+        axes.set(xscale="log")
+    for axes in (hold, never):
+        axes.set_xlabel("std of the initial weights")
+    for axes in (first, hold):
         axes.axhline(0, color=style.TARGET, linewidth=0.5)
-        axes.set(ylim=(-1.05, 1.05), ylabel="rank correlation of\nfrequency and passage")
-    style.outer_legend(figure, panels[0], ncols=6)
-    panels[2].set(ylim=(-0.03, 1.03), ylabel="fraction of frequencies")
+        axes.set(ylim=(-1.05, 1.05), ylabel=leads.RANK)
+    handles += leads.handles(color="0.4", bound="^")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1)
+    never.set(ylim=(-0.03, 1.03), ylabel="fraction of frequencies")
     style.diverged_note(figure, spectra)
     return figure
 

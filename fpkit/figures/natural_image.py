@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -19,9 +19,13 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     snapshots = max(variant.sizes["snapshot"] for variant in spectra)
     grid = {"width_ratios": [1] * (snapshots + 1) + [1.9]}
     figure, axes = plt.subplots(
-        len(spectra), snapshots + 2, figsize=(width, 0.21 * width * len(spectra)), squeeze=False, gridspec_kw=grid
+        len(spectra),
+        snapshots + 2,
+        figsize=(width, (0.17 * width + style.lines(5)) * len(spectra) + style.lines(2)),
+        squeeze=False,
+        gridspec_kw=grid,
     )
-    for row, variant in zip(axes, spectra, strict=True):
+    for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
         shades = {"cmap": "gray", "vmin": float(variant["target"].min()), "vmax": float(variant["target"].max())}
@@ -40,15 +44,20 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         for color, ring in zip(style.ordered_colors(len(rings)), rings, strict=True):
             ends = ring in (rings[0], rings[-1])
             style.spread(
-                row[-1], variant["relative_error"].sel(frequency=ring), color, f"|k| = {ring:g}" if ends else None
+                row[-1],
+                variant["relative_error"].sel(frequency=ring),
+                color,
+                f"|k| = {ring:g} cycles per image" if ends else None,
             )
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
+        style.panel(
+            row[-1], "" if index else "b", "" if index else "Error by |k|", leads.words(variant).replace(" [", "\n[")
+        )
         if variant is not spectra[-1]:
             row[-1].set_xlabel("")
     shown = [ax for ax in axes[:, -1] if ax.get_lines()]
     if shown:
         style.outer_legend(figure, shown[-1], ncols=2)
-    style.panel(axes[0, 0], "a", "")
-    style.panel(axes[0, -1], "b", "Error by |k| (cycles per image)")
+    style.panel(axes[0, 0], "a", "", "")
     return figure

@@ -1,4 +1,4 @@
-"""`order`: the order of frequencies under other activations, algorithms or losses."""
+"""`order`: the lead and the order of frequencies under other activations, algorithms or losses."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """A row for each variant: first passage by frequency, and the rank correlations of both passages.
+    """A row for each variant: first passage by frequency, the lead, and the rank correlations of both passages.
 
     Args:
         spectra: results of `fft` or `projection`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    grid = {"width_ratios": [1.6, 1]}
-    figure, (passages, order) = plt.subplots(
-        1, 2, figsize=(width, 0.045 * width * (len(spectra) + 5)), gridspec_kw=grid, sharey=True
+    grid = {"width_ratios": [1.2, 1, 1.2]}
+    figure, (passages, lead, order) = plt.subplots(
+        1, 3, figsize=(width, 0.033 * width * len(spectra) + style.lines(9)), gridspec_kw=grid, sharey=True
     )
     _passages(passages, spectra)
-    style.order_rows(order, spectra)
-    style.legend(order)
-    style.panel(passages, "a", "First passage by frequency (median)")
-    style.panel(order, "b", "Order of the passages")
+    leads.lead_rows(lead, spectra)
+    leads.order_rows(order, spectra)
+    style.legend(lead, ncols=1, handles=leads.handles())
+    style.legend(order, ncols=1)
+    style.panel(passages, "a", "Median first passage")
+    style.panel(lead, "b", "Lead")
+    style.panel(order, "c", "Order")
     style.diverged_note(figure, spectra)
     return figure
 
@@ -50,5 +53,5 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
         axes.plot(column, row, "x", color=style.NULL, markersize=4)
     axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
     units = {variant["frequency"].attrs["units"] for variant in spectra}
-    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})    \N{MULTIPLICATION SIGN} never")
-    axes.figure.colorbar(mesh, ax=axes, label="first passage (training step)", pad=0.02).outline.set_visible(False)
+    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})\n\N{MULTIPLICATION SIGN} never")
+    axes.figure.colorbar(mesh, ax=axes, label="training step", pad=0.02).outline.set_visible(False)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.halves import halves
 from fpkit.config.measures import NULLS
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -19,21 +19,25 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.measures.projection.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
-    figure, axes = plt.subplots(len(spectra), 3, figsize=(width, width * (0.08 + 0.29 * len(spectra))), squeeze=False)
+    figure, axes = plt.subplots(
+        len(spectra), 3, figsize=(width, (0.17 * width + style.lines(6)) * len(spectra) + style.lines(6)), squeeze=False
+    )
     for index, (row, variant) in enumerate(zip(axes, spectra, strict=True)):
         if style.all_diverged(row, variant):
             continue
         _spectrum(row[0], variant)
         _errors(row[1], variant)
         _remaining(row[2], variant)
-        note = f"{style.variant_title(variant)} ({style.members_note(variant)})"
-        style.panel(row[0], "" if index else "a", "" if index else "Spectrum of the target", note)
-    style.panel(axes[0, 1], "b", "Relative error of the peaks")
-    style.panel(axes[0, 2], "c", "Remaining share, and nulls")
-    style.outer_legend(figure, next((ax for ax in axes[:, 0] if ax.axison), axes[0, 0]), ncols=2)
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)})\n{leads.words(variant)}"
+        style.panel(row[0], "" if index else "a", "" if index else "Target spectrum", note)
+    style.panel(axes[0, 1], "b", "Relative error")
+    style.panel(axes[0, 2], "c", "Shares")
+    drawn = next((row for row in axes if row[0].axison), axes[0])
+    handles = [handle for ax in (drawn[0], drawn[2]) for handle in ax.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1)
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
-    for ax in axes[:, 1:].flat:
+    for ax in axes[:, 1]:
         style.legend(ax, ncols=1)
     return figure
 
@@ -57,6 +61,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
     style.log_steps(axes, spectra["step"])
     axes.set(ylabel="relative error", yscale="log")
+    style.plain_log(axes.yaxis)
 
 
 def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
@@ -75,6 +80,6 @@ def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
 def _nulls(axes: Axes, spectra: xr.Dataset, *colors: tuple) -> None:
     for null, line in zip(spectra["null"].to_numpy(), ("--", ":"), strict=False):
         controls = halves(spectra.sel(null=null), "control_remaining")
-        for name, color, control in zip(("lower half", "upper half"), colors, controls, strict=True):
+        for name, color, control in zip(("low half", "high half"), colors, controls, strict=True):
             middle = control.mean("draw").median("member")
             axes.plot(middle["step"], middle, color=color, linestyle=line, linewidth=1, label=f"{NULLS[null]}, {name}")

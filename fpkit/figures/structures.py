@@ -1,4 +1,4 @@
-"""`structures`: order and speed over depth and width, and of other architectures."""
+"""`structures`: lead, order and speed over depth and width, and of other architectures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from fpkit.claims.statistics import first_order
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
-    """Two maps over depth and width of the fully connected networks, and a row for each other architecture.
+    """Three maps over depth and width of the fully connected networks, and a row for each other architecture.
 
     Args:
         spectra: results of `fft` or `projection`, one for each variant. Networks of equal `widths` make the maps.
@@ -22,24 +22,25 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     on_grid = [variant for variant in spectra if _size(variant)]
     others = [variant for variant in spectra if not _size(variant)]
     width = plt.rcParams["figure.figsize"][0]
-    figure = plt.figure(figsize=(width, 0.36 * width + 0.07 * width * (len(others) + 2) * bool(others)))
-    parts = figure.subfigures(2 if others else 1, 1, height_ratios=[3, len(others) / 2 + 1.6] if others else None)
-    order, speed = np.atleast_1d(parts)[0].subplots(1, 2)
-    _map(
-        order,
-        on_grid,
-        lambda v: float(style.known_by_most(first_order(style.kept(v))).median()),
-        Normalize(0, 1),
-        "rank correlation",
-    )
-    _map(speed, on_grid, _steps_to_capture, LogNorm(), "training steps")
-    style.panel(order, "a", "Rank correlation of frequency and first passage")
-    style.panel(speed, "b", "First passage of the last frequency (median)")
+    above = (0.26 * width + style.lines(5)) * bool(on_grid)
+    below = (0.033 * width * len(others) + style.lines(9)) * bool(others)
+    figure = plt.figure(figsize=(width, above + below))
+    heights = [height for height in (above, below) if height]
+    parts = iter(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
+    if on_grid:
+        maps = next(parts).subplots(1, 3, sharey=True)
+        for axes, letter, (title, number, colors, said) in zip(maps, "abc", MAPS, strict=True):
+            _map(axes, on_grid, number, colors, said)
+            style.panel(axes, letter, title)
+        maps[0].set_ylabel("depth (hidden layers)")
     if others:
-        rows = parts[1].subplots()
-        style.order_rows(rows, others, [_title(variant) for variant in others])
-        style.legend(rows)
-        style.panel(rows, "c", "Other architectures")
+        ahead, order = next(parts).subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
+        leads.lead_rows(ahead, others, [_title(variant) for variant in others])
+        leads.order_rows(order, others, [_title(variant) for variant in others])
+        style.legend(ahead, ncols=1, handles=leads.handles())
+        style.legend(order, ncols=1)
+        style.panel(ahead, "d", "Lead, others")
+        style.panel(order, "e", "Order of passages")
     style.diverged_note(figure, spectra)
     return figure
 
@@ -65,29 +66,55 @@ def _steps_to_capture(spectra: xr.Dataset) -> float:
     return steps if np.isfinite(steps) else np.nan
 
 
-def _map(axes: Axes, spectra: list[xr.Dataset], number, norm, label: str) -> None:
-    sizes = {_size(v): np.nan if v["diverged"].all() else number(v) for v in spectra}
-    if not sizes:
-        axes.set_axis_off()
-        return
-    depths, widths = (sorted({size[axis] for size in sizes}) for axis in (0, 1))
-    table = np.array([[sizes.get((depth, width), np.nan) for width in widths] for depth in depths])
-    if np.isnan(table).all():
-        norm.vmin, norm.vmax = 1, 10
-    mesh = axes.imshow(table, norm=norm, aspect="auto", origin="lower")
+def _lead(spectra: xr.Dataset) -> float:
+    return float(style.known_by_most(leads.lead_of(spectra)).median())
+
+
+def _order(spectra: xr.Dataset) -> float:
+    return float(style.known_by_most(first_order(style.kept(spectra))).median())
+
+
+def _lead_said(spectra: xr.Dataset, value: float) -> str:
+    return f"{leads.AT_LEAST if leads.is_lower_bound(spectra) else ''}{value:.2f}"
+
+
+# Title, number of a variant, colours of those that are known, and how one is written.
+MAPS = (
+    (
+        f"Lead (decades;\n{leads.AT_LEAST}: lower bound)",
+        _lead,
+        lambda known: Normalize(0, max(0.1, known.max())),
+        _lead_said,
+    ),
+    (
+        "Rank correlation of\nfirst passage",
+        _order,
+        lambda known: Normalize(0, 1),
+        lambda spectra, value: f"{value:.2f}",
+    ),
+    (
+        "First passage of the\nlast frequency (step)",
+        _steps_to_capture,
+        lambda known: LogNorm(max(1, known.min()), max(2, known.max())),
+        lambda spectra, value: f"{value:.0f}",
+    ),
+)
+
+
+def _map(axes: Axes, spectra: list[xr.Dataset], number, colors, said) -> None:
+    """A cell for each depth and width, coloured by its number, and the number in it; a cross where there is none."""
+    by_size = {_size(variant): variant for variant in spectra}
+    numbers = {size: np.nan if v["diverged"].all() else number(v) for size, v in by_size.items()}
+    depths, widths = (sorted({size[axis] for size in by_size}) for axis in (0, 1))
+    table = np.array([[numbers.get((depth, width), np.nan) for width in widths] for depth in depths])
+    known = table[np.isfinite(table)]
+    norm = colors(known) if known.size else Normalize(0, 1)
+    axes.imshow(table, norm=norm, aspect="auto", origin="lower")
     for (row, column), value in np.ndenumerate(table):
-        shown = "\N{MULTIPLICATION SIGN}" if np.isnan(value) else f"{value:.2f}" if value <= 1 else f"{value:.0f}"
-        light = not np.isnan(value) and norm(value) > 0.5
-        axes.text(
-            column,
-            row,
-            shown,
-            ha="center",
-            va="center",
-            fontsize="small",
-            color="k" if light else "w" if not np.isnan(value) else style.NULL,
-        )
+        color, text = style.NULL, "\N{MULTIPLICATION SIGN}"
+        if np.isfinite(value):
+            color, text = "k" if norm(value) > 0.5 else "w", said(by_size[depths[row], widths[column]], value)
+        axes.text(column, row, text, ha="center", va="center", fontsize="small", color=color)
     axes.set_xticks(range(len(widths)), widths)
     axes.set_yticks(range(len(depths)), depths)
-    axes.set(xlabel="width (units per layer)", ylabel="depth (hidden layers)")
-    axes.figure.colorbar(mesh, ax=axes, label=label, pad=0.02).outline.set_visible(False)
+    axes.set_xlabel("width (units per layer)")

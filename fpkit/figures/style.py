@@ -16,12 +16,13 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims.intervals import median_interval
-from fpkit.claims.statistics import first_order, hold_order
 from fpkit.config.grid import named_one
 from fpkit.errors import UserError
 
@@ -72,6 +73,11 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
     plt.close(figure)
 
 
+def lines(count: float) -> float:
+    """The height of so many lines of text, in inches: what a figure needs beside its panels, however narrow."""
+    return count * 1.4 * plt.rcParams["font.size"] / 72
+
+
 def position(spectra: xr.Dataset) -> xr.DataArray:
     """x of the samples (sample).
 
@@ -97,6 +103,13 @@ def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **
 def log_steps(axes: Axes, steps: xr.DataArray) -> None:
     """A logarithmic step axis, from step 1 on."""
     axes.set(xscale="log", xlim=(1, float(steps.max())), xlabel="training step")
+
+
+def plain_log(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5, written in full."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = False, **limits):
@@ -161,7 +174,7 @@ def legend(axes: Axes, **options) -> None:
 
     None where there is nothing to name.
     """
-    if not axes.get_legend_handles_labels()[1]:
+    if "handles" not in options and not axes.get_legend_handles_labels()[1]:
         return
     sizes = (plt.rcParams[name] for name in ("xtick.labelsize", "axes.labelsize"))
     ticks, label = (FontProperties(size=size).get_size_in_points() for size in sizes)
@@ -241,18 +254,6 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
 def known_by_most(values: xr.DataArray) -> xr.DataArray:
     """The values (member,), or NaN for all where most members have none: their median would be that of a few."""
     return values if 2 * int(values.notnull().sum()) > values.size else values.where(False)
-
-
-def order_rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None) -> None:
-    """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals."""
-    rows = np.arange(len(spectra))
-    for statistic, color, marker, shift in ((first_order, LOW, "o", -0.15), (hold_order, HIGH, "s", 0.15)):
-        values = [statistic(kept(variant)) for variant in spectra]
-        name = f"{statistic.__name__.split('_')[0]} passage"
-        intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
-    axes.axvline(0, color=TARGET, linewidth=0.5)
-    axes.set(xlim=(-1.1, 1.1), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation of frequency\nand passage")
-    axes.set_yticks(rows, titles or short_titles(spectra))
 
 
 def diverged_note(figure: Figure, spectra: Sequence[xr.Dataset]) -> None:

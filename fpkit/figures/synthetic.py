@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.figures import style
+from fpkit.figures import leads, style
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -18,10 +18,11 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         spectra: results of `fpkit.measures.fft.decompose`, one for each variant.
     """
     width, height = plt.rcParams["figure.figsize"]
-    figure = plt.figure(figsize=(width, 1.1 * height * len(spectra)))
+    figure = plt.figure(figsize=(width, (0.8 * height + style.lines(11)) * len(spectra)))
     for variant, part in zip(spectra, np.atleast_1d(figure.subfigures(len(spectra), 1)), strict=True):
         ((outputs, spectrum), (errors, passages)) = part.subplots(2, 2)
-        part.suptitle(f"{style.variant_title(variant)} ({style.members_note(variant)})", fontsize="medium")
+        note = f"{style.variant_title(variant)} ({style.members_note(variant)}), {leads.words(variant)}"
+        part.suptitle(note, fontsize="medium")
         _outputs(outputs, variant)
         _spectrum(spectrum, variant)
         _errors(errors, variant)

@@ -1,0 +1,137 @@
+"""The lead, and beside it the paper's rank correlations: of variants in rows, or over what they differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+
+from fpkit.claims.halves import ends_early
+from fpkit.claims.intervals import median_interval
+from fpkit.claims.statistics import first_order, hold_order, lead
+from fpkit.figures import style
+
+LEAD = "lead\n(decades of training)"
+RANK = "rank correlation of\nfrequency and passage"
+# The run ends before the high half is learned: with more training, the lead would grow.
+BOUND = "lower bound of the lead"
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+# Within a row, the members lie so far above and below the median.
+JITTER = 0.2
+# Points from the last mark of a lead to the sign that it is a lower bound.
+APART = 6
+PASSAGES = ((first_order, style.LOW, "o"), (hold_order, style.HIGH, "s"))
+
+
+def lead_of(spectra: xr.Dataset) -> xr.DataArray:
+    """The lead (member,) of the members that did not diverge, in decades of training."""
+    return lead(style.kept(spectra))
+
+
+def is_lower_bound(spectra: xr.Dataset) -> bool:
+    """Whether the run of some member ends before the high half of the frequencies is learned."""
+    return bool(ends_early(style.kept(spectra)).any())
+
+
+def words(spectra: xr.Dataset) -> str:
+    """Median lead and its interval, for a title: `lead 0.83 [0.68, 0.94] decades`; `≥` where it is a lower bound."""
+    value, low, high = median_interval(style.known_by_most(lead_of(spectra)).to_numpy())
+    if not np.isfinite(value):
+        return "lead unknown"
+    sign = f"{AT_LEAST} " if is_lower_bound(spectra) else ""
+    ends = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
+    return f"lead {sign}{value:.2f}{ends} decades"
+
+
+def lead_rows(
+    axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None, looks: Sequence[dict] | None = None
+) -> None:
+    """The lead, a row for each variant: members, their median with its interval, and a sign at lower bounds.
+
+    Args:
+        titles: of the rows; left out, those of the variants. looks: `color` and `marker` of each.
+    """
+    looks = looks or [{"color": style.LOW, "marker": "o"}] * len(spectra)
+    for row, (variant, look) in enumerate(zip(spectra, looks, strict=True)):
+        _lead(axes, row, variant, horizontal=True, **look)
+    _rows(axes, spectra, titles)
+    axes.set_xlabel(LEAD)
+
+
+def leads_over(axes: Axes, places: Sequence[float], spectra: Sequence[xr.Dataset], color, marker: str = "o") -> None:
+    """The lead of each variant at its place on the x axis, as in `lead_rows`, the medians joined by a line."""
+    medians = [
+        _lead(axes, place, variant, horizontal=False, color=color, marker=marker)
+        for place, variant in zip(places, spectra, strict=True)
+    ]
+    axes.plot(places, medians, color=color, linewidth=1)
+    axes.axhline(0, color=style.TARGET, linewidth=0.5)
+    axes.set_ylabel(LEAD)
+
+
+def order_rows(
+    axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None = None, looks: Sequence[dict] | None = None
+) -> None:
+    """Rank correlation of frequency and passage, a row for each variant: `first` and `hold` with their intervals.
+
+    Args:
+        titles: of the rows. looks: `color` and `marker` of each variant, of which `first` alone is shown then.
+    """
+    rows = np.arange(len(spectra))
+    if looks:
+        for row, variant, look in zip(rows, spectra, looks, strict=True):
+            values = first_order(style.kept(variant))
+            _members(axes, row, values, horizontal=True, **look)
+            style.intervals(axes, [row], [values], linestyle="", **look)
+    else:
+        for (statistic, color, marker), shift in zip(PASSAGES, (-0.15, 0.15), strict=True):
+            values = [statistic(style.kept(variant)) for variant in spectra]
+            name = f"{statistic.__name__.split('_')[0]} passage"
+            style.intervals(axes, rows + shift, values, fmt=marker, color=color, label=name)
+    _rows(axes, spectra, titles)
+    axes.set(xlim=(-1.1, 1.1), xlabel=RANK)
+
+
+def handles(color=style.LOW, marker: str = "o", bound: str = ">") -> list[Line2D]:
+    """What a legend says of the marks of a lead; `bound`: the sign at a lower bound, `^` where the lead points up."""
+    options = {"color": color, "linestyle": ""}
+    return [
+        Line2D([], [], marker=marker, markersize=4, label="median [exact interval]", **options),
+        Line2D([], [], marker=marker, markersize=2, alpha=0.5, label="members", **options),
+        Line2D([], [], marker=bound, markersize=5, markerfacecolor="none", label=BOUND, **options),
+    ]
+
+
+def _rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None) -> None:
+    axes.axvline(0, color=style.TARGET, linewidth=0.5)
+    axes.set_ylim(len(spectra) - 0.5, -0.5)
+    axes.set_yticks(range(len(spectra)), titles or style.short_titles(spectra))
+
+
+def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color, marker: str) -> float:
+    """One variant's lead at `place` of the other axis; its median."""
+    values = lead_of(spectra)
+    _members(axes, place, values, horizontal, color, marker)
+    style.intervals(axes, [place], [values], horizontal, linestyle="", color=color, marker=marker)
+    ends = [value for value in (*values.to_numpy(), median_interval(values.to_numpy())[2]) if np.isfinite(value)]
+    if ends and is_lower_bound(spectra):
+        along = (APART / 72, 0) if horizontal else (0, APART / 72)
+        beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)
+        at = (max(ends), place) if horizontal else (place, max(ends))
+        sign = ">" if horizontal else "^"
+        axes.plot(*[[x] for x in at], sign, color=color, markerfacecolor="none", markersize=4, transform=beyond,
+                  clip_on=False, gid="lower bound")  # fmt: skip
+    return float(style.known_by_most(values).median())
+
+
+def _members(axes: Axes, place: float, values: xr.DataArray, horizontal: bool, color, marker: str) -> None:
+    """Small marks, beside each other within a row."""
+    if horizontal:
+        at = (values, place + np.linspace(-JITTER, JITTER, values.size))
+    else:
+        at = (np.full(values.size, place), values)
+    axes.plot(*at, linestyle="", marker=marker, color=color, markersize=2, alpha=0.5, markeredgewidth=0)
