@@ -20,7 +20,6 @@ LOSSES = ("loss_train", "loss_validation", "loss_test")
 ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
 # The kernel of so many is held, in double precision, for every member.
 MOST_KERNEL_SAMPLES = 3000
-PASSAGES = ("first_passage", "hold_passage", "area")
 # Of every measure along a basis.
 REMAINING = ("remaining", "initial_energy")
 PASSAGES = (
