@@ -42,7 +42,7 @@ def lines(passages, followed=None, diverged=None, **controls) -> xr.Dataset:
             for name, factor in (("first_passage", 1), ("hold_passage", 2), ("area", 1e-3))
         }
     coords = {"frequency": FREQUENCIES[: passages.shape[1]], "member": range(members)}
-    return xr.Dataset(variables, coords | ({"null": nulls} if nulls else {}))
+    return xr.Dataset(variables, coords | ({"null": nulls} if nulls else {}), {"measure": "projection"})
 
 
 def claim(statistic="first_order", measure="fft", control=None, given=None, pool=None, **bound) -> dict:
@@ -430,8 +430,8 @@ def test_with_a_control_value_and_interval_are_of_the_difference():
     assert (row["value"], row["control"], row["ci_low"]) == pytest.approx((2, -1, 2))
     assert row["statistic"] == "first_order - first_order under share"
     assert row["reached"] == "0 of 20"
-    row = judged(claim(measure="projection", control="paces"), spectra)
-    assert (row["value"], row["control"]) == pytest.approx((1, 0))
+    with pytest.raises(UserError, match="paces: projection computes no control of first_passage"):
+        judged(claim(measure="projection", control="paces"), spectra)
 
 
 def test_a_null_is_taken_by_its_mean_over_draws_and_its_spread_is_in_the_interval():
