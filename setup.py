@@ -10,7 +10,7 @@ BESIDE = ("workflow", "profiles/default", "presets", "config.yaml")
 
 
 class WithWorkflow(build_py):
-    """Puts into the package what lies beside it in the repository: into a folder of its own, where parts are looked for."""
+    """Puts into the package what lies beside it in the repository: in a folder of its own, where parts are found."""
 
     def run(self) -> None:
         super().run()

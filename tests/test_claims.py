@@ -173,7 +173,7 @@ def filtered(low, high, share=(0.5,), null=None, members=2) -> xr.Dataset:
             dims = ("null", "draw", "step", "member", "width")
             variables[f"control_{name}"] = (dims, np.full((1, 20, 4, members, len(share)), null))
     coords = {"step": steps, "member": range(members), "width": np.arange(len(share)) + 0.1, "null": ["share"]}
-    return xr.Dataset(variables, coords)
+    return xr.Dataset(variables, coords, {"measure": "filtering"})
 
 
 def test_advantage_counts_the_decades_that_the_low_part_is_ahead():
@@ -926,7 +926,8 @@ def test_lead_has_its_control_in_draws_which_start_with_the_same_energy():
     alike = decaying([0.03] * 4)["remaining"]
     draws = [alike + shift * (alike["frequency"] > 2) * (alike["step"] > 0) for shift in np.linspace(-0.05, 0.05, 20)]
     control = xr.concat([xr.concat(draws, "draw")], xr.Variable("null", ["paces"]))
-    row = judged(claim("lead", "projection", "paces", at_least=0.2), spectra.assign(control_remaining=control))
+    spectra = spectra.assign(control_remaining=control).assign_attrs(measure="projection")
+    row = judged(claim("lead", "projection", "paces", at_least=0.2), spectra)
     assert (row["verdict"], row["reached"]) == ("holds", "0 of 20")
     assert row["control"] == pytest.approx(0, abs=1e-3)
     assert row["value"] == pytest.approx(float(statistics.lead(spectra)[0]), abs=1e-3)

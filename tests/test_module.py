@@ -81,7 +81,8 @@ def test_parts_that_come_with_the_workflow_are_found_beside_ones_own_of_a_folder
     (mine / "presets").mkdir(parents=True)
     (mine / "presets/own.py").write_text("def steep(x):\n    return (3 * x).tanh()\n")
     (mine / "Snakefile").write_text(
-        'configfile: "config.yaml"\n\n\nmodule far:\n    snakefile: "../theirs/workflow/Snakefile"\n    config: config\n'
+        'configfile: "config.yaml"\n\n\n'
+        'module far:\n    snakefile: "../theirs/workflow/Snakefile"\n    config: config\n'
         "    prefix: 'far'\n\n\nuse rule * from far\n"
     )
     training = "training: {steps: 2, members: 2, batch_size: 20}, decomposition: {projection: {}}"
