@@ -21,7 +21,7 @@ In which order does a neural network learn the frequencies of its target?
 """
 PACKAGE = Path(__file__).parent
 # Where the workflow and what belongs to it lie: in the package, as it is installed, or beside it, as it is written.
-PLACES = PACKAGE, PACKAGE.parent
+PLACES = PACKAGE / "shipped", PACKAGE.parent
 
 
 def beside(name: str) -> Path:
@@ -109,8 +109,8 @@ def check(files: list[str]) -> str:
     """
     from fpkit.config import load, merged, read_yaml, variants
 
-    # Where the workflow looks for parts of the user's own.
-    for folder in (os.path.dirname(os.path.abspath(files[0])), os.getcwd()):
+    # Where the workflow looks for parts of the user's own, and for those that come with it.
+    for folder in (os.path.dirname(os.path.abspath(files[0])), os.getcwd(), str(beside("presets").parent)):
         if folder not in sys.path:
             sys.path.append(folder)
     config = load(merged(*map(read_yaml, files), {}))

@@ -42,7 +42,7 @@ def lines(passages, followed=None, diverged=None, **controls) -> xr.Dataset:
             for name, factor in (("first_passage", 1), ("hold_passage", 2), ("area", 1e-3))
         }
     coords = {"frequency": FREQUENCIES[: passages.shape[1]], "member": range(members)}
-    return xr.Dataset(variables, coords | ({"null": nulls} if nulls else {}))
+    return xr.Dataset(variables, coords | ({"null": nulls} if nulls else {}), {"measure": "projection"})
 
 
 def claim(statistic="first_order", measure="fft", control=None, given=None, pool=None, **bound) -> dict:
@@ -173,7 +173,7 @@ def filtered(low, high, share=(0.5,), null=None, members=2) -> xr.Dataset:
             dims = ("null", "draw", "step", "member", "width")
             variables[f"control_{name}"] = (dims, np.full((1, 20, 4, members, len(share)), null))
     coords = {"step": steps, "member": range(members), "width": np.arange(len(share)) + 0.1, "null": ["share"]}
-    return xr.Dataset(variables, coords)
+    return xr.Dataset(variables, coords, {"measure": "filtering"})
 
 
 def test_advantage_counts_the_decades_that_the_low_part_is_ahead():
@@ -430,8 +430,8 @@ def test_with_a_control_value_and_interval_are_of_the_difference():
     assert (row["value"], row["control"], row["ci_low"]) == pytest.approx((2, -1, 2))
     assert row["statistic"] == "first_order - first_order under share"
     assert row["reached"] == "0 of 20"
-    row = judged(claim(measure="projection", control="paces"), spectra)
-    assert (row["value"], row["control"]) == pytest.approx((1, 0))
+    with pytest.raises(UserError, match="paces: projection computes no control of first_passage"):
+        judged(claim(measure="projection", control="paces"), spectra)
 
 
 def test_a_null_is_taken_by_its_mean_over_draws_and_its_spread_is_in_the_interval():
@@ -926,7 +926,8 @@ def test_lead_has_its_control_in_draws_which_start_with_the_same_energy():
     alike = decaying([0.03] * 4)["remaining"]
     draws = [alike + shift * (alike["frequency"] > 2) * (alike["step"] > 0) for shift in np.linspace(-0.05, 0.05, 20)]
     control = xr.concat([xr.concat(draws, "draw")], xr.Variable("null", ["paces"]))
-    row = judged(claim("lead", "projection", "paces", at_least=0.2), spectra.assign(control_remaining=control))
+    spectra = spectra.assign(control_remaining=control).assign_attrs(measure="projection")
+    row = judged(claim("lead", "projection", "paces", at_least=0.2), spectra)
     assert (row["verdict"], row["reached"]) == ("holds", "0 of 20")
     assert row["control"] == pytest.approx(0, abs=1e-3)
     assert row["value"] == pytest.approx(float(statistics.lead(spectra)[0]), abs=1e-3)

@@ -402,13 +402,31 @@ def test_spectrum_is_recorded_of_one_measure_that_has_a_basis():
 
 
 def test_paces_need_predictions():
-    raw = recorded("digits", {"projection": {}})
+    raw = recorded("digits", {"projection": {"nulls": ["share", "paces"]}})
     assert problems(raw) == [
         "experiments.three.decomposition.projection.nulls: paces needs predictions; leave it out, or set record.content to"
         " predictions"
     ]
     raw["experiments"]["three"]["decomposition"]["projection"]["nulls"] = ["share"]
     assert config.load(raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "measure", "nulls"),
+    [("predictions", "projection", ["share", "paces"]), ("predictions", "filtering", ["share", "paces"]),
+     ("predictions", "graph", ["share", "paces"]), ("spectrum", "projection", ["share"]),
+     ("spectrum", "graph", ["share"]), ("spectrum", "fft", []), ("predictions", "fft", [])],
+)  # fmt: skip
+def test_nulls_that_are_left_out_go_by_what_is_recorded_also_in_a_sweep(content, measure, nulls):
+    raw = recorded("saw" if measure == "fft" else "digits", {measure: {}})
+    raw["experiments"]["three"]["record"]["content"] = content
+    (variant,) = [one for one in config.variants(config.load(raw)) if one.experiment == "three"]
+    assert variant.decomposition[measure]["nulls"] == nulls
+    other = "predictions" if content == "spectrum" else "spectrum"
+    raw["experiments"]["three"]["record"]["content"] = other
+    raw["experiments"]["three"]["sweep"] = {"record.content": [content]}
+    (variant,) = [one for one in config.variants(config.load(raw)) if one.experiment == "three"]
+    assert variant.decomposition[measure]["nulls"] == nulls
 
 
 @pytest.mark.parametrize("kind", ["synthetic", "animation"])

@@ -37,6 +37,7 @@ from fpkit.datasets import (
     parity,
     photograph,
     sines,
+    targets,
 )
 from fpkit.errors import UserError
 
@@ -594,15 +595,29 @@ def test_made_target_on_a_photograph_is_one_of_its_coordinates_whatever_the_netw
 
 def test_modes_are_orthonormal_smooth_first_and_refused_where_there_are_too_many():
     x = digits.build(limit=120)["x_train"].to_numpy()
-    mu, vectors = kernel.modes(x, 0.25)
-    np.testing.assert_allclose(vectors.T @ vectors, np.eye(120), atol=1e-10)
-    assert mu[0] == pytest.approx(1)
-    assert (np.diff(mu) <= 0).all()
+    similarity, root = kernel.normalised(kernel.gaussian(x, 0.25))
+    np.testing.assert_allclose(similarity @ root, root, atol=1e-12)
+    frequency, vectors = kernel.modes(similarity, root)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(120)[1:, 1:], atol=1e-10)
+    np.testing.assert_allclose(root @ vectors, 0, atol=1e-10)
+    assert (np.diff(frequency) >= 0).all()
+    assert 0 < frequency[0] < frequency[-1] <= 1
     for samples, told in ((np.zeros((4097, 1)), "4,097 samples are not computed.*limit:"), (x[:1], "limit:"),
                           (np.zeros((9, 2)), "alike")):  # fmt: skip
         with pytest.raises(UserError, match=told) as error:
-            kernel.modes(samples, 0.25)
+            targets.KINDS["graph_bands"](samples, len(samples), 2, np.random.default_rng(0), 0.25)
         one_line(error)
+
+
+@pytest.mark.parametrize(("modes", "bands"), [(199, 5), (60, 12), (9, 9), (3, 8), (10_000, 10)])
+def test_bands_are_log_spaced_and_none_is_empty(modes, bands):
+    starts = kernel.log_spaced(modes, bands)
+    sizes = np.diff([*starts, modes])
+    assert len(starts) == min(modes, bands)
+    assert starts[0] == 0
+    assert sizes.min() >= 1
+    for band in np.flatnonzero(sizes > 2):  # where a band holds several, it begins where it should
+        assert starts[band] + 1 == pytest.approx((modes + 1) ** (band / bands), abs=0.5)
 
 
 @pytest.mark.parametrize(

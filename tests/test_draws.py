@@ -74,7 +74,7 @@ def spectra(project: Project, seed: int) -> xr.Dataset:
 def test_pooled_row_is_of_the_members_of_all_draws(drawn):
     claims = pd.read_csv(drawn / "results/claims.csv")
     assert claims[["claim", "variant", "members"]].to_numpy().tolist() == [
-        ["pooled", "seed~*", "6 of 6"],
+        ["pooled", "seed~*", "6 of 6 in 2 draws"],
         ["apart", "seed~0", "3 of 3"],
         ["apart", "seed~1", "3 of 3"],
     ]

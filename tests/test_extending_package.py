@@ -163,7 +163,7 @@ import numpy as np
 from fpkit.measures.spectra import described, finish, outputs_of, target_of
 
 
-def decompose(predictions, dataset, *, split, power, nulls=()):
+def decompose(predictions, dataset, *, split, power, nulls=(), null_draws=20):
     _, target = target_of(dataset, split)
     residual = abs(outputs_of(predictions) - target.astype(np.float32)) ** power
     middle = target.sizes["sample"] // 2

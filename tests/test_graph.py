@@ -10,7 +10,7 @@ from sklearn.neighbors import kneighbors_graph
 from fpkit import config
 from fpkit.bases import graph
 from fpkit.config.measures import Graph
-from fpkit.datasets import digits, parity
+from fpkit.datasets import digits, kernel, parity
 from fpkit.errors import UserError
 from fpkit.measures.graph import decompose
 from fpkit.store.predictions import Writer, open_predictions
@@ -53,12 +53,12 @@ def test_dense_modes_are_those_of_scipy_and_scikit_learn():
     """Both leave out the links of samples to themselves; of two copies, each linked to the other alone, none is."""
     dataset = digits.build(limit=200)
     x = dataset["x_train"].to_numpy().reshape(200, -1)
-    kernel = kernel_of(x, 0.25)
-    cover = np.block([[np.zeros_like(kernel), kernel], [kernel, np.zeros_like(kernel)]])
+    affinity = kernel_of(x, 0.25)
+    cover = np.block([[np.zeros_like(affinity), affinity], [affinity, np.zeros_like(affinity)]])
     theirs, vectors = np.linalg.eigh(laplacian(cover, normed=True))
     basis = built(dataset)
-    ours, root = graph.normalised(graph.gaussian(x, 0.25))
-    frequencies, modes = graph._all(ours, root)
+    ours, root = kernel.normalised(kernel.gaussian(x, 0.25))
+    frequencies, modes = kernel.modes(ours, root)
     assert basis.bands.frequency.size == 10
     np.testing.assert_allclose(frequencies, theirs[1:200], atol=1e-12)
     np.testing.assert_array_equal(basis.frequencies, frequencies)
@@ -69,7 +69,7 @@ def test_dense_modes_are_those_of_scipy_and_scikit_learn():
     embedded = spectral_embedding(
         cover, n_components=20, eigen_solver="arpack", drop_first=False, random_state=0, eigen_tol=1e-12
     )[:200, 1:]
-    embedded = embedded * np.sqrt(kernel.sum(axis=1))[:, None]
+    embedded = embedded * np.sqrt(affinity.sum(axis=1))[:, None]
     embedded /= np.linalg.norm(embedded, axis=0)
     np.testing.assert_allclose(np.abs((modes[:, :19] * embedded).sum(axis=0)), 1, atol=1e-9)
 
@@ -147,7 +147,7 @@ def test_parts_of_a_graph_make_modes_of_frequency_0_that_are_constant_on_each():
         parts /= np.linalg.norm(parts, axis=0)
         # Together with the constant mode, from which they are told apart.
         constant = root / np.linalg.norm(root)
-        similarity, own = graph.normalised(affinity)
+        similarity, own = kernel.normalised(affinity)
         first = graph._leading(similarity, own, 2)[1]
         assert subspaces_agree(first, parts) < 1e-9
         assert np.abs(constant @ first).max() < 1e-9
@@ -156,8 +156,8 @@ def test_parts_of_a_graph_make_modes_of_frequency_0_that_are_constant_on_each():
 def test_copies_of_inputs_add_differences_between_copies_alone():
     """Modes alike on both copies, at the same frequencies, and differences between them at 1."""
     x = cloud(40)
-    one = graph._all(*graph.normalised(kernel_of(x, 0.3)))[0]
-    twice = graph._all(*graph.normalised(np.tile(kernel_of(x, 0.3), (2, 2))))[0]
+    one = kernel.modes(*kernel.normalised(kernel_of(x, 0.3)))[0]
+    twice = kernel.modes(*kernel.normalised(np.tile(kernel_of(x, 0.3), (2, 2))))[0]
     np.testing.assert_allclose(np.sort(twice), np.sort(np.concatenate([one, np.ones(40)])), atol=1e-12)
     basis = built(data_of(np.concatenate([x, x])))
     assert np.isfinite(basis.vectors).all()

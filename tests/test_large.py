@@ -69,7 +69,7 @@ CASES = {
     "walsh": (lambda: parity.build(dimensions=14), "all", {}, ["energy", "target_coefficient", "accuracy_train"]),
     "radial": (lambda: photograph.build(size=128), "train", PASSAGE | {"rings": 4}, ["relative_error"]),
     "ntk": (
-        lambda: sines.build([1, 3], samples=2048, test_samples=0, embedding="circle"),
+        lambda: sines.build([1, 3], samples=1024, test_samples=0, embedding="circle"),
         "train",
         {"modes": [1, 3]},
         ["relative_residual", "relative_error"],

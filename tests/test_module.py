@@ -75,6 +75,32 @@ def test_nothing_is_left_to_do_and_a_change_of_one_is_that_ones(imported, tmp_pa
     assert planned(user, "--configfile", str(other)) == {f"rough_{job}" for job in changed} | {"compare"}
 
 
+def test_parts_that_come_with_the_workflow_are_found_beside_ones_own_of_a_folder_of_that_name(tmp_path):
+    copy_sources(tmp_path / "theirs")
+    mine = tmp_path / "mine"
+    (mine / "presets").mkdir(parents=True)
+    (mine / "presets/own.py").write_text("def steep(x):\n    return (3 * x).tanh()\n")
+    (mine / "Snakefile").write_text(
+        'configfile: "config.yaml"\n\n\n'
+        'module far:\n    snakefile: "../theirs/workflow/Snakefile"\n    config: config\n'
+        "    prefix: 'far'\n\n\nuse rule * from far\n"
+    )
+    training = "training: {steps: 2, members: 2, batch_size: 20}, decomposition: {projection: {}}"
+    (mine / "config.yaml").write_text(
+        "datasets: {digits: {kind: digits, limit: 40, test_limit: 10}}\nexperiments:\n"
+        "  shipped: {dataset: digits, model: {kind: 'presets.transformer:encoder', options: {width: 4, layers: 1}}, "
+        + training + "}\n  own: {dataset: digits, model: {kind: mlp, widths: [4], activation: 'presets.own:steep'}, "
+        + training + "}\n"
+    )  # fmt: skip
+    user = Project(mine)
+    user.make("far/results/runs/shipped/base", "far/results/runs/own/base", overlays=())
+    assert Project(mine / "far").predictions("shipped/base").sizes["member"] == 2
+    name = "presets/transformer.py"
+    (tmp_path / "theirs" / name).write_text((tmp_path / "theirs" / name).read_text() + "\nEDITED = True\n")
+    assert user.plan("far/results/runs/shipped/base", overlays=()) == {"train shipped/base"}
+    assert user.plan("far/results/runs/own/base", overlays=()) == set()
+
+
 def test_a_mistake_is_told_with_the_module_in_whose_configuration_it_is(imported, tmp_path):
     user, _ = imported
     other = tmp_path / "other.yaml"

@@ -98,7 +98,7 @@ def test_edit_that_changes_no_code_keeps_every_hash(copy, edit):
     "edit",
     [
         lambda text: text.replace("MM = 1 / 25.4", "MM = 1 / 25.5"),
-        lambda text: text.replace('"white-noise error"', '"white noise"'),
+        lambda text: text.replace('xlabel="training step"', 'xlabel="step"'),
         lambda text: text + "\nEXTRA = 1\n",
         lambda text: text.replace("def panel(", "def panell("),
     ],

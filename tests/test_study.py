@@ -230,8 +230,8 @@ def test_the_wheel_holds_the_workflow_and_no_more(installed):
         return [path for path in files_of(folder) if "__pycache__" not in path and ".snakemake" not in path]
 
     for name in ("workflow", "presets"):
-        assert files(package / name) == files(REPOSITORY / name)
-    assert files(package / "profiles") == ["default/profile.yaml"]
+        assert files(package / "shipped" / name) == files(REPOSITORY / name)
+    assert files(package / "shipped/profiles") == ["default/profile.yaml"]
 
 
 def test_jobs_find_in_conda_what_pip_installs():

@@ -1,19 +1,14 @@
-"""Eigenvectors of a graph on the inputs: the graph Fourier transform (Shuman et al., arXiv:1211.0053).
-
-With affinities K of the samples and their degrees d = K 1, S = D^-1/2 K D^-1/2 has eigenvalues mu <= 1. A mode with mu
-near 1 hardly changes between samples that are close to each other; its frequency is 1 - mu, the eigenvalue of the
-normalised Laplacian I - S.
-"""
+"""Modes of a graph on the inputs (`fpkit.datasets.kernel`): all of them, or of many samples the smoothest ones."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.linalg
 import xarray as xr
 
 from fpkit.bases.basis import Bands, Basis, over
+from fpkit.datasets import kernel
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
 
@@ -55,27 +50,14 @@ def build(
     recipe = {"kind": "graph", **options}
     dense = len(x) <= dense_limit
     if neighbours is None and dense:
-        similarity, root = normalised(gaussian(x, width))
+        similarity, root = kernel.normalised(kernel.gaussian(x, width))
     else:
-        similarity, root = normalised(nearest(x, neighbours or NEIGHBOURS))
+        similarity, root = kernel.normalised(nearest(x, neighbours or NEIGHBOURS))
     if dense:
-        frequencies, vectors = _all(similarity if neighbours is None else similarity.toarray(), root)
+        frequencies, vectors = kernel.modes(similarity if neighbours is None else similarity.toarray(), root)
         return Graph(frequencies, vectors, bands, recipe)
     frequencies, vectors = _leading(similarity, root, min(modes, len(x) - 2))
     return Graph(frequencies, vectors, bands, recipe, similarity, root)
-
-
-def gaussian(x: np.ndarray, width: float) -> np.ndarray:
-    """The kernel (sample, sample) of inputs (sample, feature), its width in units of the median distance."""
-    from scipy.spatial.distance import pdist, squareform
-
-    distances = pdist(x.astype(np.float64))
-    unit = np.median(distances)
-    if unit == 0:
-        raise UserError("graph needs inputs that differ; most pairs of them are alike")
-    kernel = squareform(np.exp(-0.5 * (distances / (width * unit)) ** 2))
-    np.fill_diagonal(kernel, 1)
-    return kernel
 
 
 def nearest(x: np.ndarray, neighbours: int) -> csr_array:
@@ -97,37 +79,12 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
     return csr_array((linked + linked.T) / 2)
 
 
-def normalised(affinity: np.ndarray | csr_array) -> tuple[np.ndarray | csr_array, np.ndarray]:
-    """S = D^-1/2 K D^-1/2, in place of K, and its eigenvector of eigenvalue 1, the roots of the degrees, of norm 1."""
-    degree = np.asarray(affinity.sum(axis=1)).ravel()
-    scale = 1 / np.sqrt(degree)
-    if isinstance(affinity, np.ndarray):
-        affinity *= scale[:, None]
-        affinity *= scale
-    else:
-        rows = np.repeat(np.arange(len(scale)), np.diff(affinity.indptr))
-        affinity.data *= scale[rows] * scale[affinity.indices]
-    return affinity, np.sqrt(degree / degree.sum())
-
-
-# The constant mode is known, and moved below all others: where the graph has several parts, each with a mode of
-# eigenvalue 1, no solver would tell it from the differences between the parts.
-BELOW = 4
-
-
-def _all(similarity: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies (function), ascending, and eigenvectors (sample, function), the constant mode left out."""
-    similarity -= BELOW * np.outer(root, root)
-    values, vectors = scipy.linalg.eigh(similarity, driver="evd", overwrite_a=True, check_finite=False)
-    return 1 - values[:0:-1], vectors[:, :0:-1]
-
-
 def _leading(similarity: csr_array, root: np.ndarray, modes: int) -> tuple[np.ndarray, np.ndarray]:
     """The first of them, by the Lanczos method."""
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     def product(v: np.ndarray) -> np.ndarray:
-        return similarity @ v - BELOW * root * (root @ v.ravel())
+        return similarity @ v - kernel.BELOW * root * (root @ v.ravel())
 
     operator = LinearOperator(similarity.shape, matvec=product, dtype=np.float64)
     start = np.random.default_rng(SEED).standard_normal(len(root))
@@ -220,7 +177,6 @@ class Graph(Basis):
 
 def band_starts(frequencies: np.ndarray, bands: int) -> np.ndarray:
     """Numbers of the first modes (band) of at most so many bands of frequencies (function), ascending."""
-    modes = len(frequencies)
-    starts = np.unique(np.geomspace(1, modes + 1, bands + 1).round().astype(int)[:-1]) - 1
+    starts = kernel.log_spaced(len(frequencies), bands)
     parted = np.flatnonzero(np.diff(frequencies, prepend=-1, append=np.inf) > EQUAL)
-    return np.setdiff1d(parted[np.searchsorted(parted, starts)], [modes])
+    return np.setdiff1d(parted[np.searchsorted(parted, starts)], [len(frequencies)])

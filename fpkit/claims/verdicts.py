@@ -20,6 +20,7 @@ import xarray as xr
 from fpkit.claims import bounds, statistics
 from fpkit.claims.halves import ends_early
 from fpkit.claims.intervals import FEWEST, Interval, known_interval
+from fpkit.config.measures import MEASURES
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
 
@@ -100,9 +101,11 @@ def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str], draw: int = 0
     """
     there = "null" in spectra.coords and null in spectra["null"]
     replaced = [name for name in arrays if name not in UNCHANGED]
-    lacking = [name for name in replaced if not (there and f"control_{name}" in spectra)]
+    measure = spectra.attrs["measure"]
+    # What a measure computes under another null alone is there all the same, and NaN.
+    computed = MEASURES[measure].controlled.get(null, ()) if there else ()
+    lacking = [name for name in replaced if name not in computed or f"control_{name}" not in spectra]
     if lacking:
-        measure = spectra.attrs.get("measure", "the measure")
         raise UserError(f"{null}: {measure} computes no control of {' and '.join(lacking)}; leave it out of the claim")
     controls = spectra[[f"control_{name}" for name in replaced]].sel(null=null).isel(draw=draw, missing_dims="ignore")
     nulled = spectra.assign({name: controls[f"control_{name}"] for name in replaced})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 
@@ -20,8 +20,8 @@ LOSSES = ("loss_train", "loss_validation", "loss_test")
 ACCURACIES = ("accuracy_train", "accuracy_validation", "accuracy_test")
 # The kernel of so many is held, in double precision, for every member.
 MOST_KERNEL_SAMPLES = 3000
-# Of every measure along a basis.
 REMAINING = ("remaining", "initial_energy")
+# Of every measure along a basis.
 PASSAGES = (
     *("first_passage", "hold_passage", "area", *REMAINING),
     *("remaining_first_passage", "remaining_hold_passage", "remaining_area"),
@@ -48,9 +48,11 @@ class Measure(Entry):
     of_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of them that are NaN unless the parameters at the end are kept (`record.parameters`)."""
 
-    nulls: list[Null] = []
+    nulls: list[Null] | None = []
     """Errors that prefer no frequency, of which it computes the same: `share`, every frequency loses the same share of
-    the error it starts with; `paces`, samples converge at paces that are dealt out among them."""
+    the error it starts with; `paces`, samples converge at paces that are dealt out among them. Left out, none, but of
+    `projection`, `filtering` and `graph` both; `share` alone where the spectrum is recorded in place of predictions,
+    which `paces` needs."""
     null_draws: Integer = Field(20, ge=20, le=1000)
     """Draws of each null."""
 
@@ -58,6 +60,12 @@ class Measure(Entry):
     def basis(self) -> dict[str, Any] | None:
         """The functions that it takes coefficients along: the module of `fpkit.bases` (`kind`) and its options."""
         return None
+
+    def settled(self, content: str) -> Self:
+        """With the nulls that are computed where none are given, of what is recorded (`record.content`)."""
+        if self.nulls is not None:
+            return self
+        return self.model_copy(update={"nulls": list(NULLS) if content == "predictions" else ["share"]})
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
@@ -131,7 +139,7 @@ class Projection(OnBasis):
     suits = (Images,)
     gives = PASSAGES
 
-    nulls: list[Null] = list(NULLS)
+    nulls: list[Null] | None = None
     frequencies: Annotated[list[Units], Field(min_length=1)] | None = None
     """Cycles over the extent of the data along p to follow; left out, those above the permutation floor."""
     max_frequency: Units = 20
@@ -157,7 +165,7 @@ class Filtering(Measure):
     gives = ("low_error", "high_error", *REMAINING)
     controlled: ClassVar = {"share": gives, "paces": REMAINING}
 
-    nulls: list[Null] = list(NULLS)
+    nulls: list[Null] | None = None
     widths: list[FilterWidth] = Field([0.12, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5], min_length=1)
     """Kernel widths in units of the median distance between inputs."""
 
@@ -168,7 +176,7 @@ class Graph(OnBasis):
     suits = (Samples,)
     gives = (*PASSAGES, "mean_frequency_output", "mean_frequency_residual")
 
-    nulls: list[Null] = ["share", "paces"]
+    nulls: list[Null] | None = None
     width: FilterWidth = 0.25
     """Of the Gaussian that links all inputs, in units of the median distance between them."""
     neighbours: PositiveInt | None = None
@@ -184,6 +192,11 @@ class Graph(OnBasis):
     def basis(self) -> dict[str, Any]:
         options = ("width", "neighbours", "modes", "bands", "dense_limit")
         return {"kind": "graph", **{name: getattr(self, name) for name in options}}
+
+    def problems(self, dataset: Samples, experiment: Entry) -> Iterator[tuple[str, str]]:
+        """That there are no samples to make a graph of."""
+        if (split := experiment.record.split) in dataset.lacks:
+            yield "record.split", f"{experiment.dataset!r} has no {split} samples; give it some, or set it to train"
 
 
 class Walsh(OnBasis):
@@ -291,6 +304,10 @@ class _Measures(Entry):
     @property
     def measures(self) -> dict[str, Measure]:
         return {name: taken for name in MEASURES if (taken := getattr(self, name)) is not None}
+
+    def settled(self, content: str) -> Self:
+        """With what is left out of each measure and goes by what is recorded."""
+        return self.model_copy(update={name: taken.settled(content) for name, taken in self.measures.items()})
 
 
 Decomposition = create_model(

@@ -124,7 +124,9 @@ class Unfolding:
                 return name
             point = point.model_copy(update={"dataset": name})
         offset = self._shifted(point.training.seed_offset)
-        return point.model_copy(update={"training": point.training.model_copy(update={"seed_offset": offset})})
+        training = point.training.model_copy(update={"seed_offset": offset})
+        settled = point.decomposition.settled(point.record.content)
+        return point.model_copy(update={"training": training, "decomposition": settled})
 
     def _derived(self, base: str, where: str, labels: dict[str, str], laid: dict) -> str | list[str]:
         """The name of a data set with keys laid over it: its own name where they change nothing."""

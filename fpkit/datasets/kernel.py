@@ -1,6 +1,13 @@
-"""The normalised Gaussian kernel on inputs, and the functions on them from smooth to rough: its eigenvectors."""
+"""Graphs on inputs, and the functions on them from smooth to rough: the graph Fourier transform.
+
+With affinities K of the samples and their degrees d = K 1, S = D^-1/2 K D^-1/2 has eigenvalues mu <= 1. An eigenvector,
+a mode, with mu near 1 hardly changes between samples that are close to each other; its frequency is 1 - mu, the
+eigenvalue of the normalised Laplacian I - S (Shuman et al., arXiv:1211.0053).
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -8,41 +15,65 @@ from scipy.spatial.distance import pdist, squareform
 
 from fpkit.errors import UserError
 
-# The kernel and its eigenvectors are held whole, in double precision; time grows with the third power.
-MOST_SAMPLES = 4096
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+# The constant mode is known, and moved below all others: where the graph has several parts, each with a mode of
+# eigenvalue 1, no solver would tell it from the differences between the parts.
+BELOW = 4
 
 
-def modes(x: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and eigenvectors of S = D^-1/2 K D^-1/2, K_ij = exp(-|x_i - x_j|^2 / (2 w^2)), D its row sums.
-
-    These are the modes of the graph Fourier transform (Shuman et al. 2013): 1 - mu is the eigenvalue of the normalised
-    Laplacian, the frequency of a mode; that of mu = 1 is the constant one, but for the weights D.
+def gaussian(x: np.ndarray, width: float) -> np.ndarray:
+    """Affinities K_ij = exp(-|x_i - x_j|^2 / (2 w^2)), (sample, sample), in double precision.
 
     Args:
-        x: inputs (sample, *feature). width: w, in units of the median distance between different samples.
+        x: inputs (sample, *feature), at least two. width: w, in units of the median distance of different samples.
+
+    Raises UserError: most pairs of inputs are alike.
+    """
+    distances = pdist(np.asarray(x, dtype=np.float64).reshape(len(x), -1), "sqeuclidean")
+    unit = np.median(distances)  # the square is monotone: of the squares it is the median's square
+    if unit == 0:
+        raise UserError("most pairs of inputs are alike: their distances have no median to measure a graph by")
+    kernel = squareform(np.exp(distances / (-2 * width**2 * unit)))
+    np.fill_diagonal(kernel, 1)
+    return kernel
+
+
+def normalised(affinity: np.ndarray | csr_array) -> tuple[np.ndarray | csr_array, np.ndarray]:
+    """S = D^-1/2 K D^-1/2, in place of K, and its eigenvector of eigenvalue 1, the roots of the degrees, of norm 1."""
+    degree = np.asarray(affinity.sum(axis=1)).ravel()
+    scale = 1 / np.sqrt(degree)
+    if isinstance(affinity, np.ndarray):
+        affinity *= scale[:, None]
+        affinity *= scale
+    else:
+        rows = np.repeat(np.arange(len(scale)), np.diff(affinity.indptr))
+        affinity.data *= scale[rows] * scale[affinity.indices]
+    return affinity, np.sqrt(degree / degree.sum())
+
+
+def modes(similarity: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All modes of a graph but the constant one, from what `normalised` gives, which is overwritten.
 
     Returns:
-        mu (mode,), descending from 1, and V (sample, mode), orthonormal columns; the largest entry of each is positive.
-
-    Raises:
-        UserError: fewer than two samples or more than 4,096, or a median distance of 0.
+        Frequencies 1 - mu (mode,), ascending, and V (sample, mode), orthonormal columns; the largest entry of each is
+        positive.
     """
-    flat = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
-    if not 2 <= len(flat) <= MOST_SAMPLES:
-        raise UserError(
-            f"the modes of {len(flat):,} samples are not computed, but of 2 to {MOST_SAMPLES:,}; set limit: and"
-            " test_limit: (of a photograph, size:)"
-        )
-    distances = pdist(flat, "sqeuclidean")
-    scale = np.median(distances)  # the square is monotone: of the squares it is the median's square
-    if scale == 0:
-        raise UserError("most inputs are alike: their distances have no median to measure a kernel by")
-    kernel = squareform(np.exp(distances / (-2 * width**2 * scale)))
-    kernel[np.diag_indices_from(kernel)] = 1
-    root = 1 / np.sqrt(kernel.sum(axis=1))
-    kernel *= root
-    kernel *= root[:, None]
-    mu, vectors = scipy.linalg.eigh(kernel, overwrite_a=True, check_finite=False, driver="evd")
-    mu, vectors = mu[::-1], vectors[:, ::-1]
+    similarity -= BELOW * np.outer(root, root)
+    values, vectors = scipy.linalg.eigh(similarity, driver="evd", overwrite_a=True, check_finite=False)
+    values, vectors = values[:0:-1], vectors[:, :0:-1]
     largest = np.abs(vectors).argmax(axis=0)
-    return mu, vectors * np.sign(vectors[largest, np.arange(len(mu))])
+    return 1 - values, vectors * np.sign(vectors[largest, np.arange(len(values))])
+
+
+def log_spaced(modes: int, bands: int) -> np.ndarray:
+    """Numbers of the first modes (band,) of so many bands, evenly spaced in the logarithm of the rank.
+
+    Where there are few modes for a band, each takes one. There are no more bands than modes.
+    """
+    bands = min(bands, modes)
+    starts = np.geomspace(1, modes + 1, bands + 1).round().astype(int)[:-1] - 1
+    for band in range(1, bands):
+        starts[band] = max(starts[band], starts[band - 1] + 1)
+    return starts

@@ -14,12 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from fpkit.datasets import kernel
 from fpkit.datasets.contract import PARTS
-from fpkit.datasets.kernel import modes
 from fpkit.errors import UserError
 
 # A component whose standard deviation is below this share of its largest value does not vary on the training samples.
 CONSTANT = 1e-6
+# Of a graph of so many all modes are computed: it is held whole, in double precision.
+MOST_SAMPLES = 4096
 
 
 class Made(NamedTuple):
@@ -101,23 +103,20 @@ def _graph_bands(places: np.ndarray, train: int, components: int, rng: np.random
 
     Within a band, a combination of its modes with random normal weights. Its frequency is the mean of 1 - mu.
     """
-    mu, vectors = modes(places, width)
-    if components >= len(mu):
-        raise UserError(f"target: {len(mu)} samples have no {components} bands of modes; ask fewer components")
-    edges = log_spaced(len(mu), components)
+    if not 2 <= len(places) <= MOST_SAMPLES:
+        raise UserError(
+            f"the modes of {len(places):,} samples are not computed, but of 2 to {MOST_SAMPLES:,}; set limit: and"
+            " test_limit: (of a photograph, size:)"
+        )
+    frequencies, vectors = kernel.modes(*kernel.normalised(kernel.gaussian(places, width)))
+    if components > len(frequencies):
+        raise UserError(f"target: {len(places)} samples have no {components} bands of modes; ask fewer components")
+    edges = [*kernel.log_spaced(len(frequencies), components), len(frequencies)]
     bands = [slice(start, stop) for start, stop in pairwise(edges)]
     values = [vectors[:, band] @ rng.standard_normal(band.stop - band.start) for band in bands]
-    frequency = np.array([1 - mu[band].mean() for band in bands])
+    frequency = np.array([frequencies[band].mean() for band in bands])
     attrs = {"long_name": "frequency on the graph of the inputs", "units": "1 - eigenvalue"}
     return Made(np.stack(values, axis=1), frequency, attrs)
-
-
-def log_spaced(modes: int, bands: int) -> np.ndarray:
-    """Ranks (bands + 1,) at which bands of so many modes begin and end: from 1, log-spaced, none of them empty."""
-    edges = np.round(np.geomspace(1, modes, bands + 1)).astype(int)
-    for index in range(1, bands):  # where there are few modes for a band, each takes one
-        edges[index] = max(edges[index], edges[index - 1] + 1)
-    return edges
 
 
 def _sines(places: np.ndarray, train: int, components: int, rng: np.random.Generator, direction: int) -> Made:

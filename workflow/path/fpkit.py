@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 around = Path(__file__).parents[2]
-folder = around / "fpkit" if (around / "fpkit/__init__.py").exists() else around
+folder = around / "fpkit" if (around / "fpkit/__init__.py").exists() else around.parent
 spec = spec_from_file_location("fpkit", folder / "__init__.py", submodule_search_locations=[str(folder)])
 package = sys.modules["fpkit"] = module_from_spec(spec)
 spec.loader.exec_module(package)

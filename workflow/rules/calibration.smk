@@ -6,14 +6,6 @@ CALIBRATIONS = [
 ]
 
 
-def ensembles(figure):
-    return CONFIG.figures[figure].ensembles or 200
-
-
-def calibration_recipe(figure):
-    return digest(ensembles(figure), code_of("calibrate.py"))
-
-
 rule calibrate:
     """Judge made dynamics, whose truth is known, by the measures and statistics that judge trainings."""
     output:

@@ -240,3 +240,13 @@ def planned(jobs):
     for job in jobs:  # of all modules that this workflow may be
         code |= job.rule.module_globals["CODE"]
     return [(job.rule.name, job.wildcards, job.params) for job in jobs], code
+
+
+def ensembles(figure):
+    """How many made ensembles of each dynamics a calibration judges."""
+    return CONFIG.figures[figure].ensembles or 200
+
+
+def calibration_recipe(figure):
+    """What a calibration is made by, in a few letters."""
+    return digest(ensembles(figure), code_of("calibrate.py"))

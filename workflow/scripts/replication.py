@@ -14,7 +14,7 @@ with job(snakemake.log[0], "replication", snakemake.threads, snakemake.rule):
     from fpkit.figures import replication, style
 
     if not (found := snakemake.params.replications):
-        raise UserError("results/replication: no replication is there; make one with `make replicate SHIFT=1`")
+        raise UserError("no replication is there; make one with `make replicate SHIFT=1`")
     claims = read_claims(snakemake.input.claims, snakemake.params.rows)
     table = beside(claims, {int(number): read(path) for number, (path, _) in found.items()})
     table.to_csv(snakemake.output.table, index=False)
