@@ -200,8 +200,8 @@ FIGURES = {
         ),
         look=(
             "Marks on the shaded side are right: from .9 on where low is first (a, by a decade of training), up to .05 "
-            "where it is not (c: high is first by a decade; d, e: samples are memorized in random order, each network's "
-            "own or one for all eight). Open marks have white noise of .3 of the initial residual's norm."
+            "where it is not (c: high is first by a decade; d, e: samples are memorized in random order, of each "
+            "network its own or of all eight one). Open marks have white noise of .3 of the initial residual's norm."
         ),
     ),
 }
