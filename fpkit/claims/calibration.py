@@ -1,7 +1,7 @@
 """Calibration: what the judge of the claims says of dynamics whose truth is known (`fpkit.claims.dynamics`).
 
-The same measures, statistics, intervals and verdicts as of trainings: how often each statement about the order holds
-of ensembles in which low is first by a decade, and of those in which it is not.
+The same measures, nulls, statistics, intervals and verdicts as of trainings: how often each statement about the order
+holds of ensembles in which low is first by a decade, and of those in which it is not.
 """
 
 from __future__ import annotations
@@ -20,22 +20,47 @@ from fpkit.bases import graph as graph_basis
 from fpkit.claims import bounds, dynamics, statistics
 from fpkit.claims.calibrated import COLUMNS
 from fpkit.claims.dynamics import Bands, Case
-from fpkit.claims.intervals import known_interval
-from fpkit.config.measures import MEASURES
+from fpkit.claims.intervals import Interval, known_interval
+from fpkit.claims.verdicts import beyond, on_null
+from fpkit.config.measures import MEASURES, OnBasis
+from fpkit.config.statistics import STATISTICS
 from fpkit.datasets import digits
 from fpkit.measures import fft, filtering, graph
 from fpkit.store.schedule import record_steps
 
 SEED, MEMBERS, NOISE, BANDS = 20181002, 8, 0.3, 8
 STEPS, PER_DECADE = 10_000, 6
-# So many share a target, and are made and measured at once.
-ENSEMBLES_TOGETHER = 50
+# Targets of each case: the draws of the data. An ensemble has one of them; pooled are as many, one of each.
+DRAWS = 5
+# So many, of one target, are made and measured at once.
+ENSEMBLES_TOGETHER = 16
 CASES = [Case(*parts) for parts in product(dynamics.LEADS, dynamics.POWERS, (0.0, NOISE))]
-# Of each statistic of order the bound, at least, that claims set.
-BOUNDS = {"lead": 0.1, "first_order": 0.8, "hold_order": 0.8, "area_order": 0.8, "low_advantage": 0.05}
-ORDERS = ("lead", "first_order", "hold_order", "area_order")
 DECOMPOSE = {"fft": fft.decompose, "graph": graph.decompose, "filtering": filtering.decompose}
 VERDICTS = ("holds", "undecided", "does not hold")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """That a statistic, or what is left of it beyond a null, is at least `bound`: the bound that claims set.
+
+    `pooled`: of ensembles on each draw of the data, taken together.
+    """
+
+    statistic: str
+    bound: float
+    control: str | None = None
+    pooled: bool = False
+
+    @property
+    def name(self) -> str:
+        beyond_null = f" beyond {self.control}" if self.control else ""
+        return self.statistic + beyond_null + (", five draws pooled" if self.pooled else "")
+
+
+LEAD, POOLED = Statement("lead", 0.1), Statement("lead", 0.1, pooled=True)
+BEYOND = tuple(Statement("lead", 0.05, null) for null in ("paces", "share"))
+ORDERS = tuple(Statement(f"{quantity}_order", 0.8) for quantity in ("first", "hold", "area"))
+ADVANTAGE = Statement("low_advantage", 0.05)
 
 
 @dataclass(frozen=True)
@@ -43,14 +68,14 @@ class Inputs:
     """Inputs, and the bands of functions on them that made targets and dynamics are in.
 
     Attributes:
-        dataset: of a target (sample, output). measures: of each its options, as in the configuration, and the
-            statistics that are judged.
+        dataset: of a target (sample, output). measures: of each its options, as in the configuration, and what is
+            stated of it.
     """
 
     name: str
     bands: Bands
     dataset: Callable[[np.ndarray], xr.Dataset]
-    measures: dict[str, tuple[dict, tuple[str, ...]]]
+    measures: dict[str, tuple[dict, tuple[Statement, ...]]]
 
 
 def line(samples: int = 64) -> Inputs:
@@ -65,8 +90,8 @@ def line(samples: int = 64) -> Inputs:
     of = basis.bands.of - 1  # the constant is no band
     chosen = (of >= 0) & (of < BANDS)
     bands = Bands(basis.matrix(samples)[:, chosen], of[chosen])
-    followed = {"frequencies": list(range(1, BANDS + 1))}
-    return Inputs("line", bands, dataset, {"fft": (followed, ORDERS)})
+    followed = {"frequencies": list(range(1, BANDS + 1)), "nulls": []}
+    return Inputs("line", bands, dataset, {"fft": (followed, (LEAD, POOLED, *ORDERS))})
 
 
 def images(samples: int = 160) -> Inputs:
@@ -75,7 +100,11 @@ def images(samples: int = 160) -> Inputs:
     options = {key: option for key, option in MEASURES["graph"](bands=BANDS).basis.items() if key != "kind"}
     basis = graph_basis.build(_dataset(x, x[:, :1, 0, 0]), "train", **options)
     bands = Bands(basis.matrix(samples), basis.bands.of)
-    measures = {"graph": ({"bands": BANDS}, ORDERS), "filtering": ({"widths": [0.32]}, ("low_advantage",))}
+    nulls = [statement.control for statement in BEYOND]
+    measures = {
+        "graph": ({"bands": BANDS, "nulls": nulls}, (LEAD, *BEYOND, POOLED, *ORDERS)),
+        "filtering": ({"widths": [0.32], "nulls": []}, (LEAD, ADVANTAGE)),
+    }
     return Inputs("digits", bands, lambda y: _dataset(x, y), measures)
 
 
@@ -83,48 +112,100 @@ def calibrate(ensembles: int) -> pd.DataFrame:
     """How often each statement holds, by case.
 
     Args:
-        ensembles: of eight members each, of each case.
+        ensembles: of eight members each, of each case; a multiple of five.
 
     Returns:
-        A row for each inputs, measure, truth, target, noise and statistic: `lead` in truth (decades); `bound` (at
-        least); how many `ensembles`; the parts of them that `holds`, `undecided` and `does_not_hold`, and the exact 95%
-        binomial interval of the first, `holds_low` to `holds_high`; the median `value` over all members.
+        A row for each inputs, measure, truth, target, noise and statement, whose name is `statistic`: `lead` in truth
+        (decades); `bound` (at least); how many `ensembles`, a fifth of them where five are pooled; the parts of them
+        that `holds`, `undecided` and `does_not_hold`, and the exact 95% binomial interval of the first, `holds_low` to
+        `holds_high`; the median over ensembles of the judged `value`.
     """
-    values: dict[tuple, list[np.ndarray]] = {}
-    for inputs, case, measure, spectra in made_spectra(ensembles):
-        for statistic in inputs.measures[measure][1]:
-            # A member's number is its own: taken of all ensembles at once it is the same, many times as fast.
-            taken = getattr(statistics, statistic)(spectra).to_numpy()
-            values.setdefault((inputs.name, measure, case, statistic), []).append(taken)
-    return pd.DataFrame([_row(*key, np.concatenate(found)) for key, found in values.items()], columns=COLUMNS)
+    judged: dict[tuple, list[tuple[str, float]]] = {}
+    for inputs, case, measure, drawn in made_spectra(ensembles):
+        for statement in inputs.measures[measure][1]:
+            judged.setdefault((inputs.name, measure, case, statement), []).extend(judge(statement, drawn))
+    return pd.DataFrame([_row(*key, found) for key, found in judged.items()], columns=COLUMNS)
 
 
-def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tuple[Inputs, Case, str, xr.Dataset]]:
-    """Spectra of each case by each measure, some ensembles at a time, their members one after another.
+def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tuple[Inputs, Case, str, list[xr.Dataset]]]:
+    """Spectra of each case by each measure, some ensembles at a time: one dataset for each draw of the data.
 
-    How many ensembles or cases there are changes none of them.
+    In each the ensembles' members are one after another.
     """
     steps = np.array(record_steps(STEPS, PER_DECADE))
     for place, inputs in enumerate((line(), images())):
-        for case, start in product(cases, range(0, ensembles, ENSEMBLES_TOGETHER)):
-            rng = np.random.default_rng([SEED, place, CASES.index(case), start])
-            y = inputs.bands.target(case.target, 1, rng)
-            h = dynamics.predictions(case, inputs.bands, y, steps, MEMBERS * ENSEMBLES_TOGETHER, rng)
-            kept = MEMBERS * min(ENSEMBLES_TOGETHER, ensembles - start)
-            predictions, dataset = _recorded(h[:, :kept], y, steps), inputs.dataset(y)
-            for measure, (options, _) in inputs.measures.items():
-                taken = MEASURES[measure](**options, nulls=[]).model_dump()
-                yield inputs, case, measure, DECOMPOSE[measure](predictions, dataset, split="train", **taken)
+        for case in cases:
+            rng = np.random.default_rng([SEED, place, CASES.index(case)])
+            targets = [inputs.bands.target(case.target, 1, rng) for _ in range(DRAWS)]
+            for start in range(0, ensembles // DRAWS, ENSEMBLES_TOGETHER):
+                count = min(ENSEMBLES_TOGETHER, ensembles // DRAWS - start)
+                made = [dynamics.predictions(case, inputs.bands, y, steps, count, MEMBERS, rng) for y in targets]
+                for measure in inputs.measures:
+                    yield inputs, case, measure, _measured(inputs, measure, made, targets, steps)
 
 
-def judged(statistic: str, values: np.ndarray) -> str:
-    """The verdict on one ensemble's values (member,), by the parts of `fpkit.claims.verdicts.judge`."""
-    _, low, high, *_ = known_interval(values)
-    return bounds.verdict(low, high, {"at_least": BOUNDS[statistic]})
+def _measured(
+    inputs: Inputs, measure: str, made: Sequence[np.ndarray], targets: Sequence[np.ndarray], steps: np.ndarray
+) -> list[xr.Dataset]:
+    """Spectra of the predictions of each target, (step, member, sample, output) of (sample, output)."""
+    options, stated = inputs.measures[measure]
+    taken = MEASURES[measure](**options).model_dump()
+
+    def spectra(h: np.ndarray, y: np.ndarray) -> xr.Dataset:
+        return DECOMPOSE[measure](_recorded(h, y, steps), inputs.dataset(y), split="train", **taken)
+
+    if not issubclass(MEASURES[measure], OnBasis):
+        return [spectra(h, y) for h, y in zip(made, targets, strict=True)]
+    # In each band all targets of a name have one amplitude: with the same residuals, one is as good as another, and
+    # all are measured at once.
+    moved = [h + (targets[0] - y) for h, y in zip(made, targets, strict=True)]
+    whole = _needed(spectra(np.concatenate(moved, axis=1), targets[0]), stated)
+    each = made[0].shape[1]
+    return [whole.isel(member=slice(draw * each, (draw + 1) * each)) for draw in range(len(made))]
 
 
-def _row(inputs: str, measure: str, case: Case, statistic: str, values: np.ndarray) -> dict:
-    verdicts = [judged(statistic, ensemble) for ensemble in values.reshape(-1, MEMBERS)]
+def judge(statement: Statement, drawn: Sequence[xr.Dataset]) -> list[tuple[str, float]]:
+    """The verdict on each ensemble, and its value, by the parts of `fpkit.claims.verdicts.judge`.
+
+    A member's number is its own: taken of all ensembles at once it is the same, many times as fast.
+
+    Args:
+        drawn: spectra on each draw of the data, the members of whole ensembles one after another.
+    """
+    values = np.array([_by_ensemble(statement.statistic, one) for one in drawn])  # (data, ensemble, member)
+    if statement.pooled:
+        data = np.repeat(range(len(drawn)), MEMBERS)
+        pooled = np.moveaxis(values, 0, 1).reshape(values.shape[1], -1)
+        return [_verdict(statement, known_interval(ensemble, data)) for ensemble in pooled]
+    intervals = [known_interval(ensemble) for ensemble in values.reshape(-1, MEMBERS)]
+    if statement.control:
+        medians = [np.median(_by_ensemble(statement.statistic, one, statement.control), axis=-1) for one in drawn]
+        under = np.concatenate(medians, axis=-1).T  # (ensemble, draw)
+        intervals = [beyond(*both)[0] for both in zip(intervals, under, strict=True)]
+    return [_verdict(statement, interval) for interval in intervals]
+
+
+def _by_ensemble(statistic: str, spectra: xr.Dataset, null: str | None = None) -> np.ndarray:
+    """A statistic (..., ensemble, member), and of a null (draw, ensemble, member)."""
+    if null:
+        spectra = on_null(spectra, null, STATISTICS[statistic].needs, slice(None))
+    taken = getattr(statistics, statistic)(spectra).transpose(..., "member").to_numpy()
+    return taken.reshape(*taken.shape[:-1], -1, MEMBERS)
+
+
+def _verdict(statement: Statement, interval: Interval) -> tuple[str, float]:
+    return bounds.verdict(interval.low, interval.high, {"at_least": statement.bound}), interval.value
+
+
+def _needed(spectra: xr.Dataset, statements: Sequence[Statement]) -> xr.Dataset:
+    """Without the controls that are of no statement: they are large."""
+    controlled = {name for one in statements if one.control for name in STATISTICS[one.statistic].controlled}
+    kept = {f"control_{name}" for name in controlled}
+    return spectra.drop_vars([name for name in spectra if name.startswith("control_") and name not in kept])
+
+
+def _row(inputs: str, measure: str, case: Case, statement: Statement, judged: list[tuple[str, float]]) -> dict:
+    verdicts, values = [verdict for verdict, _ in judged], np.array([value for _, value in judged])
     holds = scipy.stats.binomtest(verdicts.count("holds"), len(verdicts)).proportion_ci(method="exact")
     return {
         "inputs": inputs,
@@ -132,9 +213,9 @@ def _row(inputs: str, measure: str, case: Case, statistic: str, values: np.ndarr
         "truth": case.truth,
         "target": case.target,
         "noise": case.noise,
-        "statistic": statistic,
+        "statistic": statement.name,
         "lead": case.lead,
-        "bound": BOUNDS[statistic],
+        "bound": statement.bound,
         "ensembles": len(verdicts),
         **{name.replace(" ", "_"): verdicts.count(name) / len(verdicts) for name in VERDICTS},
         "holds_low": holds.low,

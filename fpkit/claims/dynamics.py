@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 
 # The truth, and by how many decades of training low is ahead of high.
-LEADS = {"low first": 1.0, "all alike": 0.0, "high first": -1.0, "memorized": 0.0}
+LEADS = {"low first": 1.0, "all alike": 0.0, "high first": -1.0, "memorized": 0.0, "memorized in one order": 0.0}
+# Of them those in which each sample has a pace of its own; the one of these that all members of an ensemble share.
+MEMORIZED, SHARED = ("memorized", "memorized in one order"), "memorized in one order"
 # Amplitudes |F[y]| ~ number^power of the bands 1, 2, ...
 POWERS = {"flat": 0, "red": -1, "blue": 1}
 # An untrained network's output beside the target, in norm; how members of an ensemble differ, in decades of pace.
@@ -25,7 +27,8 @@ class Case:
 
     Attributes:
         truth: of `LEADS`; each band decays as exp(-t / tau), or memorized each sample. Under `low first`, log tau grows
-            evenly from band to band. Under `memorized`, the samples' tau are dealt out at random, to each member anew.
+            evenly from band to band. Under `memorized`, the samples' tau are dealt out at random, to each member anew;
+            under `memorized in one order`, to each ensemble: some samples are hard for every network.
         target: of `POWERS`. noise: norm of the white noise at each step after 0, in units of |r_0|.
     """
 
@@ -68,18 +71,23 @@ class Bands:
 
 
 def predictions(
-    case: Case, bands: Bands, y: np.ndarray, steps: np.ndarray, members: int, rng: np.random.Generator
+    case: Case, bands: Bands, y: np.ndarray, steps: np.ndarray, ensembles: int, members: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """h_t (step, member, sample, output), float32, of members that differ in h_0, in their paces and in the noise.
+    """h_t (step, member, sample, output), float32, of ensembles of so many members, one ensemble after another.
+
+    Members differ in h_0, in the noise and in their paces; in these as the truth says.
 
     Args:
         bands: what is in none of them decays at the pace in the middle. y: (sample, output). steps: from 0.
     """
     samples, outputs = y.shape
+    each, members = members, ensembles * members
     start = _of_norm(rng, (members, samples, outputs), INITIAL_OUTPUT * np.linalg.norm(y)) - y
-    if case.truth == "memorized":
+    if case.truth in MEMORIZED:
+        sharing = each if case.truth == SHARED else 1
         pace = MIDDLE + MEMORIZING * np.linspace(-0.5, 0.5, samples)
-        h = _decay(steps, rng.permuted(np.tile(pace, (members, 1)), axis=1))[..., None] * start
+        dealt = rng.permuted(np.tile(pace, (members // sharing, 1)), axis=1)
+        h = _decay(steps, dealt.repeat(sharing, axis=0))[..., None] * start
     else:
         pace = MIDDLE + case.lead * _evenly(case.target, bands.count)
         decay = _decay(steps, pace + JITTER * rng.standard_normal((members, bands.count)))

@@ -90,11 +90,12 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
     }
 
 
-def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str], draw: int = 0) -> xr.Dataset:
+def on_null(spectra: xr.Dataset, null: str, arrays: Sequence[str], draw: int | slice = 0) -> xr.Dataset:
     """The spectra with one draw of a null in place of the arrays; its name is then among the attributes.
 
     Args:
         arrays: those that a statistic is about to be taken of. What no null changes stays as it is.
+        draw: several of them, a slice, are one more dimension of the arrays.
 
     Raises:
         UserError: one of them has no such control: the statistic would be that of the spectra themselves.

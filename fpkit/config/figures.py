@@ -227,8 +227,8 @@ FIGURES = {
         ),
         look=(
             "Marks on the shaded side are right: from .9 on where low is first (a, by a decade of training), up to .05 "
-            "where it is not (c: high is first by a decade; d: samples are memorized in random order). Open marks have "
-            "white noise of .3 of the initial residual's norm."
+            "where it is not (c: high is first by a decade; d, e: samples are memorized in random order, of each "
+            "network its own or of all eight one). Open marks have white noise of .3 of the initial residual's norm."
         ),
     ),
 }
@@ -242,8 +242,9 @@ class Figure(Entry):
     pool: str | None = None
     """An axis of the sweeps, `dataset.seed`: variants that differ along it alone are shown as one, with all their
     members. Outputs are those of the first of them."""
-    ensembles: Annotated[int, Field(ge=20, le=10_000), Number] | None = None
-    """Of `calibration`: how many ensembles of eight members each of its cases has; 200 where left out."""
+    ensembles: Annotated[int, Field(ge=20, le=10_000, multiple_of=5), Number] | None = None
+    """Of `calibration`: how many ensembles of eight members each of its cases has, a multiple of five; 200 where left
+    out."""
     style: Style = Style()
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -46,7 +48,7 @@ def draw(calibration: pd.DataFrame) -> Figure:
         _right_side(axes, low_first=bool((shown["lead"] > 0).all()))
         for row, variants in shown.groupby(ROW, sort=False):
             _marks(axes, places[row], variants)
-        style.panel(axes, letter, truth)
+        style.panel(axes, letter, textwrap.fill(truth, 12))
     first = grid[0, 0]
     first.set_yticks(list(places.values()), [row[-1].replace("_", " ") for row in rows])
     headed = set()
@@ -61,8 +63,9 @@ def draw(calibration: pd.DataFrame) -> Figure:
                 axes.axhline(place - 0.85, color="0.85", linewidth=0.6, zorder=0)
     first.set(xlim=(-MARGIN, 1 + MARGIN), ylim=(max(places.values()) + 0.6, -0.2))
     first.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    whole, pooled = calibration["ensembles"].max(), calibration["ensembles"].min()
     figure.supxlabel(
-        f"fraction of {calibration['ensembles'].min()} ensembles of which the claim holds (95% binomial interval)",
+        f"fraction of {whole} ensembles ({pooled} where pooled) of which the claim holds (95% binomial interval)",
         fontsize=plt.rcParams["axes.labelsize"],
     )
     figure.legend(
