@@ -116,13 +116,16 @@ def calibrate(ensembles: int) -> pd.DataFrame:
 
     Returns:
         A row for each inputs, measure, truth, target, noise and statement, whose name is `statistic`: `lead` in truth
-        (decades); `bound` (at least); how many `ensembles`, a fifth of them where five are pooled; the parts of them
-        that `holds`, `undecided` and `does_not_hold`, and the exact 95% binomial interval of the first, `holds_low` to
-        `holds_high`; the median over ensembles of the judged `value`.
+        (decades); `bound` (at least); how many `ensembles`, a fifth of them where five are pooled, and 80 at most beyond
+        a null, whose draws take most of the time; the parts of them that `holds`, `undecided` and `does_not_hold`, and
+        the exact 95% binomial interval of the first, `holds_low` to `holds_high`; the median over ensembles of the
+        judged `value`.
     """
     judged: dict[tuple, list[tuple[str, float]]] = {}
     for inputs, case, measure, drawn in made_spectra(ensembles):
         for statement in inputs.measures[measure][1]:
+            if statement.control and "null" not in drawn[0].coords:
+                continue
             judged.setdefault((inputs.name, measure, case, statement), []).extend(judge(statement, drawn))
     return pd.DataFrame([_row(*key, found) for key, found in judged.items()], columns=COLUMNS)
 
@@ -141,15 +144,20 @@ def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tupl
                 count = min(ENSEMBLES_TOGETHER, ensembles // DRAWS - start)
                 made = [dynamics.predictions(case, inputs.bands, y, steps, count, MEMBERS, rng) for y in targets]
                 for measure in inputs.measures:
-                    yield inputs, case, measure, _measured(inputs, measure, made, targets, steps)
+                    yield inputs, case, measure, _measured(inputs, measure, made, targets, steps, nulls=not start)
 
 
 def _measured(
-    inputs: Inputs, measure: str, made: Sequence[np.ndarray], targets: Sequence[np.ndarray], steps: np.ndarray
+    inputs: Inputs,
+    measure: str,
+    made: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    steps: np.ndarray,
+    nulls: bool,
 ) -> list[xr.Dataset]:
     """Spectra of the predictions of each target, (step, member, sample, output) of (sample, output)."""
     options, stated = inputs.measures[measure]
-    taken = MEASURES[measure](**options).model_dump()
+    taken = MEASURES[measure](**options).model_dump() | ({} if nulls else {"nulls": []})
 
     def spectra(h: np.ndarray, y: np.ndarray) -> xr.Dataset:
         return DECOMPOSE[measure](_recorded(h, y, steps), inputs.dataset(y), split="train", **taken)

@@ -65,7 +65,7 @@ def draw(calibration: pd.DataFrame) -> Figure:
     first.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     whole, pooled = calibration["ensembles"].max(), calibration["ensembles"].min()
     figure.supxlabel(
-        f"fraction of {whole} ensembles ({pooled} where pooled) of which the claim holds (95% binomial interval)",
+        f"fraction of {whole} ensembles ({pooled} where pooled, 80 beyond a null) of which the claim holds (95% binomial interval)",
         fontsize=plt.rcParams["axes.labelsize"],
     )
     figure.legend(
