@@ -107,7 +107,12 @@ class Laboratory:
         def make(place):
             predictions = self._predictions(dataset, model, split, training)
             decompose = import_module(f"fpkit.measures.{measure}").decompose
-            result = decompose(predictions, self._dataset(dataset), split=split, **config.plain(MEASURES[measure]))
+            result = decompose(
+                predictions,
+                self._dataset(dataset),
+                split=split,
+                **config.plain(MEASURES[measure].settled("predictions")),
+            )
             result.attrs.update(experiment="e", variant=variant, dataset=dataset)
             result.to_netcdf(f"{place}.nc", engine="h5netcdf")
             return xr.load_dataset(f"{place}.nc", engine="h5netcdf")

@@ -63,9 +63,10 @@ def draw(calibration: pd.DataFrame) -> Figure:
                 axes.axhline(place - 0.85, color="0.85", linewidth=0.6, zorder=0)
     first.set(xlim=(-MARGIN, 1 + MARGIN), ylim=(max(places.values()) + 0.6, -0.2))
     first.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    whole, pooled = calibration["ensembles"].max(), calibration["ensembles"].min()
+    counts = calibration["ensembles"].drop_duplicates().sort_values(ascending=False)
     figure.supxlabel(
-        f"fraction of {whole} ensembles ({pooled} where pooled, 80 beyond a null) of which the claim holds (95% binomial interval)",
+        f"fraction of ensembles ({', '.join(map(str, counts))}; fewer beyond a null, and where five are pooled) of which\n"
+        "the claim holds (95% binomial interval)",
         fontsize=plt.rcParams["axes.labelsize"],
     )
     figure.legend(
