@@ -1,4 +1,4 @@
-"""A small transformer encoder for images, as a model of one's own: `kind: "presets.transformer:encoder"`."""
+"""A small transformer encoder for images, as a model of one's own: `kind: "presets.transformer:transformer"`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def encoder(
+def transformer(
     features: tuple[int, ...], outputs: int, patch: int = 2, width: int = 32, heads: int = 2, layers: int = 2
 ) -> nn.Module:
     """A vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929) without class token, dropout and batch norm.
@@ -22,7 +22,7 @@ def encoder(
         patch: pixels per side of a patch. width: numbers per token, a multiple of `heads`.
     """
     if len(features) != 3:
-        raise ValueError(f"encoder needs images (channel, row, column), not inputs of shape {tuple(features)}")
+        raise ValueError(f"transformer needs images (channel, row, column), not inputs of shape {tuple(features)}")
     channels, rows, columns = features
     if rows % patch or columns % patch:
         raise ValueError(f"patch {patch} does not divide images of {rows} x {columns} pixels")

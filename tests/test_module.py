@@ -88,7 +88,8 @@ def test_parts_that_come_with_the_workflow_are_found_beside_ones_own_of_a_folder
     training = "training: {steps: 2, members: 2, batch_size: 20}, decomposition: {projection: {}}"
     (mine / "config.yaml").write_text(
         "datasets: {digits: {kind: digits, limit: 40, test_limit: 10}}\nexperiments:\n"
-        "  shipped: {dataset: digits, model: {kind: 'presets.transformer:encoder', options: {width: 4, layers: 1}}, "
+        "  shipped: {dataset: digits, model: {kind: 'presets.transformer:transformer', "
+        "options: {width: 4, layers: 1}}, "
         + training + "}\n  own: {dataset: digits, model: {kind: mlp, widths: [4], activation: 'presets.own:steep'}, "
         + training + "}\n"
     )  # fmt: skip

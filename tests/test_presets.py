@@ -17,7 +17,7 @@ from fpkit.measures import fft
 from fpkit.store import netcdf
 from fpkit.training import networks
 
-ENCODER = "presets.transformer:encoder"
+ENCODER = "presets.transformer:transformer"
 # Steps at which two runs of the authors' own code (github.com/xuzhiqin1990/F-Principle, f_principle.py) captured the
 # peaks of sin x, sin 3x and sin 5x, at 0.2.
 AUTHORS = [(42, 43), (475, 550), (782, 811)]
@@ -43,7 +43,7 @@ def attention(layer: nn.MultiheadAttention, ours) -> None:
 def test_encoder_is_torch_s_own_transformer_on_patches():
     """Layer by layer against `nn.TransformerEncoderLayer`, patch by patch against slices of the images."""
     torch.manual_seed(3)
-    network = import_module("presets.transformer").encoder((2, 4, 6), 3, patch=2, width=8, heads=2, layers=2)
+    network = import_module("presets.transformer").transformer((2, 4, 6), 3, patch=2, width=8, heads=2, layers=2)
     x = torch.randn(5, 2, 4, 6)
     patches = [x[:, :, r : r + 2, c : c + 2].flatten(1) for r in (0, 2) for c in (0, 2, 4)]
     tokens = network.embed(torch.stack(patches, dim=1)) + network.position
@@ -66,7 +66,7 @@ def test_encoder_is_torch_s_own_transformer_on_patches():
 )
 def test_encoder_says_what_does_not_fit(features, options, told):
     with pytest.raises(ValueError, match=told):
-        import_module("presets.transformer").encoder(features, 1, **options)
+        import_module("presets.transformer").transformer(features, 1, **options)
 
 
 def test_encoders_are_trained_together_as_each_would_be_alone(tmp_path):

@@ -116,8 +116,8 @@ def calibrate(ensembles: int) -> pd.DataFrame:
 
     Returns:
         A row for each inputs, measure, truth, target, noise and statement, whose name is `statistic`: `lead` in truth
-        (decades); `bound` (at least); how many `ensembles`, a fifth of them where five are pooled, and 80 at most
-        beyond a null, whose draws take most of the time; the parts of them that `holds`, `undecided` and `does_not_hold`, and
+        (decades); `bound` (at least); how many `ensembles`: a fifth where five are pooled, and at most 80 beyond a
+        null, whose draws take most of the time; the parts of them that `holds`, `undecided` and `does_not_hold`, and
         the exact 95% binomial interval of the first, `holds_low` to `holds_high`; the median over ensembles of the
         judged `value`.
     """

@@ -65,8 +65,8 @@ def draw(calibration: pd.DataFrame) -> Figure:
     first.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     counts = calibration["ensembles"].drop_duplicates().sort_values(ascending=False)
     figure.supxlabel(
-        f"fraction of ensembles ({', '.join(map(str, counts))}; fewer beyond a null, and where five are pooled) of which\n"
-        "the claim holds (95% binomial interval)",
+        f"fraction of ensembles ({', '.join(map(str, counts))}; fewer beyond a null, and where five are pooled)\n"
+        "of which the claim holds (95% binomial interval)",
         fontsize=plt.rcParams["axes.labelsize"],
     )
     figure.legend(

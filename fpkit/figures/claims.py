@@ -38,7 +38,7 @@ def draw(claims: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(names)), [_label(claims, name) for name in names])
     axes.set(xlim=(-LIMIT * 1.05, LIMIT * 1.05), ylim=(len(names) - 0.5, -0.7))
     axes.set_xlabel(
-        "margin to the bound, in units of the statistic (median and interval over members, one mark per variant)\n"
+        "margin to the bound, in units of the statistic\n(median and interval over members, one mark per variant)\n"
         + findings.by_chance(claims["level"])
     )
     handles = [

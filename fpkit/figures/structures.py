@@ -47,7 +47,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
 
 def _title(spectra: xr.Dataset) -> str:
     """Kind of the model, then data set and variant, in which the kind is not said again."""
-    kind = style.recipe(spectra)["model"]["kind"].replace("_", " ")
+    kind = style.recipe(spectra)["model"]["kind"].rpartition(":")[2].replace("_", " ")
     return ", ".join([kind, *(part for part in style.variant_title(spectra).split(", ") if part != kind)])
 
 

@@ -22,6 +22,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from fpkit import parts
 from fpkit.claims.intervals import median_interval
 from fpkit.config.grid import named_one
 from fpkit.errors import UserError
@@ -192,13 +193,16 @@ def outer_legend(figure: Figure, axes: Axes, **options) -> None:
 
 
 def variant_title(spectra: xr.Dataset) -> str:
-    """Dataset and variant as a reader says them: `fashion mnist, mlp`; with the loss where it is cross-entropy.
+    """Dataset and variant as a reader says them: `fashion mnist, mlp`; one's own model and cross-entropy are named.
 
     A seed says that it is one, `seed 3`; where draws are pooled, how many they are.
     """
-    _, parts = named_one(f"+{spectra.attrs['variant']}")
-    pairs = [part.split("~", 1) for part in parts]
+    _, labels = named_one(f"+{spectra.attrs['variant']}")
+    pairs = [label.split("~", 1) for label in labels]
     values = [_value(spectra, key, value) for key, value in pairs if key != "dataset"]
+    kind = recipe(spectra).get("model", {}).get("kind", "")
+    if parts.is_own(kind) and "model" not in dict(pairs):
+        values.append(kind.rpartition(":")[2])
     if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
         values.append("cross-entropy")
     return ", ".join([named_one(spectra.attrs["dataset"])[0], *values]).replace("_", " ")
