@@ -17,16 +17,17 @@ SMALL = f"""
 experiments:
   images: null
   synthetic:
-    training: {{steps: 60, members: 3}}
+    training: {{steps: 60, members: 6}}
     record: {{per_decade: 4}}
     decomposition: {{fft: {{threshold: 0.95}}}}  # so that something is captured in sixty steps
     sweep: {{model.activation: [tanh, relu]}}
 claims:
   synthetic_order: {{statement: '{MARKUP}'}}
   projection_order: null
-  projection_order_white_noise: null
+  projection_lead: null
+  filtering_lead: null
   filtering_low_first: null
-  filtering_low_first_white_noise: null
+  filtering_low_first_beyond_share: null
 figures:
   projection: null
   filtering: null
@@ -208,7 +209,7 @@ def test_table_of_claims_opens(page):
     page.open("Claims")
     page.show("table of all claims")
     text = page.framed_text()
-    for part in (MARKUP, "activation~relu", "first_order", ">= 0.8", "3 of 3"):
+    for part in (MARKUP, "activation~relu", "first_order", ">= 0.8", "6 of 6"):
         assert part in text
 
 
