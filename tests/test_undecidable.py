@@ -42,7 +42,7 @@ DATASETS = {
         "kind": "digits", "limit": 40, "test_limit": 10, "pool": 2, "validation_limit": 10,
         "target": {"kind": "sines", "components": 2, "strength": 0.5},
     },
-    "parity": {"kind": "parity", "dimensions": 3, "train_fraction": 0.9},
+    "parity": {"kind": "parity", "dimensions": 4, "train_fraction": 0.6},
     "photograph": {"kind": "photograph", "size": 8},
 }  # fmt: skip
 BOTH = list(get_args(Null))
@@ -207,7 +207,7 @@ def test_theory_of_another_training_or_of_other_modes_is_refused_before_it_is_tr
     raw = configuration("circle", "train", "ntk", "rate_slope")
     raw["datasets"] |= {"plain": DATASETS["plain"], "long": DATASETS["circle"] | {"samples": 4000}}
     assert config.load(raw)
-    raw["experiments"]["one"] |= change
+    raw["experiments"]["one"] |= {"decomposition": {"ntk": {}}} | change
     with pytest.raises(ConfigError) as error:
         config.load(raw)
     assert error.value.problems == [f"experiments.one.{line}"]
@@ -379,7 +379,7 @@ def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path,
 
     run_script(
         "judge_claims.py", input=[str(path) for path in paths], output=SimpleNamespace(claims=tmp_path / "claims.csv"),
-        params=SimpleNamespace(claims=entries, spectra={"claim": [0, 1], "order": [0, 1]}),
+        params=SimpleNamespace(claims=entries, spectra={name: {"base": [0], "less": [1]} for name in ("claim", "order")}),
     )  # fmt: skip
     table = verdicts.read_claims(tmp_path / "claims.csv", 4).set_index(["claim", "variant"])
     assert table["value"].notna().to_dict() == {

@@ -243,6 +243,10 @@ class Photograph(Samples):
     target: MadeTarget | None = None
     """A made target on the coordinates, whatever the network sees of them; left out, the grey values."""
 
+    @property
+    def lacks(self) -> list[str]:
+        return ["validation", "test"]
+
 
 class OwnDataset(Samples):
     """A data set of one's own: a function (**options) -> xarray.Dataset of the dataset contract."""
