@@ -229,7 +229,9 @@ def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
                 control=control, bound=bound,
             )
         )  # fmt: skip
-        numbers[f"{kind}_claim"] = list(range(len(paths), len(paths) + len(shown)))
+        numbers[f"{kind}_claim"] = {
+            one.attrs["variant"]: [number] for number, one in enumerate(shown, start=len(paths))
+        }
         for variant in shown:
             paths.append(str(folder / f"{len(paths)}.nc"))
             variant.to_netcdf(paths[-1], engine="h5netcdf")
@@ -836,13 +838,13 @@ def test_a_job_closes_the_spectra_it_read_before_it_ends(script, spectra, tmp_pa
     spectra["synthetic"][0].to_netcdf(path, engine="h5netcdf")
     netcdf.save(xr.load_dataset(path, engine="h5netcdf"), path)
     if script == "plot.py":
-        params = SimpleNamespace(figure=config.plain(Figure(kind="order", experiment="e")))
+        params = SimpleNamespace(figure=config.plain(Figure(kind="order", experiment="e")), groups=[])
         output = [str(tmp_path / "order.svg")]
     else:
         entry = Claim(
             statement="s", source="s", experiment="e", measure="fft", statistic="first_order", bound={"at_least": 0}
         )
-        params = SimpleNamespace(claims={"c": config.plain(entry)}, spectra={"c": [0]})
+        params = SimpleNamespace(claims={"c": config.plain(entry)}, spectra={"c": {"base": [0]}})
         output = SimpleNamespace(claims=str(tmp_path / "claims.csv"))
     names = run_script(script, tmp_path / "log", params=params, input=[str(path)], output=output)
     opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}

@@ -43,10 +43,13 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             style.intervals(axes, places, values, horizontal=False, **look)
         never.plot(places, [_censored(variant) for variant in members], markersize=4, **look)
         handles.append(plt.Line2D([], [], markersize=4, label=activation, **look))
+    every = [style.recipe(variant)["model"]["std"] for variant in spectra]
     titles = ("Lead", "Order by first passage", "Order by hold passage", "Never captured")
     for axes, letter, title in zip(panels, "abcd", titles, strict=True):
         style.panel(axes, letter, title)
-        axes.set(xscale="log")
+        # Before the scale, which would look for positive data where there are none to show.
+        axes.set_xlim(min(every) / 1.35, max(every) * 1.35)
+        axes.set_xscale("log")
     for axes in (hold, never):
         axes.set_xlabel("std of the initial weights")
     for axes in (first, hold):
