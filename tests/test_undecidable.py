@@ -379,7 +379,7 @@ def test_the_jobs_judge_the_other_claims_and_the_report_says_why(made, tmp_path,
 
     run_script(
         "judge_claims.py", input=[str(path) for path in paths], output=SimpleNamespace(claims=tmp_path / "claims.csv"),
-        params=SimpleNamespace(claims=entries, spectra={name: {"base": [0], "less": [1]} for name in ("claim", "order")}),
+        params=SimpleNamespace(claims=entries, spectra={name: {"base": [0], "less": [1]} for name in entries}),
     )  # fmt: skip
     table = verdicts.read_claims(tmp_path / "claims.csv", 4).set_index(["claim", "variant"])
     assert table["value"].notna().to_dict() == {
