@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fpkit.errors import UserError
+from fpkit.claims import tables
 
 COLUMNS = (
     "inputs", "measure", "truth", "target", "noise", "statistic", "lead", "bound", "ensembles", "holds", "undecided",
@@ -23,11 +23,5 @@ def read_calibration(path: str | Path) -> pd.DataFrame:
 
     Raises UserError where it is damaged.
     """
-    try:
-        table = pd.read_csv(path)
-        whole = tuple(table.columns) == COLUMNS and len(table) > 0 and Path(path).read_bytes().endswith(b"\n")
-    except ValueError:  # no table at all
-        whole = False
-    if not whole:
-        raise UserError(f"{path}: damaged (not the table once written); delete it, the next run makes it anew")
-    return table
+    damaged = " (not the table once written); delete it, the next run makes it anew"
+    return tables.read(path, lambda table: tuple(table.columns) == COLUMNS and len(table) > 0, damaged)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fpkit.claims import tables
 from fpkit.claims.findings import VERDICTS
 from fpkit.errors import UserError
 
@@ -23,14 +24,7 @@ ANSWERED = ["verdict", "value", "ci_low", "ci_high"]
 
 def read(path: str | Path) -> pd.DataFrame:
     """A `claims.csv`, or a table of `beside`. Raises UserError where it is damaged."""
-    try:
-        table = pd.read_csv(path)
-        whole = set(ASKED) <= set(table) and Path(path).read_bytes().endswith(b"\n")
-    except ValueError:  # no table at all
-        whole = False
-    if not whole:
-        raise UserError(f"{path}: damaged; delete it, `make replicate` makes it anew")
-    return table
+    return tables.read(path, lambda table: set(ASKED) <= set(table), "; delete it, `make replicate` makes it anew")
 
 
 def beside(claims: pd.DataFrame, again: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from fpkit.claims import bounds, statistics
+from fpkit.claims import bounds, statistics, tables
 from fpkit.claims.halves import ends_early
 from fpkit.claims.intervals import FEWEST, Interval, known_interval
 from fpkit.config.measures import MEASURES
@@ -232,11 +232,5 @@ def read_claims(path: str | Path, rows: int, **options) -> pd.DataFrame:
 
     Raises UserError where it is damaged.
     """
-    try:
-        table = pd.read_csv(path, **options)
-        whole = tuple(table.columns) == COLUMNS and len(table) == rows and Path(path).read_bytes().endswith(b"\n")
-    except ValueError:  # no table at all
-        whole = False
-    if not whole:
-        raise UserError(f"{path}: damaged (not the {rows} rows once written); delete it, the next run makes it anew")
-    return table
+    damaged = f" (not the {rows} rows once written); delete it, the next run makes it anew"
+    return tables.read(path, lambda table: tuple(table.columns) == COLUMNS and len(table) == rows, damaged, **options)
