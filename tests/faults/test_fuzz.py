@@ -34,10 +34,15 @@ def with_one(raw: dict, name: str) -> dict:
     """The configuration cut down to one experiment, what it needs and what is about it."""
     sweep = raw["experiments"][name].get("sweep", {})
     datasets = {raw["experiments"][name]["dataset"], *sweep.get("dataset", [])}
+    claims = {key: claim for key, claim in raw["claims"].items() if claim["experiment"] == name}
+    claims = {  # without the claims that they explain where those are about others
+        key: {option: value for option, value in claim.items() if option != "explains" or value in claims}
+        for key, claim in claims.items()
+    }
     kept = {
         "datasets": {key: raw["datasets"][key] for key in sorted(datasets)},
         "experiments": {name: raw["experiments"][name]},
-        "claims": {key: claim for key, claim in raw["claims"].items() if claim["experiment"] == name},
+        "claims": claims,
         "figures": {key: figure for key, figure in raw["figures"].items() if figure.get("experiment") == name},
     }
     return copy.deepcopy(kept)
@@ -137,7 +142,7 @@ def plans_or_tells(raw: dict) -> bool:
             assert re.match(r".+?: .", line), f"no path and reason: {line}"
         return False
     places = []
-    for name, dataset in loaded.datasets.items():
+    for name, dataset in loaded.all_datasets.items():
         files.is_present(dataset.kind, getattr(dataset, "path", None))
         if parts.is_own(dataset.kind):
             assert parts.source_file(dataset.kind).exists()
@@ -145,7 +150,7 @@ def plans_or_tells(raw: dict) -> bool:
     places += [f"report/animations/{name}.html" for name in loaded.figures]
     variants = config.variants(loaded)
     for variant in variants:
-        assert variant.dataset in loaded.datasets
+        assert variant.dataset in loaded.all_datasets
         assert variant.decomposition
         places.append(f"runs/{variant.experiment}/{variant.name}.partial")
         places += [f"spectra/{variant.experiment}/{variant.name}/{measure}.nc" for measure in variant.decomposition]

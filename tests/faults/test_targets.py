@@ -25,6 +25,7 @@ experiments:
 figures:
   short: {kind: synthetic, experiment: short}
   moving: {kind: animation, experiment: short}
+  known: {kind: calibration}
 """
 NEAREST = {
     "results/figures/shrt.svg": "results/figures/short.svg",
@@ -114,9 +115,11 @@ def test_every_file_that_a_rule_makes_is_a_target(tiny):
     }
     assert {"results/claims.csv", "results/runs/{experiment}/{variant}"} <= outputs
     values = {"dataset": "sines", "experiment": "short", "variant": "base", "measure": "fft", "benchmark": "training"}
+    values["format"] = "svg"
     targets = []
     for output in outputs:
         figure = "moving" if output.endswith(".gif") or "animations" in output else "short"
+        figure = "known" if "calibration" in output else figure
         targets.append(output.format_map(values | {"figure": figure}))
     done = tiny.snakemake("--dry-run", *targets, overlays=())
     assert done.returncode == 0, done.stdout + done.stderr
