@@ -106,8 +106,9 @@ def test_spectra_on_several_targets_are_those_on_each_alone(images):
     case, rng = Case("low first", "red", 0.3), np.random.default_rng(1)
     targets = [images.bands.target("red", 1, rng) for _ in range(3)]
     made = [dynamics.predictions(case, images.bands, y, STEPS, 1, 8, rng) for y in targets]
-    together = calibration._measured(images, "graph", made, targets, STEPS, nulls=True)
-    for one, h, y in zip(together, made, targets, strict=True):
+    (together,) = calibration._measured(images, "graph", made, targets, STEPS, nulls=True)
+    for number, (h, y) in enumerate(zip(made, targets, strict=True)):
+        one = together.isel(member=slice(8 * number, 8 * number + 8))
         (alone,) = calibration._measured(images, "graph", [h], [y], STEPS, nulls=True)
         for name in ("remaining", "relative_error", "control_remaining"):
             np.testing.assert_allclose(one[name], alone[name], rtol=1e-3, atol=1e-3)
@@ -122,7 +123,7 @@ def test_the_verdict_on_an_ensemble_is_that_of_the_judge():
     compared = set()
     cases = [Case("low first", "flat", 0.3), Case("high first", "red", 0.3), Case("memorized in one order", "blue", 0)]
     for inputs, _, measure, drawn in calibration.made_spectra(10, cases):
-        alone = [one.isel(member=slice(8 * n, 8 * n + 8)) for one in drawn for n in range(2)]
+        alone = [one.isel(member=slice(8 * n, 8 * n + 8)) for one in drawn for n in range(one.sizes["member"] // 8)]
         for stated in inputs.measures[measure][1]:
             claim = config.plain(
                 Claim(

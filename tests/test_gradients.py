@@ -173,8 +173,15 @@ def test_threads_change_no_bit_of_any_network(monkeypatch, kind, operations, mem
 
 
 def test_neighbours_change_no_bit_of_a_convolutional_network():
-    alone, among = (trained(image_data(), CNN, members=members) for members in (1, 4))
-    assert np.array_equal(alone.predictions[:, 0], among.predictions[:, 0])
+    """Members are convolved by fours: a block is the same, whatever blocks there are beside it."""
+    few, many = (trained(image_data(), CNN, members=members) for members in (4, 8))
+    assert np.array_equal(few.predictions, many.predictions[:, :4])
+
+
+@pytest.mark.parametrize(("size", "together"), [(8, 4), (14, 4), (28, 3), (56, 1)])
+def test_small_networks_are_convolved_together_and_large_ones_alone(size, together):
+    initial = networks.build(features=(1, size, size), outputs=10, **CNN | {"channels": [8, 16]}).initialize(range(12))
+    assert stacked._blocks(CNN, "mse", "adam", initial, [64, 1, size, size], threads=2) == 12 // together
 
 
 @pytest.mark.usefixtures("path")
@@ -193,5 +200,5 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
 def test_blocks_by_hand_leave_no_thread_idle(members, threads):
     for width in (2, 300):
-        count = stacked._blocks(MLP, "mse", "adam", [torch.zeros(members, width, width)], 500, threads)
+        count = stacked._blocks(MLP, "mse", "adam", [torch.zeros(members, width, width)], [500, width], threads)
         assert min(members, threads) <= count <= members

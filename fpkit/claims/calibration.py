@@ -131,9 +131,9 @@ def calibrate(ensembles: int) -> pd.DataFrame:
 
 
 def made_spectra(ensembles: int, cases: Sequence[Case] = CASES) -> Iterator[tuple[Inputs, Case, str, list[xr.Dataset]]]:
-    """Spectra of each case by each measure, some ensembles at a time: one dataset for each draw of the data.
+    """Spectra of each case by each measure, some ensembles on each of five draws of the data at a time.
 
-    In each the ensembles' members are one after another.
+    One dataset for each draw, or one of all: ensemble by ensemble, those on the first draw before those on the second.
     """
     steps = np.array(record_steps(STEPS, PER_DECADE))
     for place, inputs in enumerate((line(), images())):
@@ -167,9 +167,7 @@ def _measured(
     # In each band all targets of a name have one amplitude: with the same residuals, one is as good as another, and
     # all are measured at once.
     moved = [h + (targets[0] - y) for h, y in zip(made, targets, strict=True)]
-    whole = _needed(spectra(np.concatenate(moved, axis=1), targets[0]), stated)
-    each = made[0].shape[1]
-    return [whole.isel(member=slice(draw * each, (draw + 1) * each)) for draw in range(len(made))]
+    return [_needed(spectra(np.concatenate(moved, axis=1), targets[0]), stated)]
 
 
 def judge(statement: Statement, drawn: Sequence[xr.Dataset]) -> list[tuple[str, float]]:
@@ -178,14 +176,14 @@ def judge(statement: Statement, drawn: Sequence[xr.Dataset]) -> list[tuple[str, 
     A member's number is its own: taken of all ensembles at once it is the same, many times as fast.
 
     Args:
-        drawn: spectra on each draw of the data, the members of whole ensembles one after another.
+        drawn: of `made_spectra`.
     """
-    values = np.array([_by_ensemble(statement.statistic, one) for one in drawn])  # (data, ensemble, member)
+    values = np.concatenate([_by_ensemble(statement.statistic, one) for one in drawn])
     if statement.pooled:
-        data = np.repeat(range(len(drawn)), MEMBERS)
-        pooled = np.moveaxis(values, 0, 1).reshape(values.shape[1], -1)
+        data = np.repeat(range(DRAWS), MEMBERS)
+        pooled = np.moveaxis(values.reshape(DRAWS, -1, MEMBERS), 0, 1).reshape(-1, DRAWS * MEMBERS)
         return [_verdict(statement, known_interval(ensemble, data)) for ensemble in pooled]
-    intervals = [known_interval(ensemble) for ensemble in values.reshape(-1, MEMBERS)]
+    intervals = [known_interval(ensemble) for ensemble in values]
     if statement.control:
         medians = [np.median(_by_ensemble(statement.statistic, one, statement.control), axis=-1) for one in drawn]
         under = np.concatenate(medians, axis=-1).T  # (ensemble, draw)

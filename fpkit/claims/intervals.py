@@ -7,6 +7,7 @@ probability 1 - 2 P(B < r), B binomial with n trials and p = 1/2 (David, Nagaraj
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ class Interval(NamedTuple):
     level: float
 
 
+@cache
 def order_statistics(count: int) -> tuple[int, float]:
     """The greatest r whose interval of `count` values has a level of 0.95, and that level; (0, nan) below 6."""
     rank, level, fewer = 0, math.nan, 0.0  # fewer: P(B < rank)

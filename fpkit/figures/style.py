@@ -66,7 +66,7 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
         return
     # Laid out once, not anew for every format; colour bars need a second pass.
     for _ in range(2):
-        figure.canvas.draw()
+        figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for path in paths:

@@ -86,6 +86,15 @@ def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterat
         gc.freeze()
 
 
+def without_dask() -> None:
+    """Let xarray find no dask in this process, which has no arrays of it.
+
+    To ask whether an array is one, xarray imports all of dask: longer than a small job takes for all else. Call it
+    before anything imports xarray.
+    """
+    sys.modules["dask"] = None
+
+
 def _told(error: Exception, log: str, remedies: dict[str, str]) -> str | None:
     """The one line that tells the user what to mend; None of any other error.
 

@@ -23,6 +23,8 @@ DRAWS = 20
 # A sample that starts with less than this share of the root mean square has no pace of its own: all samples' is taken.
 LEAST_START = 0.1
 NOISE_BYTES = 64 * 2**20
+# Errors of some steps that stay in the cache while all is taken of them.
+CACHED_BYTES = 2**18
 
 
 def noise(samples: int, outputs: int, draws: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -62,24 +64,27 @@ def traced(
         |r_p(i)(t)| / |r_p(i)(0)| times the weights of i.
     """
     steps, members, samples, _ = outputs.shape
+    together = max(1, CACHED_BYTES // target.nbytes)
     result = np.empty((steps, members, 2 + len(dealt) * weights.shape[-1]))
     paces = np.empty((steps, samples), outputs.dtype)
     for member in range(members):
         first = start[member]
         before = np.einsum("io,io->i", first, first)
         still = before < LEAST_START**2 * before.mean()
-        for step in range(steps):  # one fits into the cache
-            error = centred(outputs[step, member] - target)
-            now = np.einsum("io,io->i", error, error)
-            energy = now.sum(dtype=np.float64)
-            result[step, member, :2] = energy, np.vdot(error, first)
+        for step in range(0, steps, together):
+            some = slice(step, step + together)
+            error = centred(outputs[some, member] - target)
+            now = np.einsum("tio,tio->ti", error, error)
+            energy = now.sum(axis=1, dtype=np.float64)
+            result[some, member, 0] = energy
+            result[some, member, 1] = error.reshape(len(error), -1) @ first.ravel()
             with np.errstate(divide="ignore", invalid="ignore"):  # of the still ones; of a member that diverged
                 pace = now / before
-                pace[still] = energy / before.sum(dtype=np.float64)
-                np.sqrt(pace, out=paces[step])
+                pace[:, still] = (energy / before.sum(dtype=np.float64))[:, None]
+                np.sqrt(pace, out=paces[some])
         for draw, places in enumerate(dealt):
-            some = slice(2 + draw * weights.shape[-1], 2 + (draw + 1) * weights.shape[-1])
-            result[:, member, some] = paces @ weights[member][places]
+            sums = slice(2 + draw * weights.shape[-1], 2 + (draw + 1) * weights.shape[-1])
+            result[:, member, sums] = paces @ weights[member][places]
     return result
 
 

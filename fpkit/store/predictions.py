@@ -196,10 +196,8 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
+    arrays, content = _described(path)
     try:
-        arrays = arrays_of(path)
-        content = "coefficient" if "coefficient" in arrays else "prediction"
-        shards = arrays[content].shards
         for array in arrays.values():
             for dimension in array.metadata.dimension_names:
                 arrays[dimension]  # without its coordinate, xarray would count from 0
@@ -214,11 +212,31 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     checksum = predictions.attrs.pop("checksum", None)
     if checksum is not None and checksum != _checksum(predictions.attrs):
         raise _damage(path, "the checksum of its attributes does not fit")
-    # What fits into memory needs no dask, whose import takes as long as a small decomposition.
-    if predictions[content].nbytes <= LARGE_BYTES:
+    if not is_large(path):
         return predictions
+    shards = arrays[content].shards
     members = max(1, SHARD_BYTES // (4 * math.prod(shards[2:])))
     return predictions.chunk(step=shards[0], member=members)
+
+
+def is_large(path: str | Path) -> bool:
+    """Whether the store at `path` is opened in dask chunks, since it may not fit into memory.
+
+    Raises UserError where there is no readable store.
+    """
+    arrays, content = _described(path)
+    return arrays[content].nbytes > LARGE_BYTES
+
+
+def _described(path: str | Path) -> tuple[dict[str, zarr.Array], str]:
+    """Its arrays, and which of them it holds at each step. Raises UserError where there is no readable store."""
+    try:
+        arrays = arrays_of(path)
+        content = "coefficient" if "coefficient" in arrays else "prediction"
+        arrays[content]  # the one or the other
+    except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+        raise _damage(path, str(error)) from error
+    return arrays, content
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from fpkit.training.layout import joined, put
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
 CONVOLUTIONAL = ("cnn", "residual_cnn")
+# Members that are convolved together, at most. Large networks are fastest alone.
+CONVOLVED_TOGETHER = 4
 # Where there are not enough threads, some are left to others: Zarr's.
 SPARE_THREADS = 8
 
@@ -54,7 +57,7 @@ class StackedEnsemble(Ensemble):
         x, y = self.parts["train"]
         build = partial(networks.build, features=x.shape[1:], outputs=y.shape[-1], **model)
         initial = [parameter.to(device) for parameter in build().initialize(seeds)]
-        count = _blocks(model, loss, algorithm["name"], initial, min(len(x), batch_size or len(x)), threads)
+        count = _blocks(model, loss, algorithm["name"], initial, x[: batch_size or len(x)].shape, threads)
         borders = [len(seeds) * block // count for block in range(count + 1)]
         parts = [slice(*pair) for pair in pairwise(borders)]
         self.blocks = []
@@ -138,8 +141,10 @@ def _together(blocks: list[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor, ...]
     return [tuple(torch.cat(stack) for stack in zip(*results, strict=True)) for results in zip(*blocks, strict=True)]
 
 
-def _blocks(model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], samples: int, threads: int) -> int:
-    """How many blocks the members make.
+def _blocks(
+    model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], inputs: Sequence[int], threads: int
+) -> int:
+    """How many blocks the members make, of inputs (sample, *feature) at a time.
 
     Blocks are as small as the cache likes them, but not so small that calls cost more than what they do; on a GPU all
     members are together. Where the last bits of a member depend on how many are in its block, their number does not
@@ -150,9 +155,14 @@ def _blocks(model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], s
         return members
     if initial[0].device.type != "cpu":
         return 1
-    if model["kind"] in CONVOLUTIONAL:  # the libraries choose by the number of channels how they convolve
-        return members
-    operations = 6 * samples * sum(parameter.numel() for parameter in initial)
+    operations = 6 * inputs[0] * sum(parameter.numel() for parameter in initial)
+    if model["kind"] in CONVOLUTIONAL:
+        # The libraries choose by the number of channels how they convolve. Kernels are used at each place, of which
+        # there are a quarter of the pixels or fewer.
+        places, kernels = math.prod(inputs[2:]) // 4, (weight.numel() for weight in initial if weight.dim() == 5)
+        operations += 6 * inputs[0] * places * sum(kernels)
+        together = round(members * BLOCK_OPERATIONS / operations)
+        return -(-members // min(max(1, together), CONVOLVED_TOGETHER))
     count = max(1, round(operations / BLOCK_OPERATIONS))
     if gradients.by_hand(model, loss):
         count = -(-max(threads, count) // threads) * threads  # as many for each thread

@@ -1,6 +1,6 @@
 """Predictions and dataset of a variant -> spectra of one measure."""
 
-from fpkit.jobs.job import job
+from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
 
 LARGE = "the samples recorded (record.split), training.members, or the measure's own numbers"
@@ -12,9 +12,14 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     from importlib import import_module
     from inspect import signature
 
+    from fpkit.store.predictions import is_large, open_predictions, reading
+
+    store = f"{snakemake.input.run}/predictions.zarr"
+    if not is_large(store):
+        without_dask()
+
     from fpkit.measures.scheduler import scheduler
     from fpkit.store import netcdf
-    from fpkit.store.predictions import open_predictions, reading
 
     begun = netcdf.begin(snakemake.output.spectra)
     decompose = import_module(f"fpkit.measures.{snakemake.wildcards.measure}").decompose
@@ -22,7 +27,6 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     large = {"file": begun} if "file" in signature(decompose).parameters else {}
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
-    store = f"{snakemake.input.run}/predictions.zarr"
     with reading(store), netcdf.open_dataset(snakemake.input.dataset) as dataset:
         predictions = open_predictions(store)
         with scheduler(predictions, address, snakemake.threads):

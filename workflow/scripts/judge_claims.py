@@ -1,10 +1,11 @@
 """Spectra -> claims.csv."""
 
-from fpkit.jobs.job import job
+from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], "judge_claims", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
+    without_dask()
 
     from contextlib import ExitStack
 

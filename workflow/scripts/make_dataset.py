@@ -1,6 +1,6 @@
 """One entry of `datasets:` -> netCDF."""
 
-from fpkit.jobs.job import job
+from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
 
 LARGE = "its samples (samples, limit)"
@@ -11,12 +11,16 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
     from importlib import import_module
 
     from fpkit import parts
+
+    kind = snakemake.params.dataset["kind"]
+    if not parts.is_own(kind):
+        without_dask()
+
     from fpkit.datasets import contract, own
     from fpkit.store import netcdf
 
     about = ("kind", "optional", "inputs")
     options = {key: value for key, value in snakemake.params.dataset.items() if key not in about}
-    kind = snakemake.params.dataset["kind"]
     if parts.is_own(kind):
         dataset = own.build(kind, **options)
     else:

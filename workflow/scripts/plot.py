@@ -1,10 +1,11 @@
 """Spectra of a figure's experiments, or the table of the claims or of a calibration -> SVG, PDF and PNG, or GIF."""
 
-from fpkit.jobs.job import job
+from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
+    without_dask()
 
     from contextlib import ExitStack
     from importlib import import_module

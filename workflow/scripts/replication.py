@@ -1,10 +1,11 @@
 """claims.csv of the run and of its replications -> replication.csv, and its picture as SVG, PDF and PNG."""
 
-from fpkit.jobs.job import job
+from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
 
 with job(snakemake.log[0], "replication", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
+    without_dask()
 
     from fpkit.claims.replication import agreement, beside, read
     from fpkit.claims.verdicts import read_claims
