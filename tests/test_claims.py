@@ -15,6 +15,7 @@ from fpkit.claims import bounds, intervals, replication, statistics, verdicts
 from fpkit.claims.pooling import pooled
 from fpkit.config.claims import Claim
 from fpkit.errors import UserError
+from fpkit.figures import style
 
 FREQUENCIES = [1, 2, 3, 4, 5]
 
@@ -534,6 +535,17 @@ def test_pooled_spectra_have_the_members_of_all_draws_and_the_target_of_the_firs
     about = {"experiment": "e", "dataset": "noisy+noise~0.1", "variant": "seed~*", "measure": "fft", "draws": 2}
     assert whole.attrs == about
     assert pooled("base", several[:1]) is several[0]
+
+
+def test_figures_give_pooled_draws_the_interval_of_the_claim():
+    rng = np.random.default_rng(3)
+    slopes = rng.normal(0.5, 1.5, (5, 1, 1))
+    passages = 50 + slopes * np.arange(5) + rng.normal(0, 2, (5, 8, 5))
+    several = [named(lines(rows), seed) for seed, rows in enumerate(passages)]
+    row = judged(claim(pool="dataset.seed", at_least=-2), *several)
+    values = statistics.first_order(style.kept(pooled("seed~*", several)))
+    assert style.interval_of(values) == (row["value"], row["ci_low"], row["ci_high"])
+    assert np.ptp(intervals.median_interval(values.to_numpy())[1:]) < row["ci_high"] - row["ci_low"]
 
 
 def test_spectra_of_other_frequencies_are_not_pooled():

@@ -38,9 +38,14 @@ def order_statistics(count: int) -> tuple[int, float]:
         rank, level = rank + 1, 1 - 2 * fewer
 
 
-def median_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Median of the finite values and its interval; NaN without any, an open one of fewer than 6."""
-    return _interval(values[np.isfinite(values)], None)[:3]
+def median_interval(values: np.ndarray, draws: np.ndarray | None = None) -> tuple[float, float, float]:
+    """Median of the finite values and its interval; NaN without any, an open one of fewer than 6.
+
+    Args:
+        values: (member,). draws: as of `known_interval`.
+    """
+    finite = np.isfinite(values)
+    return _interval(values[finite], None if draws is None else draws[finite])[:3]
 
 
 def known_interval(values: np.ndarray, draws: np.ndarray | None = None) -> Interval:

@@ -25,7 +25,8 @@ def pooled(variant: str, spectra: Sequence[xr.Dataset]) -> xr.Dataset:
         spectra: of one measure, one for each variant.
 
     Returns:
-        A single one as it is; else a dataset in memory, whose attribute `draws` says how many they were.
+        A single one as it is; else a dataset in memory, whose attribute `draws` says how many they were, and its
+        coordinate `data_draw` (member) which of them each member is of.
 
     Raises:
         UserError: they were recorded at other steps, or hold other numbers of frequencies.
@@ -53,6 +54,9 @@ def pooled(variant: str, spectra: Sequence[xr.Dataset]) -> xr.Dataset:
     whole = first.drop_vars([*by_member, "member"]).assign(dict(whole.items()) | dict(of_first.items()))
     if "followed" in first:
         whole["followed"] = first["followed"].copy(data=np.all([one["followed"] for one in spectra], axis=0))
+    whole = whole.assign_coords(
+        data_draw=("member", np.repeat(range(len(spectra)), [one.sizes["member"] for one in spectra]))
+    )
     return whole.assign_attrs(variant=variant, dataset=_dataset(spectra), draws=len(spectra)).load()
 
 

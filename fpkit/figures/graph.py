@@ -8,10 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fpkit.claims.halves import halves
-from fpkit.config.measures import NULLS
 from fpkit.figures import leads, style
-
-NULL_LINES = (":", "--")
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -55,19 +52,13 @@ def _bands(axes: Axes, spectra: xr.Dataset) -> None:
 
 
 def _halves(axes: Axes, spectra: xr.Dataset) -> None:
-    """Both halves, pooled by energy: of the network with its spread, of each null the mean and range over draws."""
+    """Both halves, pooled by energy: of the network with its spread, and of the nulls."""
     kept = style.kept(spectra)
     low, high = halves(kept)
     for values, color, name in ((low, style.LOW, "low half"), (high, style.HIGH, "high half")):
         style.spread(axes, values, color, f"network, {name}")
     if "control_remaining" in kept:
-        for null, line in zip(kept["null"].to_numpy(), NULL_LINES, strict=False):
-            control = halves(kept.sel(null=null), "control_remaining")
-            for values, color, name in zip(control, (style.LOW, style.HIGH), ("low half", "high half"), strict=True):
-                drawn = values.median("member").transpose("draw", "step")
-                axes.fill_between(drawn["step"], drawn.min("draw"), drawn.max("draw"), color=color, alpha=0.1, lw=0)
-                label = f"{NULLS[null]}, {name}"
-                axes.plot(drawn["step"], drawn.mean("draw"), line, color=color, linewidth=0.8, label=label)
+        leads.null_halves(axes, kept, style.LOW, style.HIGH)
     _shares(axes)
 
 

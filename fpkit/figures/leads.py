@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from fpkit.claims.halves import ends_early
-from fpkit.claims.intervals import median_interval
+from fpkit.claims.halves import ends_early, halves
 from fpkit.claims.statistics import first_order, hold_order, lead
+from fpkit.config.measures import NULLS
 from fpkit.figures import style
 
 LEAD = "lead\n(decades of training)"
@@ -24,6 +24,7 @@ AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 JITTER = 0.2
 # Points from the last mark of a lead to the sign that it is a lower bound.
 APART = 6
+NULL_LINES = {"share": ":", "paces": "--"}
 PASSAGES = ((first_order, style.LOW, "o"), (hold_order, style.HIGH, "s"))
 
 
@@ -39,12 +40,27 @@ def is_lower_bound(spectra: xr.Dataset) -> bool:
 
 def words(spectra: xr.Dataset) -> str:
     """Median lead and its interval, for a title: `lead 0.83 [0.68, 0.94] decades`; `≥` where it is a lower bound."""
-    value, low, high = median_interval(style.known_by_most(lead_of(spectra)).to_numpy())
+    value, low, high = style.interval_of(style.known_by_most(lead_of(spectra)))
     if not np.isfinite(value):
         return "lead unknown"
     sign = f"{AT_LEAST} " if is_lower_bound(spectra) else ""
     ends = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
     return f"lead {sign}{value:.2f}{ends} decades"
+
+
+def null_halves(axes: Axes, spectra: xr.Dataset, low, high) -> None:
+    """Of each null the remaining share of the low and of the high half, median over members: mean and range over draws.
+
+    Args:
+        spectra: of members that did not diverge. low, high: colours.
+    """
+    for null in spectra["null"].to_numpy():
+        control = halves(spectra.sel(null=null), "control_remaining")
+        for values, color, name in zip(control, (low, high), ("low half", "high half"), strict=True):
+            drawn = values.median("member").transpose("draw", "step")
+            axes.fill_between(drawn["step"], drawn.min("draw"), drawn.max("draw"), color=color, alpha=0.1, lw=0)
+            label = f"{NULLS[null]}, {name}"
+            axes.plot(drawn["step"], drawn.mean("draw"), NULL_LINES[null], color=color, linewidth=0.8, label=label)
 
 
 def lead_rows(
@@ -117,7 +133,7 @@ def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color
     values = lead_of(spectra)
     _members(axes, place, values, horizontal, color, marker)
     style.intervals(axes, [place], [values], horizontal, linestyle="", color=color, marker=marker)
-    ends = [value for value in (*values.to_numpy(), median_interval(values.to_numpy())[2]) if np.isfinite(value)]
+    ends = [value for value in (*values.to_numpy(), style.interval_of(values)[2]) if np.isfinite(value)]
     if ends and is_lower_bound(spectra):
         along = (APART / 72, 0) if horizontal else (0, APART / 72)
         beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)

@@ -7,8 +7,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fpkit.claims.halves import halves
-from fpkit.config.measures import NULLS
 from fpkit.figures import leads, style
 
 
@@ -65,21 +63,13 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
 
 
 def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
-    """Of every followed frequency; of the mean over each null's draws, the lower and the upper half of them."""
+    """Of every followed frequency; of the nulls, of the lower and the upper half of them."""
     chosen = spectra.where(spectra["followed"], drop=True)
     colors = style.ordered_colors(chosen.sizes["frequency"])
     for color, frequency in zip(colors, chosen["frequency"], strict=True):
         style.spread(axes, chosen["remaining"].sel(frequency=frequency), color)
     if "control_remaining" in spectra and len(colors) > 1:
-        _nulls(axes, style.kept(spectra), colors[0], colors[-1])
+        leads.null_halves(axes, style.kept(spectra), colors[0], colors[-1])
     axes.axhline(0, color=style.TARGET, linewidth=0.5)
     style.log_steps(axes, spectra["step"])
     axes.set(ylabel="remaining share", ylim=(-0.25, 1.1))
-
-
-def _nulls(axes: Axes, spectra: xr.Dataset, *colors: tuple) -> None:
-    for null, line in zip(spectra["null"].to_numpy(), ("--", ":"), strict=False):
-        controls = halves(spectra.sel(null=null), "control_remaining")
-        for name, color, control in zip(("low half", "high half"), colors, controls, strict=True):
-            middle = control.mean("draw").median("member")
-            axes.plot(middle["step"], middle, color=color, linestyle=line, linewidth=1, label=f"{NULLS[null]}, {name}")

@@ -245,7 +245,7 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
     Nothing where most members have no number.
     """
     values = [known_by_most(value) for value in values]
-    middle, low, high = np.array([median_interval(value.to_numpy()) for value in values]).reshape(-1, 3).T
+    middle, low, high = np.array([interval_of(value) for value in values]).reshape(-1, 3).T
     low, high = np.where(np.isfinite(low), low, middle), np.where(np.isfinite(high), high, middle)
     errors = np.array([middle - low, high - middle])
     options = {"markersize": 4, "elinewidth": 1, **marker}
@@ -253,6 +253,12 @@ def intervals(axes: Axes, positions, values: Sequence[xr.DataArray], horizontal:
         axes.errorbar(middle, positions, xerr=errors, **options)
     else:
         axes.errorbar(positions, middle, yerr=errors, **options)
+
+
+def interval_of(values: xr.DataArray) -> tuple[float, float, float]:
+    """Median over members (member,) and its interval, that of the claims: pooled members share a draw of the data."""
+    draws = values["data_draw"].to_numpy() if "data_draw" in values.coords else None
+    return median_interval(values.to_numpy(), draws)
 
 
 def known_by_most(values: xr.DataArray) -> xr.DataArray:
