@@ -284,17 +284,6 @@ figures:
 """
 
 
-def test_no_small_job_imports_dask(finished, monkeypatch):
-    """As xarray would in each of them, longer than such a job takes for all else."""
-    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    (finished / "results/datasets/sines.nc").unlink()
-    said = finished.make("results/figures/synthetic.svg", "results/claims.csv", "--forcerun", "decompose").stderr
-    lines = [line for line in said.splitlines() if line.startswith("import time:")]
-    imported = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
-    assert {"xarray", "zarr", "h5netcdf", "seaborn"} <= imported
-    assert not {"dask", "distributed"} & imported
-
-
 def test_an_entry_of_ones_own_is_drawn_and_judged(finished):
     before = pd.read_csv(finished / "results/claims.csv")
     overlays = finished.overlay(OWN)
