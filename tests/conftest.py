@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import importlib
 import os
 import re
 import shutil
@@ -162,12 +161,6 @@ def environment_in(folder: Path) -> Path:
     (packages / "theirs.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (folder / ".venv/installed").touch()
     return folder / ".venv"
-
-
-@pytest.fixture(autouse=True)
-def dask_is_there(monkeypatch):
-    """Also after a job's script was run in this process, which does without it."""
-    monkeypatch.setitem(sys.modules, "dask", importlib.import_module("dask"))
 
 
 @pytest.fixture(autouse=True)

@@ -83,16 +83,18 @@ def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterat
         print(f"{name}: {told}", file=sys.stderr)
         sys.exit(1)
     finally:
+        if sys.modules.get("dask", job) is None:
+            del sys.modules["dask"]
         gc.freeze()
 
 
 def without_dask() -> None:
-    """Let xarray find no dask in this process, which has no arrays of it.
+    """Let xarray find no dask until the job ends, which has no arrays of it.
 
     To ask whether an array is one, xarray imports all of dask: longer than a small job takes for all else. Call it
-    before anything imports xarray.
+    before anything imports xarray; where dask was imported already, nothing is gained and nothing happens.
     """
-    sys.modules["dask"] = None
+    sys.modules.setdefault("dask", None)
 
 
 def _told(error: Exception, log: str, remedies: dict[str, str]) -> str | None:

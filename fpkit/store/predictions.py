@@ -212,7 +212,7 @@ def open_predictions(path: str | Path) -> xr.Dataset:
     checksum = predictions.attrs.pop("checksum", None)
     if checksum is not None and checksum != _checksum(predictions.attrs):
         raise _damage(path, "the checksum of its attributes does not fit")
-    if not is_large(path):
+    if not _large(arrays[content]):
         return predictions
     shards = arrays[content].shards
     members = max(1, SHARD_BYTES // (4 * math.prod(shards[2:])))
@@ -225,7 +225,11 @@ def is_large(path: str | Path) -> bool:
     Raises UserError where there is no readable store.
     """
     arrays, content = _described(path)
-    return arrays[content].nbytes > LARGE_BYTES
+    return _large(arrays[content])
+
+
+def _large(array: zarr.Array) -> bool:
+    return array.nbytes > LARGE_BYTES
 
 
 def _described(path: str | Path) -> tuple[dict[str, zarr.Array], str]:
