@@ -705,6 +705,10 @@ def test_order_figure_shows_the_median_passage_and_a_cross_for_never(spectra):
         passages = drawn("order", [variant]).axes[0]
     np.testing.assert_array_equal(passages.get_images()[0].get_array().filled(-1), [[20, -1, -1]])
     assert [line.get_xdata()[0] for line in passages.lines] == [1, 2]
+    assert passages.get_xlabel().endswith("× never")
+    variant["first_passage"][:] = 5
+    with style.context(**STYLE):
+        assert "never" not in drawn("order", [variant]).axes[0].get_xlabel()
 
 
 def test_equal_strength_figure_shows_median_passages_their_range_and_a_cross_for_never(spectra):
@@ -721,6 +725,21 @@ def test_equal_strength_figure_shows_median_passages_their_range_and_a_cross_for
     ranges = [segment[:, 1].tolist() for segment in passages.collections[0].get_segments()]
     assert ranges == [[1, 3], [4, 16], [step, 2 * step]]
     np.testing.assert_allclose(order.lines[0].get_xdata(), statistics.first_order(variant))
+    assert "never" in texts_of(passages.figure)
+    variant["first_passage"][:] = 5
+    with style.context(**STYLE):
+        assert "never" not in texts_of(drawn("equal_strength", [variant]))
+
+
+def test_structures_figure_says_what_the_sign_of_a_lower_bound_is_where_there_is_one(spectra):
+    for left, marks in ((0.1, False), (0.3, True)):
+        with style.context(**STYLE):
+            title = (
+                drawn("structures", [learned(variant, left) for variant in spectra["structures"]])
+                .axes[0]
+                .get_title(loc="left")
+            )
+        assert ("≥: lower bound" in title) == marks
 
 
 def test_structures_figure_places_depths_and_widths(spectra):
@@ -760,7 +779,7 @@ def test_lead_is_drawn_in_decades_as_judged_and_lower_bounds_are_marked(kind, sp
             np.testing.assert_allclose(np.sort(points), np.sort(statistics.lead(variant)), rtol=1e-6)
         signs = [line for line in axes.lines if line.get_gid() == "lower bound"]
         assert len(signs) == (len(shown) if marks else 0)
-        assert "lower bound of the lead" in texts_of(figure)
+        assert ("lower bound of the lead" in texts_of(figure)) == marks
         plt.close("all")
 
 

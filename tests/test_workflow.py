@@ -239,6 +239,15 @@ def test_jobs_run_the_code_beside_the_snakefile(finished):
 # --- longer and shorter runs ------------------------------------------------------------------------------------------
 
 
+def test_jobs_on_small_results_import_no_dask(project):
+    """First on the path of every job, what only a job that asks for dask would find."""
+    (project / "workflow/path/dask.py").write_text("raise SystemExit('dask was imported')\n")
+    project.make("figures", overlays=project.overlay("figures: {truth: {kind: calibration, ensembles: 20}}\n"))
+    project.edit("workflow/scripts/decompose.py", "if not is_large(store):", "if False:")
+    done = project.snakemake("figures")
+    assert (done.returncode, "dask was imported" in done.stdout + done.stderr) == (1, True)
+
+
 def test_more_steps_continue_and_fewer_are_cut(finished, project):
     target = "results/runs/synthetic/base"
     short = finished.predictions("synthetic/base")

@@ -68,8 +68,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     for number, (axes, title) in enumerate(((ahead, "Lead"), (order, "Order")), len(panels)):
         style.panel(axes, "abcdefghijklmnopqrstuvwxyz"[number % 26], title)
     handles = [plt.Line2D([], [], linewidth=1, markersize=3.5, label=name, **looks[name]) for name in networks]
-    handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
-    handles += leads.handles(color="0.4")
+    if any(passage_of(style.kept(variant)).isnull().any() for variant in spectra):
+        handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
+    handles += leads.handles(spectra, color="0.4")
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), columnspacing=1)
     style.diverged_note(figure, spectra)
     return figure

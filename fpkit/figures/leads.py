@@ -112,14 +112,25 @@ def order_rows(
     axes.set(xlim=(-1.1, 1.1), xlabel=RANK)
 
 
-def handles(color=style.LOW, marker: str = "o", bound: str = ">") -> list[Line2D]:
-    """What a legend says of the marks of a lead; `bound`: the sign at a lower bound, `^` where the lead points up."""
+def handles(spectra: Sequence[xr.Dataset], color=style.LOW, bound: str = ">") -> list[Line2D]:
+    """What a legend says of the marks of the leads of these variants.
+
+    Args:
+        bound: the sign at a lower bound, of which nothing is said where there is none: `^` where the lead points up.
+    """
     options = {"color": color, "linestyle": ""}
-    return [
-        Line2D([], [], marker=marker, markersize=4, label="median [exact interval]", **options),
-        Line2D([], [], marker=marker, markersize=2, alpha=0.5, label="members", **options),
-        Line2D([], [], marker=bound, markersize=5, markerfacecolor="none", label=BOUND, **options),
+    marks = [
+        Line2D([], [], marker="o", markersize=4, label="median [exact interval]", **options),
+        Line2D([], [], marker="o", markersize=2, alpha=0.5, label="members", **options),
     ]
+    if any(_has_bound(variant) for variant in spectra):
+        marks.append(Line2D([], [], marker=bound, markersize=5, markerfacecolor="none", label=BOUND, **options))
+    return marks
+
+
+def _has_bound(spectra: xr.Dataset) -> bool:
+    """Whether a lead is drawn that is a lower bound."""
+    return is_lower_bound(spectra) and bool(lead_of(spectra).notnull().any())
 
 
 def _rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None) -> None:
@@ -133,11 +144,11 @@ def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color
     values = lead_of(spectra)
     _members(axes, place, values, horizontal, color, marker)
     style.intervals(axes, [place], [values], horizontal, linestyle="", color=color, marker=marker)
-    ends = [value for value in (*values.to_numpy(), style.interval_of(values)[2]) if np.isfinite(value)]
-    if ends and is_lower_bound(spectra):
+    if _has_bound(spectra):
         along = (APART / 72, 0) if horizontal else (0, APART / 72)
         beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)
-        at = (max(ends), place) if horizontal else (place, max(ends))
+        last = np.nanmax([*values.to_numpy(), style.interval_of(values)[2]])
+        at = (last, place) if horizontal else (place, last)
         sign = ">" if horizontal else "^"
         axes.plot(*[[x] for x in at], sign, color=color, markerfacecolor="none", markersize=4, transform=beyond,
                   clip_on=False, gid="lower bound")  # fmt: skip

@@ -51,9 +51,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
             )
         style.log_steps(row[-1], variant["step"])
         row[-1].set(ylim=(0, 1.2), ylabel="relative error")
-        style.panel(
-            row[-1], "" if index else "b", "" if index else "Error by |k|", leads.words(variant).replace(" [", "\n[")
-        )
+        name = "" if index else "Error by |k|\n"
+        style.panel(row[-1], "" if index else "b", name + leads.words(variant).replace(" [", "\n["))
         if variant is not spectra[-1]:
             row[-1].set_xlabel("")
     shown = [ax for ax in axes[:, -1] if ax.get_lines()]

@@ -26,7 +26,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     _passages(passages, spectra)
     leads.lead_rows(lead, spectra)
     leads.order_rows(order, spectra)
-    style.legend(lead, ncols=1, handles=leads.handles())
+    style.legend(lead, ncols=1, handles=leads.handles(spectra))
     style.legend(order, ncols=1)
     style.panel(passages, "a", "Median first passage")
     style.panel(lead, "b", "Lead")
@@ -53,5 +53,6 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
         axes.plot(column, row, "x", color=style.NULL, markersize=4)
     axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
     units = {variant["frequency"].attrs["units"] for variant in spectra}
-    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))})\n\N{MULTIPLICATION SIGN} never")
+    never = "\n\N{MULTIPLICATION SIGN} never" if np.isinf(table).any() else ""
+    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))}){never}")
     axes.figure.colorbar(mesh, ax=axes, label="training step", pad=0.02).outline.set_visible(False)

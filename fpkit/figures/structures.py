@@ -31,13 +31,14 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         maps = next(parts).subplots(1, 3, sharey=True)
         for axes, letter, (title, number, colors, said) in zip(maps, "abc", MAPS, strict=True):
             _map(axes, on_grid, number, colors, said)
-            style.panel(axes, letter, title)
+            signs = any(text.get_text().startswith(leads.AT_LEAST) for text in axes.texts)
+            style.panel(axes, letter, title, f"{leads.AT_LEAST}: lower bound" if signs else "")
         maps[0].set_ylabel("depth (hidden layers)")
     if others:
         ahead, order = next(parts).subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
         leads.lead_rows(ahead, others, [_title(variant) for variant in others])
         leads.order_rows(order, others, [_title(variant) for variant in others])
-        style.legend(ahead, ncols=1, handles=leads.handles())
+        style.legend(ahead, ncols=1, handles=leads.handles(others))
         style.legend(order, ncols=1)
         style.panel(ahead, "d", "Lead, others")
         style.panel(order, "e", "Order of passages")
@@ -81,7 +82,7 @@ def _lead_said(spectra: xr.Dataset, value: float) -> str:
 # Title, number of a variant, colours of those that are known, and how one is written.
 MAPS = (
     (
-        f"Lead (decades;\n{leads.AT_LEAST}: lower bound)",
+        "Lead (decades)",
         _lead,
         lambda known: Normalize(0, max(0.1, known.max())),
         _lead_said,
