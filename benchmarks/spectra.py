@@ -107,7 +107,7 @@ def _store(case: dict) -> tuple[Path, Path]:
             file = store / f"prediction/c/{index}/0/0/0"
             file.parent.mkdir(parents=True)
             shutil.copyfile(store / "prediction/c/0/0/0/0", file)
-        sines.build(range(1, 9), samples=case["samples"], test_samples=0).to_netcdf(dataset, engine="h5netcdf")
+        sines.build(range(1, 9), samples=case["samples"], test_samples=0).to_netcdf(dataset, engine="netcdf4")
     return store, dataset
 
 
@@ -125,7 +125,7 @@ def fft(case: dict):
     dask.config.set(scheduler="threads", num_workers=case["threads"])
 
     def work():
-        with xr.open_dataset(dataset, engine="h5netcdf") as data:
+        with xr.open_dataset(dataset, engine="netcdf4") as data:
             begun = netcdf.begin(file)
             spectra = decompose(
                 open_predictions(store), data, split="train", threshold=0.2, hold=0.05, frequencies=None,

@@ -252,7 +252,7 @@ assert "torch" not in sys.modules
 def test_a_training_by_compiled_code_does_without_torch(tmp_path, changes):
     """To import it takes longer than many a training."""
     dataset = xr.Dataset({name: ([f"{name}_{d}" for d in range(a.ndim)], a) for name, a in image_data().items()})
-    dataset.to_netcdf(tmp_path / "images.nc", engine="h5netcdf")
+    dataset.to_netcdf(tmp_path / "images.nc", engine="netcdf4")
     training = config.plain(Training(device="cpu", members=3, steps=20)) | changes
     program = WITHOUT_TORCH.format(model=MLP, training=training, record={"per_decade": 5, "split": "all"})
     places = [tmp_path / "images.nc", tmp_path / "run", tmp_path / "checkpoints"]

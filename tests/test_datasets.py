@@ -153,8 +153,8 @@ def test_datasets_are_labelled_float32_and_survive_netcdf(kind, tmp_path):
         assert variable.attrs["units"], name
         assert variable.attrs["long_name"], name
     assert all(variable.dtype == np.float32 for variable in dataset.data_vars.values())
-    dataset.to_netcdf(tmp_path / "dataset.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "dataset.nc", engine="h5netcdf") as read:
+    dataset.to_netcdf(tmp_path / "dataset.nc", engine="netcdf4")
+    with xr.open_dataset(tmp_path / "dataset.nc", engine="netcdf4") as read:
         xr.testing.assert_equal(read, dataset)
         for name, value in dataset.attrs.items():
             np.testing.assert_array_equal(read.attrs[name], value)
@@ -274,8 +274,8 @@ def test_noise_is_on_the_training_targets_only_and_drawn_with_the_seed():
 
 def test_sines_without_test_part_survive_netcdf(tmp_path):
     dataset = sines.build([1.5], test_samples=0)
-    dataset.to_netcdf(tmp_path / "dataset.nc", engine="h5netcdf")
-    with xr.open_dataset(tmp_path / "dataset.nc", engine="h5netcdf") as read:
+    dataset.to_netcdf(tmp_path / "dataset.nc", engine="netcdf4")
+    with xr.open_dataset(tmp_path / "dataset.nc", engine="netcdf4") as read:
         xr.testing.assert_equal(read, dataset)
 
 
@@ -385,7 +385,7 @@ def test_every_image_data_set_takes_validation_and_label_noise(kind, tmp_path):
         assert variable.dtype == np.float32
         assert variable.attrs["units"]
         assert variable.attrs["long_name"]
-    dataset.to_netcdf(tmp_path / "dataset.nc", engine="h5netcdf")
+    dataset.to_netcdf(tmp_path / "dataset.nc", engine="netcdf4")
 
 
 def image_numbers(dataset: xr.Dataset, part: str, raw: np.ndarray) -> list[int]:

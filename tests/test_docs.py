@@ -54,7 +54,7 @@ def spectra(tmp_path_factory) -> dict[str, list[xr.Dataset]]:
     for name, cases in TAKEN.items():
         for build, split in cases:
             folder, dataset = tmp_path_factory.mktemp(name), build()
-            dataset.to_netcdf(folder / "dataset.nc", engine="h5netcdf")
+            dataset.to_netcdf(folder / "dataset.nc", engine="netcdf4")
             model = config.plain(Mlp(kind="mlp", widths=[8]))
             training = config.plain(Training(optimizer="sgd", members=2, steps=10, learning_rate=0.01))
             record = config.plain(Record(split=split, parameters=True))

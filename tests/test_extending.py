@@ -86,7 +86,7 @@ def test_figure_of_ones_own_parts_is_drawn(extended_run):
 
 
 def test_parts_did_what_they_say(extended_run):
-    data = xr.load_dataset(extended_run / "results/datasets/saw.nc", engine="h5netcdf")
+    data = xr.load_dataset(extended_run / "results/datasets/saw.nc", engine="netcdf4")
     position = np.arange(100) / 100
     np.testing.assert_allclose(data["y_train"][:, 0], 2 * ((4 * position) % 1) - 1, atol=1e-6)  # four teeth, as asked
     for variant in ("mine/base", "towers/base"):

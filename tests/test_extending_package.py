@@ -272,9 +272,9 @@ def test_a_data_set_a_measure_a_statistic_and_a_figure_are_an_entry_and_a_module
     assert (project / "results/figures/climb.svg").stat().st_size > 1000
     (row,) = csv.DictReader((project / "results/claims.csv").read_text().splitlines())
     assert (row["statistic"], row["verdict"], row["members"]) == ("right_over_left", "holds", "7 of 7")
-    with xr.open_dataset(project / "results/spectra/climb/base/halves.nc", engine="h5netcdf") as spectra:
+    with xr.open_dataset(project / "results/spectra/climb/base/halves.nc", engine="netcdf4") as spectra:
         error = project.predictions("climb/base")["prediction"].isel(step=-1).to_numpy()
-        y = xr.load_dataset(project / "results/datasets/stairs.nc", engine="h5netcdf")["y_train"].to_numpy()
+        y = xr.load_dataset(project / "results/datasets/stairs.nc", engine="netcdf4")["y_train"].to_numpy()
         right = ((error - y)[:, 20:] ** 4).mean(axis=(1, 2))
         np.testing.assert_allclose(spectra["right_error"].isel(step=-1), right, rtol=1e-4)
     told = project.snakemake(

@@ -83,7 +83,7 @@ class Laboratory:
     def _dataset(self, name: str) -> xr.Dataset:
         def make(_):
             dataset = DATASETS[name]()
-            dataset.to_netcdf(self.folder / f"{name}.nc", engine="h5netcdf")
+            dataset.to_netcdf(self.folder / f"{name}.nc", engine="netcdf4")
             return dataset
 
         return self._once(name, make)
@@ -114,8 +114,8 @@ class Laboratory:
                 **config.plain(MEASURES[measure].settled("predictions")),
             )
             result.attrs.update(experiment="e", variant=variant, dataset=dataset)
-            result.to_netcdf(f"{place}.nc", engine="h5netcdf")
-            return xr.load_dataset(f"{place}.nc", engine="h5netcdf")
+            result.to_netcdf(f"{place}.nc", engine="netcdf4")
+            return xr.load_dataset(f"{place}.nc", engine="netcdf4")
 
         return self._once(repr((measure, dataset, variant, model, split, training)), make).copy(deep=True)
 
@@ -234,7 +234,7 @@ def claims_csv(spectra, laboratory, tmp_path_factory) -> Path:
         }
         for variant in shown:
             paths.append(str(folder / f"{len(paths)}.nc"))
-            variant.to_netcdf(paths[-1], engine="h5netcdf")
+            variant.to_netcdf(paths[-1], engine="netcdf4")
     output = SimpleNamespace(claims=str(folder / "claims.csv"))
     params = SimpleNamespace(claims=entries, spectra=numbers)
     run_script("judge_claims.py", folder / "log", params=params, input=paths, output=output)
@@ -854,8 +854,8 @@ def test_claims_figure_is_drawn_by_its_job_also_where_a_claim_has_no_value(claim
 def test_a_job_closes_the_spectra_it_read_before_it_ends(script, spectra, tmp_path):
     """Whatever is open when Python ends may be closed after what closes it: `Exception ignored in File.close`."""
     path = tmp_path / "fft.nc"
-    spectra["synthetic"][0].to_netcdf(path, engine="h5netcdf")
-    netcdf.save(xr.load_dataset(path, engine="h5netcdf"), path)
+    spectra["synthetic"][0].to_netcdf(path, engine="netcdf4")
+    netcdf.save(xr.load_dataset(path, engine="netcdf4"), path)
     if script == "plot.py":
         params = SimpleNamespace(figure=config.plain(Figure(kind="order", experiment="e")), groups=[])
         output = [str(tmp_path / "order.svg")]

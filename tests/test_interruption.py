@@ -45,7 +45,7 @@ class Interruption(Exception):
 @pytest.fixture
 def dataset(tmp_path) -> Path:
     path = tmp_path / "sines.nc"
-    sines.build([1, 2, 3], samples=32, test_samples=16).to_netcdf(path, engine="h5netcdf")
+    sines.build([1, 2, 3], samples=32, test_samples=16).to_netcdf(path, engine="netcdf4")
     return path
 
 
@@ -346,7 +346,7 @@ def test_fewer_steps_are_cut_from_a_store_whose_end_is_damaged(dataset, tmp_path
 
 
 def test_updates_are_never_counted_backwards(dataset):
-    with xr.open_dataset(dataset, engine="h5netcdf") as data:
+    with xr.open_dataset(dataset, engine="netcdf4") as data:
         arrays = {name: data[name].to_numpy() for name in ("x_train", "y_train")}
     algorithm = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
     with trainer.build(MODEL, arrays, [1], algorithm) as ensemble, pytest.raises(AssertionError, match="from 5 to 4"):
@@ -387,7 +387,7 @@ ORDER = {
 
 
 def spectra_of(predictions: xr.Dataset, dataset: Path) -> xr.Dataset:
-    with xr.open_dataset(dataset, engine="h5netcdf") as data:
+    with xr.open_dataset(dataset, engine="netcdf4") as data:
         spectra = fft.decompose(predictions, data, split="train", **FFT)
     return spectra.assign_attrs(experiment="edge", variant="base", dataset="sines")
 

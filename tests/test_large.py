@@ -121,7 +121,7 @@ if measure == "filtering":
     import fpkit.measures.filtering
     fpkit.measures.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
 predictions = open_predictions(store)
-with scheduler(predictions, options.pop("address"), threads=1), xr.open_dataset(dataset, engine="h5netcdf") as data:
+with scheduler(predictions, options.pop("address"), threads=1), xr.open_dataset(dataset, engine="netcdf4") as data:
     spectra = import_module(f"fpkit.measures.{measure}").decompose(predictions, data, **options)
 netcdf.save(spectra, output, begun)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
@@ -133,7 +133,7 @@ def decompose(folder: Path, measure: str, size: int, address: str | None = None)
     build, split, options, _ = CASES[measure]
     dataset = build()
     folder.mkdir()
-    dataset.to_netcdf(folder / "dataset.nc", engine="h5netcdf")
+    dataset.to_netcdf(folder / "dataset.nc", engine="netcdf4")
     per_shard = write_store(folder / "predictions.zarr", dataset, split, size)
     options = json.dumps(options | {"split": split, "address": address})
     paths = [folder / "predictions.zarr", folder / "dataset.nc", folder / "spectra.nc"]
@@ -141,7 +141,7 @@ def decompose(folder: Path, measure: str, size: int, address: str | None = None)
         [sys.executable, "-c", DECOMPOSE, measure, *paths, options], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    spectra = xr.open_dataset(folder / "spectra.nc", engine="h5netcdf")
+    spectra = xr.open_dataset(folder / "spectra.nc", engine="netcdf4")
     return spectra, 1024 * int(done.stdout.split()[-1]), per_shard
 
 

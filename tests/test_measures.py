@@ -342,7 +342,7 @@ class WithoutBias(torch.nn.Sequential):
 
 def train(tmp_path, dataset: xr.Dataset, model: dict, parameters: bool = False, **training) -> xr.Dataset:
     """Predictions of a real run of gradient descent."""
-    dataset.to_netcdf(tmp_path / "circle.nc", engine="h5netcdf")
+    dataset.to_netcdf(tmp_path / "circle.nc", engine="netcdf4")
     training = config.plain(Training(**{"optimizer": "sgd", "members": 2, **training}))
     record = config.plain(Record(per_decade=20, parameters=parameters))
     places = (tmp_path / "circle.nc", tmp_path / "run", tmp_path / "checkpoints")

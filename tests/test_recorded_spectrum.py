@@ -42,7 +42,7 @@ def write_images(path: Path, samples: int, outputs: int) -> Path:
         y = np.sin(along)[:, None] if outputs == 1 else np.eye(outputs)[np.digitize(along, [-3, 3]) % outputs]
         variables[f"x_{part}"] = ((f"sample_{part}", "row", "column"), x)
         variables[f"y_{part}"] = ((f"sample_{part}", "output"), y.astype(np.float32))
-    xr.Dataset(variables).to_netcdf(path, engine="h5netcdf")
+    xr.Dataset(variables).to_netcdf(path, engine="netcdf4")
     return path
 
 
@@ -54,7 +54,7 @@ def trained(dataset: Path, folder: Path, record: dict, **training) -> xr.Dataset
 
 
 def decomposed(predictions: xr.Dataset, dataset: Path, split: str = "train", **options) -> xr.Dataset:
-    with xr.open_dataset(dataset, engine="h5netcdf") as data:
+    with xr.open_dataset(dataset, engine="netcdf4") as data:
         return projection.decompose(predictions, data, split=split, **(PROJECTION | options))
 
 
@@ -90,7 +90,7 @@ def test_recorded_spectrum_equals_that_of_the_predictions(
         if name != "null" and not name.startswith("control_"):
             np.testing.assert_allclose(other[name], one[name].transpose(*other[name].dims), rtol=2e-4, atol=1e-5)
     h = dump["prediction"].to_numpy().astype(float)
-    with xr.open_dataset(dataset, engine="h5netcdf") as data:
+    with xr.open_dataset(dataset, engine="netcdf4") as data:
         error = h - samples_of(data, split)[1].to_numpy()
     error -= error.mean(axis=2, keepdims=True)
     np.testing.assert_allclose(recorded["error_norm"], np.sqrt((error**2).sum((2, 3))), rtol=1e-4)

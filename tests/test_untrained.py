@@ -44,7 +44,7 @@ class Untrained:
             options = {key: value for key, value in entry.items() if key not in ("optional", "inputs")}
             options |= {key: min(size, options[key] or size) for key, size in AT_MOST.items() if key in options}
             data = import_module(f"fpkit.datasets.{options.pop('kind')}").build(**options)
-            data.to_netcdf(self.folder / f"{name}.nc", engine="h5netcdf")
+            data.to_netcdf(self.folder / f"{name}.nc", engine="netcdf4")
             self.kept[name] = data
         return self.kept[name]
 

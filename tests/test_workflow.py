@@ -306,7 +306,7 @@ def test_an_entry_of_ones_own_is_drawn_and_judged(finished):
     assert own[["experiment", "variant", "members"]].to_numpy().tolist() == [["own", "base", "2 of 2"]]
     assert own["verdict"].item() in ("holds", "does not hold", "undecided")
     pd.testing.assert_frame_equal(claims[claims["claim"] != "own_order"].reset_index(drop=True), before)
-    spectra = xr.load_dataset(finished / "results/spectra/own/base/fft.nc", engine="h5netcdf")
+    spectra = xr.load_dataset(finished / "results/spectra/own/base/fft.nc", engine="netcdf4")
     np.testing.assert_allclose(spectra["frequency"].where(spectra["followed"], drop=True), [2, 5])
 
 

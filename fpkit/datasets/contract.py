@@ -81,9 +81,28 @@ def _refusal(dataset: xr.Dataset) -> str | None:
             if isinstance(value, bool | complex | np.bool | np.complexfloating):  # written in HDF5's own way by some
                 return f"{type(value).__name__} is neither number nor text"
     try:
-        dataset.to_netcdf(engine="h5netcdf")
+        with xr.open_dataset(dataset.to_netcdf(engine="netcdf4"), engine="netcdf4", decode_cf=False) as written:
+            return _changed(dataset, written)
     except Exception as error:  # the user's values may fail in any way
         return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def _changed(dataset: xr.Dataset, written: xr.Dataset) -> str | None:
+    """What text or attribute is another once written, if any is: netCDF cuts text at a null, and mixes no types."""
+    pairs = [(dataset.attrs, written.attrs)]
+    for name, variable in dataset.variables.items():
+        pairs.append((variable.attrs, written[name].attrs))
+        if variable.dtype.kind in "OU" and written[name].dtype.kind == "O":
+            pairs.append(({name: variable.values}, {name: written[name].values}))
+    for given, found in pairs:
+        for name, value in given.items():
+            one, other = (np.ravel(np.array(values, dtype=object)).tolist() for values in (value, found[name]))
+            # A number that is none is not equal to itself.
+            alike = len(one) == len(other) and all(
+                a == b or (a != a and b != b) for a, b in zip(one, other, strict=True)
+            )
+            if not alike:
+                return f"it would be read as {str(found[name])[:40]!r}"
     return None
 
 

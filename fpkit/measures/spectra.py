@@ -56,9 +56,9 @@ def compute(small: xr.Dataset, large: xr.Dataset, file: Path | None) -> tuple[xr
 
     if file is None or not large.chunks:
         return dask.compute(small, large)
-    import h5netcdf
+    import netCDF4
 
-    # On a full disk HDF5 would crash, and say nothing.
+    # On a full disk netCDF would not say why it ends.
     if large.nbytes > shutil.disk_usage(file.parent).free:
         raise OSError(errno.ENOSPC, f"{large.nbytes / 2**20:.0f} MB of spectra do not fit", str(file))
     steps = small.sizes["step"]
@@ -66,10 +66,11 @@ def compute(small: xr.Dataset, large: xr.Dataset, file: Path | None) -> tuple[xr
     # Whole chunks, so that none is made twice.
     together = -(-together // large.chunks["step"][0]) * large.chunks["step"][0]
     made = []
-    with h5netcdf.File(file, "w") as stream:
-        stream.dimensions = dict(large.sizes)
+    with netCDF4.Dataset(file, "w") as stream:
+        for dim, size in large.sizes.items():
+            stream.createDimension(dim, size)
         for name, values in large.items():
-            stream.create_variable(name, values.dims, values.dtype).attrs.update(values.attrs)
+            stream.createVariable(name, values.dtype, values.dims, fill_value=False).setncatts(values.attrs)
         for start in range(0, steps, together):
             block = {"step": slice(start, start + together)}
             part, written = dask.compute(small.isel(block), large.isel(block))
@@ -84,15 +85,14 @@ def add_some(file: Path, name: str, values: xr.DataArray, chosen: xr.DataArray) 
 
     NaN elsewhere, which takes no room in the file.
     """
-    import h5netcdf
+    import netCDF4
 
-    with h5netcdf.File(file, "a") as stream:
+    with netCDF4.Dataset(file, "a") as stream:
         for dim in set(values.dims) - set(stream.dimensions):
-            stream.dimensions[dim] = values.sizes[dim]
-        variable = stream.create_variable(
-            name, values.dims, values.dtype, chunks=(*values.shape[:-1], 1), fillvalue=np.float32(np.nan)
-        )
-        variable.attrs.update(values.attrs)
+            stream.createDimension(dim, values.sizes[dim])
+        one_each = (*values.shape[:-1], 1)
+        variable = stream.createVariable(name, values.dtype, values.dims, chunksizes=one_each, fill_value=np.nan)
+        variable.setncatts(values.attrs)
         for index, column in zip(np.flatnonzero(chosen), values.transpose("frequency", ...), strict=True):
             variable[..., index] = column.to_numpy()
 

@@ -34,23 +34,26 @@ def save(dataset: xr.Dataset, path: str | Path, begun: Path | None = None) -> No
     Args:
         begun: a file of `begin`, to which the dataset is added if anything has been put there.
     """
-    partial, dataset = _partial(path), dataset.drop_encoding()
+    partial = _partial(path)
     try:
-        if begun is not None and begun.exists():
-            dataset.to_netcdf(begun, mode="a", engine="h5netcdf")
-            parts = [checksums.trailer_of(begun)]
-        else:
-            content = dataset.to_netcdf(engine="h5netcdf")  # in memory: on a full disk HDF5 itself would crash
-            partial.unlink(missing_ok=True)
-            parts = [content, checksums.trailer(content)]
-        with open(partial, "ab") as stream:
-            for part in parts:
-                stream.write(part)
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            mode = "a" if begun is not None and begun.exists() else "w"
+            dataset.drop_encoding().to_netcdf(partial, mode=mode, engine="netcdf4")
+        except RuntimeError:
+            # netCDF does not tell why it cannot write. The system does, of as many bytes more.
+            _append(partial, bytes(dataset.nbytes))
+            raise
+        _append(partial, checksums.trailer_of(partial))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _append(path: Path, content: bytes) -> None:
+    with open(path, "ab") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _partial(path: str | Path) -> Path:
@@ -63,7 +66,7 @@ def open_dataset(path: str | Path) -> xr.Dataset:
 
     with reading(path):
         # Units of time are units like others: decoded, numbers would be dates.
-        return xr.open_dataset(path, engine="h5netcdf", decode_times=False)
+        return xr.open_dataset(path, engine="netcdf4", decode_times=False)
 
 
 def load_dataset(path: str | Path) -> xr.Dataset:
@@ -82,9 +85,9 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # no HDF5, or cut short so that the checksum is missing too
-        if error.errno is not None or shortage.of(error):
+        if error.errno is None or error.errno > 0 or shortage.of(error):  # below 0 are netCDF's own
             raise
-        raise damaged(path, str(error).split("(", 1)[-1].rstrip(")")) from error
+        raise damaged(path, error.strerror) from error
 
 
 def damaged(path: str | Path, what: str) -> UserError:

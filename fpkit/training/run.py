@@ -23,7 +23,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-import h5netcdf
+import netCDF4
 import numpy as np
 import zarr
 
@@ -131,11 +131,12 @@ def run(
 
 
 def _load(dataset: str | Path, split: str) -> dict[str, np.ndarray]:
-    with netcdf.reading(dataset), h5netcdf.File(dataset, "r") as file:
+    with netcdf.reading(dataset), netCDF4.Dataset(dataset) as file:
+        file.set_auto_maskandscale(False)
         names = [f"{axis}_{part}" for axis in "xy" for part in PARTS]
         variables = {name: file.variables[name] for name in names if name in file.variables}
         for name, variable in variables.items():
-            packed = [key for key in netcdf.DECODED if key in variable.attrs and key != "_FillValue"]
+            packed = [key for key in netcdf.DECODED if key in variable.ncattrs() and key != "_FillValue"]
             if variable.dtype != np.float32 or packed:
                 raise netcdf.damaged(dataset, f"{name} is packed: {', '.join([str(variable.dtype), *packed])}")
         data = {name: variable[...] for name, variable in variables.items()}

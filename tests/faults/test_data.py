@@ -188,7 +188,7 @@ def test_a_data_set_that_carries_an_encoding_is_written_and_read_as_it_is(case, 
 def test_a_data_set_read_from_a_packed_file_is_what_it_was(tmp_path):
     """...of whichever netCDF: the old one has another order of bytes."""
     packing = {"y_train": {"dtype": "int16", "scale_factor": np.float32(0.001), "_FillValue": -999}}
-    for name, how in {"new.nc": {"engine": "h5netcdf", "encoding": packing}, "old.nc": {"engine": "scipy"}}.items():
+    for name, how in {"new.nc": {"engine": "netcdf4", "encoding": packing}, "old.nc": {"engine": "scipy"}}.items():
         dataset().to_netcdf(tmp_path / name, **how)
         given = xr.load_dataset(tmp_path / name, engine=how["engine"])
         netcdf.save(contract.checked(given), tmp_path / "data.nc")
@@ -212,16 +212,16 @@ def test_units_of_time_are_units_like_others(units, tmp_path):
 def test_a_packed_file_is_not_trained_on(tmp_path):
     given = dataset()
     given.y_train.encoding.update(ENCODINGS["packed"])
-    given.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+    given.to_netcdf(tmp_path / "data.nc", engine="netcdf4")
     with pytest.raises(UserError, match=r"data\.nc: damaged \(y_train is packed: int16, scale_factor, add_offset\)"):
         run._load(tmp_path / "data.nc", "train")
 
 
 def test_data_that_are_read_late_and_are_gone_are_one_line(tmp_path, monkeypatch):
-    dataset().to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+    dataset().to_netcdf(tmp_path / "data.nc", engine="netcdf4")
     (tmp_path / "late.py").write_text(
         "import os\nimport xarray as xr\n\n\ndef read(path):\n"
-        "    with xr.open_dataset(path, engine='h5netcdf') as dataset:\n        os.remove(path)\n    return dataset\n"
+        "    with xr.open_dataset(path, engine='netcdf4') as dataset:\n        os.remove(path)\n    return dataset\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match=r"^late:read failed: ") as error:
@@ -242,8 +242,8 @@ def test_data_that_are_read_late_and_are_gone_are_one_line(tmp_path, monkeypatch
 )
 def test_right_data_sets_keep_to_the_contract(built, tmp_path):
     checked = contract.checked(built())
-    checked.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
-    xr.testing.assert_equal(xr.load_dataset(tmp_path / "data.nc", engine="h5netcdf"), checked)
+    checked.to_netcdf(tmp_path / "data.nc", engine="netcdf4")
+    xr.testing.assert_equal(xr.load_dataset(tmp_path / "data.nc", engine="netcdf4"), checked)
 
 
 def test_amplitudes_beyond_single_precision_never_become_a_data_set():
@@ -365,7 +365,7 @@ pytestmark = pytest.mark.xdist_group("faulty")  # one run, looked at by several 
 
 
 def spectra(project, experiment: str) -> xr.Dataset:
-    return xr.load_dataset(project / f"results/spectra/{experiment}/base/fft.nc", engine="h5netcdf")
+    return xr.load_dataset(project / f"results/spectra/{experiment}/base/fft.nc", engine="netcdf4")
 
 
 def drawn(project) -> set[str]:

@@ -22,7 +22,7 @@ KILLS = 50
 
 def folder_with_data(folder: Path) -> Path:
     folder.mkdir()
-    sines.build([1, 2, 3], samples=32, test_samples=16).to_netcdf(folder / "sines.nc", engine="h5netcdf")
+    sines.build([1, 2, 3], samples=32, test_samples=16).to_netcdf(folder / "sines.nc", engine="netcdf4")
     return folder
 
 
@@ -78,7 +78,7 @@ def test_memory_is_flat_over_many_steps_of_many_members(tmp_path, record_propert
     first half files were filled already in all the ways there are."""
     folder, noted = tmp_path / "many", tmp_path / "memory.txt"
     folder.mkdir()
-    sines.build([1, 2, 3], samples=512, test_samples=0).to_netcdf(folder / "sines.nc", engine="h5netcdf")
+    sines.build([1, 2, 3], samples=512, test_samples=0).to_netcdf(folder / "sines.nc", engine="netcdf4")
     many = recipe(members=64, steps=100_000, batch_size=8)
     many |= {"model": MODEL | {"widths": [4]}, "record": RECORD | {"per_decade": 90}}
     life = forks().Process(target=live, args=(folder, many), kwargs={"memory": noted, "shard_steps": 8})
