@@ -11,7 +11,8 @@ from conftest import run
 
 from fpkit import config
 from fpkit.config.datasets import Images, Photograph
-from fpkit.config.measures import MEASURES, NULLS
+from fpkit.config.measures import MEASURES
+from fpkit.config.names import NULLS
 from fpkit.config.statistics import STATISTICS
 from fpkit.config.training import Mlp, Record, Training
 from fpkit.datasets import digits, parity, photograph, sines

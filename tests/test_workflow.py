@@ -67,6 +67,15 @@ def test_the_workflow_runs_from_other_folders(project, tmp_path):
     assert (done.stdout + done.stderr).splitlines()[-1] == "config.yaml: No such file or directory"
 
 
+def test_snakemake_looks_for_jobs_when_one_has_ended_and_not_ever_more_often(project):
+    looked = "Resources before job selection"
+    assert project.make("figures", "--verbose").stderr.count(looked) <= 2 * len(ALL)
+    limited = project.make("figures", "--verbose", "--forceall", "--max-jobs-per-timespan", "99/1s")
+    assert limited.stderr.count(looked) > 2 * len(ALL), (
+        "of its own accord; what workflow/Snakefile does is needed no more"
+    )
+
+
 def test_nothing_to_do_after_a_full_run(finished_run):
     assert finished_run.plan() == set()
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fpkit.config.fields import Entry, Finite
-from fpkit.config.measures import ACCURACIES, LOSSES, MEASURES, Null
+from fpkit.config.measures import MEASURES, Null
+from fpkit.config.names import ACCURACIES, LOSSES
 from fpkit.config.statistics import STATISTICS
 
 StatisticName = Literal[tuple(STATISTICS)]

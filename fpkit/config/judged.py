@@ -9,7 +9,8 @@ from fpkit.config.claims import Claim, measures_of
 from fpkit.config.datasets import OwnDataset, Photograph
 from fpkit.config.figures import FIGURES
 from fpkit.config.grid import named_one
-from fpkit.config.measures import ACCURACIES, MEASURES
+from fpkit.config.measures import MEASURES
+from fpkit.config.names import ACCURACIES
 from fpkit.config.problems import unknown
 from fpkit.config.schema import Config, Experiment
 from fpkit.config.statistics import STATISTICS

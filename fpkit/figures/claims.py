@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fpkit.claims import bounds, findings
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.figures import style
 
 VERDICTS = {"holds": (style.LOW, "o"), "undecided": ("#E69F00", "D"), "does not hold": (style.HIGH, "X")}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fpkit.claims.halves import telling
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.figures import leads, style
 
 SHOWN_WIDTHS = 2

@@ -12,7 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from fpkit.claims.halves import ends_early, halves
 from fpkit.claims.statistics import first_order, hold_order, lead
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.figures import style
 
 LEAD = "lead\n(decades of training)"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.errors import UserError
 from fpkit.measures.low_pass import low_high_energy, median_distance, there_and_back
 from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases import graph
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import NEGLIGIBLE, described, finish, target_of

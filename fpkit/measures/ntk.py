@@ -17,7 +17,7 @@ import xarray as xr
 from fpkit.bases import circle
 from fpkit.bases.basis import Basis
 from fpkit.bases.eigenvectors import Eigenvectors
-from fpkit.config.measures import MOST_KERNEL_SAMPLES
+from fpkit.config.names import MOST_KERNEL_SAMPLES
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS

@@ -12,7 +12,7 @@ import xarray as xr
 
 from fpkit.bases import principal
 from fpkit.bases.waves import Waves
-from fpkit.config.measures import NULLS
+from fpkit.config.names import NULLS
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS, SEED
