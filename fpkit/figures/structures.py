@@ -32,7 +32,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         for axes, letter, (title, number, colors, said) in zip(maps, "abc", MAPS, strict=True):
             _map(axes, on_grid, number, colors, said)
             signs = any(text.get_text().startswith(leads.AT_LEAST) for text in axes.texts)
-            style.panel(axes, letter, title, f"{leads.AT_LEAST}: lower bound" if signs else "")
+            style.panel(axes, letter, title + (f"\n{leads.AT_LEAST}: lower bound" if signs else ""))
         maps[0].set_ylabel("depth (hidden layers)")
     if others:
         ahead, order = next(parts).subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
