@@ -78,4 +78,4 @@ def _orders(order: Axes, ahead: Axes, family: list[xr.Dataset]) -> None:
     for ax in (order, ahead):
         ax.set(xlabel="exponent of the amplitude", xticks=np.unique(np.round(exponents)))
     style.legend(order, ncols=1)
-    style.legend(ahead, ncols=1, handles=leads.handles(family, bound="^"))
+    style.legend(ahead, ncols=1, handles=leads.handles(ahead))

@@ -70,7 +70,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     handles = [plt.Line2D([], [], linewidth=1, markersize=3.5, label=name, **looks[name]) for name in networks]
     if any(passage_of(style.kept(variant)).isnull().any() for variant in spectra):
         handles.append(plt.Line2D([], [], linestyle="", marker="x", color=style.TARGET, markersize=4, label="never"))
-    handles += leads.handles(spectra, color="0.4")
+    handles += leads.handles(ahead, color="0.4")
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), columnspacing=1)
     style.diverged_note(figure, spectra)
     return figure

@@ -55,7 +55,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     for axes in (first, hold):
         axes.axhline(0, color=style.TARGET, linewidth=0.5)
         axes.set(ylim=(-1.05, 1.05), ylabel=leads.RANK)
-    handles += leads.handles(spectra, color="0.4", bound="^")
+    handles += leads.handles(ahead, color="0.4")
     figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1)
     never.set(ylim=(-0.03, 1.03), ylabel="fraction of frequencies")
     style.diverged_note(figure, spectra)

@@ -19,6 +19,8 @@ LEAD = "lead\n(decades of training)"
 RANK = "rank correlation of\nfrequency and passage"
 # The run ends before the high half is learned: with more training, the lead would grow.
 BOUND = "lower bound of the lead"
+# What the mark of a lower bound is found by among the lines of its axes.
+SIGN = "lower bound"
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 # Within a row, the members lie so far above and below the median.
 JITTER = 0.2
@@ -112,25 +114,15 @@ def order_rows(
     axes.set(xlim=(-1.1, 1.1), xlabel=RANK)
 
 
-def handles(spectra: Sequence[xr.Dataset], color=style.LOW, bound: str = ">") -> list[Line2D]:
-    """What a legend says of the marks of the leads of these variants.
-
-    Args:
-        bound: the sign at a lower bound, of which nothing is said where there is none: `^` where the lead points up.
-    """
+def handles(axes: Axes, color=style.LOW) -> list[Line2D]:
+    """What a legend says of the marks of the leads drawn on `axes`; of lower bounds only where there are any."""
     options = {"color": color, "linestyle": ""}
     marks = [
         Line2D([], [], marker="o", markersize=4, label="median [exact interval]", **options),
         Line2D([], [], marker="o", markersize=2, alpha=0.5, label="members", **options),
     ]
-    if any(_has_bound(variant) for variant in spectra):
-        marks.append(Line2D([], [], marker=bound, markersize=5, markerfacecolor="none", label=BOUND, **options))
-    return marks
-
-
-def _has_bound(spectra: xr.Dataset) -> bool:
-    """Whether a lead is drawn that is a lower bound."""
-    return is_lower_bound(spectra) and bool(lead_of(spectra).notnull().any())
+    signs = {line.get_marker() for line in axes.lines if line.get_gid() == SIGN}
+    return marks + [Line2D([], [], marker=sign, markersize=5, mfc="none", label=BOUND, **options) for sign in signs]
 
 
 def _rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None) -> None:
@@ -144,14 +136,14 @@ def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color
     values = lead_of(spectra)
     _members(axes, place, values, horizontal, color, marker)
     style.intervals(axes, [place], [values], horizontal, linestyle="", color=color, marker=marker)
-    if _has_bound(spectra):
+    if values.notnull().any() and is_lower_bound(spectra):
         along = (APART / 72, 0) if horizontal else (0, APART / 72)
         beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)
         last = np.nanmax([*values.to_numpy(), style.interval_of(values)[2]])
         at = (last, place) if horizontal else (place, last)
         sign = ">" if horizontal else "^"
         axes.plot(*[[x] for x in at], sign, color=color, markerfacecolor="none", markersize=4, transform=beyond,
-                  clip_on=False, gid="lower bound")  # fmt: skip
+                  clip_on=False, gid=SIGN)  # fmt: skip
     return float(style.known_by_most(values).median())
 
 

@@ -26,7 +26,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     _passages(passages, spectra)
     leads.lead_rows(lead, spectra)
     leads.order_rows(order, spectra)
-    style.legend(lead, ncols=1, handles=leads.handles(spectra))
+    style.legend(lead, ncols=1, handles=leads.handles(lead))
     style.legend(order, ncols=1)
     style.panel(passages, "a", "Median first passage")
     style.panel(lead, "b", "Lead")

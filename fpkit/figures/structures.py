@@ -38,7 +38,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         ahead, order = next(parts).subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
         leads.lead_rows(ahead, others, [_title(variant) for variant in others])
         leads.order_rows(order, others, [_title(variant) for variant in others])
-        style.legend(ahead, ncols=1, handles=leads.handles(others))
+        style.legend(ahead, ncols=1, handles=leads.handles(ahead))
         style.legend(order, ncols=1)
         style.panel(ahead, "d", "Lead, others")
         style.panel(order, "e", "Order of passages")

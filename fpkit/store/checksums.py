@@ -14,11 +14,6 @@ LENGTH = len(MARK) + hashlib.sha256().digest_size
 BLOCK_BYTES = 2**20
 
 
-def trailer(content: bytes | memoryview) -> bytes:
-    """What goes behind the content."""
-    return MARK + hashlib.sha256(content).digest()
-
-
 def trailer_of(path: str | Path) -> bytes:
     """What goes behind all that a file holds, which is read some at a time."""
     with open(path, "rb") as stream:
