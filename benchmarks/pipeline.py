@@ -27,7 +27,7 @@ IMPORTS = {
     "datasets": "fpkit.store.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
     "runs, compiled": "fpkit.jobs.progress, fpkit.training.run",
     "runs, torch": "fpkit.jobs.progress, fpkit.training.run, fpkit.training.stacked",
-    "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.synthetic",
+    "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.kinds.synthetic",
     "claims": "fpkit.store.netcdf, fpkit.claims",
     "calibration": "fpkit.claims.calibration",
 }
@@ -88,7 +88,7 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
 def start_seconds(kind: str, repetitions: int) -> float:
     """Median seconds of a job of this kind that has nothing to do."""
     imports = IMPORTS.get(
-        kind, f"fpkit.store.netcdf, fpkit.store.predictions, fpkit.measures.scheduler, fpkit.measures.{kind}"
+        kind, f"fpkit.store.netcdf, fpkit.store.predictions, fpkit.measures.scheduler, fpkit.measures.kinds.{kind}"
     )
     seconds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -116,7 +116,7 @@ def fft(case: dict):
     import dask
     import xarray as xr
 
-    from fpkit.measures.fft import decompose
+    from fpkit.measures.kinds.fft import decompose
     from fpkit.store import netcdf
     from fpkit.store.predictions import open_predictions
 

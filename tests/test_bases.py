@@ -78,7 +78,7 @@ def spectra_of(tmp_path_factory):
             predictions = run(
                 folder / "data.nc", folder / "run", folder / "work", model=MODEL, training=training, record=record
             )
-            taken = import_module(f"fpkit.measures.{case.split()[0]}").decompose
+            taken = import_module(f"fpkit.measures.kinds.{case.split()[0]}").decompose
             with netcdf.open_dataset(folder / "data.nc") as data:
                 made[case, recorded] = taken(predictions, data, split=split, **config.plain(options))
         return made[case, recorded]

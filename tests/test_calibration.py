@@ -15,7 +15,7 @@ from fpkit.claims.dynamics import Case
 from fpkit.config.claims import Claim
 from fpkit.errors import UserError
 from fpkit.figures import style
-from fpkit.figures.calibration import draw
+from fpkit.figures.kinds.calibration import draw
 
 # Of 20 ensembles, which are made once.
 pytestmark = pytest.mark.xdist_group("calibration")
@@ -131,9 +131,10 @@ def test_the_verdict_on_an_ensemble_is_that_of_the_judge():
                     control=stated.control, bound={"at_least": stated.bound},
                 )
             )  # fmt: skip
+            values = calibration.values_of(stated.statistic, drawn)
             judged = [alone[1::2]] if stated.pooled else [[alone[1]], [alone[2]]]
             rows = [verdicts.judge("c", claim, "v", spectra) for spectra in judged]
-            found = calibration.judge(stated, drawn)[1 : 1 + len(rows)]
+            found = calibration.judge(stated, values, drawn)[1 : 1 + len(rows)]
             assert [row["verdict"] for row in rows] == [verdict for verdict, _ in found]
             np.testing.assert_allclose([row["value"] for row in rows], [value for _, value in found], rtol=1e-6)
             compared |= {(stated.name, row["verdict"]) for row in rows}

@@ -484,7 +484,7 @@ def test_every_entry_has_its_module_or_its_function_and_no_more():
     assert set(config.FIGURES) == modules("figures") - {"__init__", "style", "leads", "replication"}
     assert set(config.MEASURES) <= modules("measures")
     for name in modules("measures") - {"__init__"}:
-        measure = import_module(f"fpkit.measures.{name}")
+        measure = import_module(f"fpkit.measures.kinds.{name}")
         assert hasattr(measure, "decompose") == (name in config.MEASURES)
     public = {name for name, function in vars(statistics).items() if inspect.isfunction(function) and name[0] != "_"}
     assert set(config.STATISTICS) == public - {"best_step", "signal"}

@@ -64,7 +64,7 @@ def spectra(tmp_path_factory) -> dict[str, list[xr.Dataset]]:
             )
             given = {"frequencies": [1, 2, 3]} if name == "projection" else {}
             options = config.plain(MEASURES[name](nulls=list(NULLS), **given))
-            decompose = import_module(f"fpkit.measures.{name}").decompose
+            decompose = import_module(f"fpkit.measures.kinds.{name}").decompose
             made.setdefault(name, []).append(decompose(predictions, dataset, split=split, **options))
     return made
 

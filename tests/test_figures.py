@@ -106,7 +106,7 @@ class Laboratory:
     def __call__(self, measure: str, dataset: str, variant="base", model=MLP, split="train", **training) -> xr.Dataset:
         def make(place):
             predictions = self._predictions(dataset, model, split, training)
-            decompose = import_module(f"fpkit.measures.{measure}").decompose
+            decompose = import_module(f"fpkit.measures.kinds.{measure}").decompose
             result = decompose(
                 predictions,
                 self._dataset(dataset),
@@ -253,7 +253,7 @@ def no_figure_left_open():
 
 
 def drawn(kind: str, spectra: list[xr.Dataset]) -> plt.Figure:
-    return import_module(f"fpkit.figures.{kind}").draw(spectra)
+    return import_module(f"fpkit.figures.kinds.{kind}").draw(spectra)
 
 
 def saved(kind: str, spectra: list[xr.Dataset], paths, **changes) -> None:
@@ -918,7 +918,7 @@ def test_animation_has_a_frame_for_each_record(spectra, tmp_path):
 
 
 def test_long_animation_has_a_choice_of_the_records_and_twice_the_same_bytes(spectra, tmp_path, monkeypatch):
-    monkeypatch.setattr("fpkit.figures.animation.FRAMES", 4)
+    monkeypatch.setattr("fpkit.figures.kinds.animation.FRAMES", 4)
     for name in ("one", "two"):
         saved("animation", spectra["animation"], [tmp_path / f"{name}.gif"])
         plt.close("all")
@@ -940,7 +940,7 @@ def test_frame_of_the_animation_shows_the_medians_of_its_step(spectra):
 
 @pytest.mark.filterwarnings("ignore:All-NaN slice", "ignore:Mean of empty slice")
 def test_animation_is_drawn_without_the_diverged_members(spectra, laboratory, tmp_path, monkeypatch):
-    monkeypatch.setattr("fpkit.figures.animation.FRAMES", 2)
+    monkeypatch.setattr("fpkit.figures.kinds.animation.FRAMES", 2)
     for index, sick in enumerate([without(spectra["animation"][0], 1), laboratory("fft", "waves", **HOPELESS)]):
         saved("animation", [sick], [tmp_path / f"{index}.gif"])
         with Image.open(tmp_path / f"{index}.gif") as image:

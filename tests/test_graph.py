@@ -12,7 +12,7 @@ from fpkit.bases import graph
 from fpkit.config.measures import Graph
 from fpkit.datasets import digits, kernel, parity
 from fpkit.errors import UserError
-from fpkit.measures.graph import decompose
+from fpkit.measures.kinds.graph import decompose
 from fpkit.store.predictions import Writer, open_predictions
 
 

@@ -16,8 +16,9 @@ from matplotlib.text import Text
 from fpkit.claims.verdicts import judge
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.figures import style, synthetic
-from fpkit.measures import fft
+from fpkit.figures import style
+from fpkit.figures.kinds import synthetic
+from fpkit.measures.kinds import fft
 from fpkit.store import netcdf
 from fpkit.store.predictions import Writer, open_predictions, reading
 from fpkit.training import checkpoint, trainer

@@ -118,11 +118,11 @@ begun = netcdf.begin(output)
 if measure == "fft":
     options["file"] = begun
 if measure == "filtering":
-    import fpkit.measures.filtering
-    fpkit.measures.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
+    import fpkit.measures.kinds.filtering
+    fpkit.measures.kinds.filtering.COLUMN_BYTES //= 16  # 24 MB: as the store is small beside what a job may take
 predictions = open_predictions(store)
 with scheduler(predictions, options.pop("address"), threads=1), xr.open_dataset(dataset, engine="netcdf4") as data:
-    spectra = import_module(f"fpkit.measures.{measure}").decompose(predictions, data, **options)
+    spectra = import_module(f"fpkit.measures.kinds.{measure}").decompose(predictions, data, **options)
 netcdf.save(spectra, output, begun)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """

@@ -22,7 +22,8 @@ from fpkit.bases.eigenvectors import Eigenvectors
 from fpkit.config.training import Cnn, Mlp, Record, ResidualMlp, Training
 from fpkit.datasets import parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.measures import fft, ntk, radial, tangent, walsh
+from fpkit.measures import tangent
+from fpkit.measures.kinds import fft, ntk, radial, walsh
 from fpkit.training import networks
 
 RADIAL = {"split": "train", "threshold": 0.2, "hold": 0.05, "rings": 6}

@@ -13,7 +13,7 @@ from torch import nn
 from fpkit import cli, config
 from fpkit.config.training import Mlp, OwnModel, Record, Training
 from fpkit.datasets import contract, digits
-from fpkit.measures import fft
+from fpkit.measures.kinds import fft
 from fpkit.store import netcdf
 from fpkit.training import networks
 

@@ -49,7 +49,7 @@ def modules_of(script: str, *modules: str) -> set[str]:
 def copy(tmp_path):
     """A copy of the package beside a script that imports the synthetic figure."""
     shutil.copytree(ROOT / "fpkit", tmp_path / "fpkit", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "script.py").write_text("from fpkit.figures import synthetic\n\nsynthetic.draw([])\n")
+    (tmp_path / "script.py").write_text("from fpkit.figures.kinds import synthetic\n\nsynthetic.draw([])\n")
     return tmp_path
 
 
@@ -135,7 +135,7 @@ def test_template_counts_whole(copy):
 
 def test_code_in_a_package_that_is_passed_through_counts(copy):
     before = hashes(copy, copy / "script.py")
-    assert {"fpkit", "fpkit/figures", "fpkit/figures/synthetic", STYLE} <= set(before)
+    assert {"fpkit", "fpkit/figures", "fpkit/figures/kinds", "fpkit/figures/kinds/synthetic", STYLE} <= set(before)
     (copy / "fpkit/figures/__init__.py").write_text("import math\n")
     after = hashes(copy, copy / "script.py")
     assert {name for name in before if before[name] != after[name]} == {"fpkit/figures"}
@@ -284,8 +284,8 @@ def test_a_part_in_an_installed_package_counts_by_version_and_file(own, tmp_path
         ("train.py", [], {"numpy", "torch"}),
         ("make_dataset.py", ["fpkit.datasets.sines"], {"numpy"}),
         ("make_dataset.py", ["fpkit.datasets.digits"], {"numpy", "scikit-learn"}),
-        ("decompose.py", ["fpkit.measures.fft"], {"numpy", "scipy"}),
-        ("decompose.py", ["fpkit.measures.projection"], {"numpy", "scipy", "finufft"}),
+        ("decompose.py", ["fpkit.measures.kinds.fft"], {"numpy", "scipy"}),
+        ("decompose.py", ["fpkit.measures.kinds.projection"], {"numpy", "scipy", "finufft"}),
     ],
 )
 def test_libraries_that_a_job_computes_with_are_compared(script, modules, libraries, tmp_path):
@@ -349,21 +349,21 @@ def test_training_depends_on_no_spectra_no_figures_and_no_claims():
 
 
 def test_decomposition_by_one_measure_depends_on_no_other():
-    found = modules_of("decompose.py", "fpkit.measures.fft")
+    found = modules_of("decompose.py", "fpkit.measures.kinds.fft")
     assert {
-        "fpkit/measures/fft",
+        "fpkit/measures/kinds/fft",
         "fpkit/measures/spectra",
         "fpkit/measures/convergence",
         "fpkit/store/predictions",
     } <= found
-    other = ("fpkit/measures/projection", "fpkit/measures/filtering", "fpkit/training", "fpkit/figures")
+    other = ("fpkit/measures/kinds/projection", "fpkit/measures/kinds/filtering", "fpkit/training", "fpkit/figures")
     assert not [name for name in found if name.startswith(other)]
 
 
 def test_one_figure_depends_on_no_other_and_on_no_spectra():
-    found = modules_of("plot.py", "fpkit.figures.synthetic")
-    assert {"fpkit/figures/synthetic", "fpkit/figures/style"} <= found
-    other = ("fpkit/figures/projection", "fpkit/figures/filtering", "fpkit/measures", "fpkit/training")
+    found = modules_of("plot.py", "fpkit.figures.kinds.synthetic")
+    assert {"fpkit/figures/kinds/synthetic", "fpkit/figures/style"} <= found
+    other = ("fpkit/figures/kinds/projection", "fpkit/figures/kinds/filtering", "fpkit/measures", "fpkit/training")
     assert not [name for name in found if name.startswith(other)]
 
 
@@ -394,7 +394,7 @@ HEAVY = {"torch", "matplotlib", "xarray", "zarr", "scipy", "sklearn", "snakemake
         ("import fpkit.config, fpkit.jobs.job, fpkit.jobs.progress", HEAVY),
         ("import fpkit.training.trainer, fpkit.training.stacked", HEAVY - {"torch"} | {"pydantic"}),
         ("import fpkit.training.run", HEAVY - {"zarr"} | {"pydantic"}),
-        ("import fpkit.figures.filtering, fpkit.claims", {"torch", "zarr", "snakemake"}),
+        ("import fpkit.figures.kinds.filtering, fpkit.claims", {"torch", "zarr", "snakemake"}),
     ],
 )
 def test_import_loads_no_more_than_it_needs(statement, forbidden):

@@ -16,7 +16,7 @@ from fpkit import config
 from fpkit.config.training import Mlp, Training
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
-from fpkit.measures import projection
+from fpkit.measures.kinds import projection
 from fpkit.training import ensemble, trainer
 
 ROOT = Path(__file__).parents[1]

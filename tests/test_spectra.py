@@ -18,8 +18,9 @@ from fpkit.bases import principal
 from fpkit.bases.waves import MANY_FREQUENCIES, Waves
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.measures import components, fft, filtering, low_pass, nulls, projection
+from fpkit.measures import low_pass, nulls
 from fpkit.measures import spectra as spectra_module
+from fpkit.measures.kinds import components, fft, filtering, projection
 from fpkit.measures.low_pass import low_high_energy, median_distance
 from fpkit.store import netcdf
 from fpkit.store.predictions import Writer, open_predictions

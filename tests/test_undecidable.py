@@ -18,9 +18,9 @@ from fpkit.config import ConfigError
 from fpkit.config.measures import Null
 from fpkit.datasets import digits, parity, photograph, sines
 from fpkit.errors import UserError
-from fpkit.figures import claims as figure_of_claims
-from fpkit.figures import early_stopping, generalization
-from fpkit.measures import components, fft, filtering, graph, ntk, projection, radial, walsh
+from fpkit.figures.kinds import claims as figure_of_claims
+from fpkit.figures.kinds import early_stopping, generalization
+from fpkit.measures.kinds import components, fft, filtering, graph, ntk, projection, radial, walsh
 from fpkit.store import netcdf
 
 DECOMPOSE = {

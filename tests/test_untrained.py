@@ -57,7 +57,7 @@ class Untrained:
                 model=variant.model, training=variant.training | UNTRAINED, record=variant.record,
             )  # fmt: skip
         if (*at, measure) not in self.kept:
-            decompose = import_module(f"fpkit.measures.{measure}").decompose
+            decompose = import_module(f"fpkit.measures.kinds.{measure}").decompose
             options = variant.decomposition[measure]
             self.kept[*at, measure] = decompose(self.kept[at], data, split=variant.record["split"], **options)
         return self.kept[*at, measure]

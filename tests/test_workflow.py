@@ -154,8 +154,11 @@ def test_a_change_of_the_configuration_plans_its_dependents(change, finished):
 
 CODE_EDITS = {
     "fpkit/figures/style.py": jobs_of("plot", "figures"),
-    "fpkit/figures/synthetic.py": {"plot synthetic", "figures"},
-    "fpkit/measures/projection.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"}
+    "fpkit/figures/kinds/synthetic.py": {"plot synthetic", "figures"},
+    "fpkit/measures/kinds/projection.py": {
+        *(f"decompose {variant}/projection" for variant in IMAGES),
+        "plot projection",
+    }
     | ENDS,
     # Trainings depend on it only where they record the spectrum.
     "fpkit/bases/principal.py": {*(f"decompose {variant}/projection" for variant in IMAGES), "plot projection"} | ENDS,
@@ -239,9 +242,9 @@ def test_an_absent_optional_dataset_drops_its_variants(project, finished, tmp_pa
 
 def test_jobs_run_the_code_beside_the_snakefile(finished):
     """Not that of an fpkit installed elsewhere, in Snakemake and in its jobs."""
-    finished.append("fpkit/figures/synthetic.py", "\nprint('drawn by', __file__)\n")
+    finished.append("fpkit/figures/kinds/synthetic.py", "\nprint('drawn by', __file__)\n")
     finished.make("results/figures/synthetic.svg")
-    assert f"drawn by {finished / 'fpkit/figures/synthetic.py'}" in finished.log("figures/synthetic.log")
+    assert f"drawn by {finished / 'fpkit/figures/kinds/synthetic.py'}" in finished.log("figures/synthetic.log")
     assert finished.plan() == set(), "all formats were drawn"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 import xarray as xr
 
 from fpkit.bases import rings
@@ -43,7 +42,7 @@ class Grid(Basis):
     """
 
     def __init__(self, position: np.ndarray):
-        grid = scipy.fft.rfftfreq(len(position), np.diff(position).mean())
+        grid = np.fft.rfftfreq(len(position), np.diff(position).mean())
         self.bands = Bands.along(grid, FREQUENCY, np.arange(len(grid)).repeat(2))
         self.position, self.recipe = position, {"kind": "fourier"}
 
@@ -52,7 +51,7 @@ class Grid(Basis):
 
         def transform(block: np.ndarray) -> np.ndarray:
             # Real and imaginary parts lie side by side, as a frequency's two functions do.
-            return np.ascontiguousarray(scipy.fft.rfft(block, axis=-1, norm="forward")).view(block.dtype)
+            return np.ascontiguousarray(np.fft.rfft(block, axis=-1, norm="forward")).view(block.dtype)
 
         return over(transform, values, dim="sample", result="function", size=len(self.bands.of))
 
@@ -66,6 +65,6 @@ class Grid(Basis):
             half[..., 0] *= 2
             if samples % 2 == 0:
                 half[..., -1] *= 2
-            return scipy.fft.irfft(half, samples, axis=-1)
+            return np.fft.irfft(half, samples, axis=-1)
 
         return over(transform, coefficients, dim="function", result="sample", size=samples)

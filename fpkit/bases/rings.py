@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 import xarray as xr
 
 from fpkit.bases.basis import Bands, Basis, over
@@ -45,7 +44,7 @@ class Rings(Basis):
 
     def __init__(self, size: int, rings: int, width: float, start: float, recipe: dict):
         centres = start + (np.arange(rings) + 0.5) * width
-        k = scipy.fft.fftfreq(size, 1 / size)
+        k = np.fft.fftfreq(size, 1 / size)
         radius = np.hypot(*np.meshgrid(k, k)).ravel()
         # The Nyquist frequency itself belongs to the last ring.
         ring = np.minimum((radius - start) / width, rings - 1e-9).astype(int)
@@ -55,6 +54,8 @@ class Rings(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
+        import scipy.fft  # of pictures alone: it takes as long as much of what is done to a line
+
         window = self._window()
 
         def transform(block: np.ndarray) -> np.ndarray:
@@ -68,6 +69,8 @@ class Rings(Basis):
 
     def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
         """See `Basis`."""
+        import scipy.fft
+
         window = self._window()
 
         def transform(block: np.ndarray) -> np.ndarray:

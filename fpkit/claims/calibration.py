@@ -25,7 +25,7 @@ from fpkit.claims.verdicts import beyond, on_null
 from fpkit.config.measures import MEASURES, OnBasis
 from fpkit.config.statistics import STATISTICS
 from fpkit.datasets import digits
-from fpkit.measures import fft, filtering, graph
+from fpkit.measures.kinds import fft, filtering, graph
 from fpkit.store.schedule import record_steps
 
 SEED, MEMBERS, NOISE, BANDS = 20181002, 8, 0.3, 8
@@ -123,10 +123,11 @@ def calibrate(ensembles: int) -> pd.DataFrame:
     """
     judged: dict[tuple, list[tuple[str, float]]] = {}
     for inputs, case, measure, drawn in made_spectra(ensembles):
-        for statement in inputs.measures[measure][1]:
-            if statement.control and "null" not in drawn[0].coords:
-                continue
-            judged.setdefault((inputs.name, measure, case, statement), []).extend(judge(statement, drawn))
+        stated = [one for one in inputs.measures[measure][1] if not one.control or "null" in drawn[0].coords]
+        values = {name: values_of(name, drawn) for name in {one.statistic for one in stated}}
+        for statement in stated:
+            found = judge(statement, values[statement.statistic], drawn)
+            judged.setdefault((inputs.name, measure, case, statement), []).extend(found)
     return pd.DataFrame([_row(*key, found) for key, found in judged.items()], columns=COLUMNS)
 
 
@@ -170,15 +171,19 @@ def _measured(
     return [_needed(spectra(np.concatenate(moved, axis=1), targets[0]), stated)]
 
 
-def judge(statement: Statement, drawn: Sequence[xr.Dataset]) -> list[tuple[str, float]]:
+def values_of(statistic: str, drawn: Sequence[xr.Dataset]) -> np.ndarray:
+    """A statistic (ensemble, member) of spectra of `made_spectra`."""
+    return np.concatenate([_by_ensemble(statistic, one) for one in drawn])
+
+
+def judge(statement: Statement, values: np.ndarray, drawn: Sequence[xr.Dataset]) -> list[tuple[str, float]]:
     """The verdict on each ensemble, and its value, by the parts of `fpkit.claims.verdicts.judge`.
 
     A member's number is its own: taken of all ensembles at once it is the same, many times as fast.
 
     Args:
-        drawn: of `made_spectra`.
+        values: `values_of` its statistic. drawn: of `made_spectra`.
     """
-    values = np.concatenate([_by_ensemble(statement.statistic, one) for one in drawn])
     if statement.pooled:
         data = np.repeat(range(DRAWS), MEMBERS)
         pooled = np.moveaxis(values.reshape(DRAWS, -1, MEMBERS), 0, 1).reshape(-1, DRAWS * MEMBERS)

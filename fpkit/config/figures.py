@@ -29,7 +29,7 @@ class Style(Entry):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of figure, drawn by the module of its name in `fpkit.figures`.
+    """A kind of figure, drawn by the module of its name in `fpkit.figures.kinds`.
 
     `measures`: those whose spectra it shows, one of them at least; none for what is drawn from a table. `category`
     in the report, and the caption: what it `shows`, and where to `look` and how to read it, never what should be seen

@@ -17,7 +17,7 @@ MEASURES: dict[str, type[Measure]] = {}
 
 
 class Measure(Entry):
-    """A measure, taken by the module of its name in `fpkit.measures`."""
+    """A measure, taken by the module of its name in `fpkit.measures.kinds`."""
 
     suits: ClassVar[tuple[type[Samples], ...]]
     """The kinds of data sets that it is taken on; one's own may be any."""

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -17,6 +14,9 @@ import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -28,6 +28,12 @@ from fpkit.config.grid import named_one
 from fpkit.errors import UserError
 
 MM = 1 / 25.4
+# Of each format, without the date.
+CANVASES = {
+    "svg": (FigureCanvasSVG, {"Date": None}),
+    "pdf": (FigureCanvasPdf, {"CreationDate": None}),
+    "png": (FigureCanvasAgg, {}),
+}
 TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
 
 
@@ -64,13 +70,15 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
         for path in paths:
             figure.save(path, writer="pillow", dpi=100)
         return
-    # Laid out once, not anew for every format; colour bars need a second pass.
-    for _ in range(2):
-        figure.get_layout_engine().execute(figure)
+    # Laid out once, not anew for every format.
+    figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    figure.set_dpi(200)
     for path in paths:
-        figure.savefig(path, dpi=200, metadata=undated[str(path).rsplit(".", 1)[-1]])
+        # By the canvas itself: `savefig` draws everything once more, before it does, to lay it out.
+        kind = str(path).rsplit(".", 1)[-1]
+        canvas, metadata = CANVASES[kind]
+        getattr(canvas(figure), f"print_{kind}")(path, metadata=metadata)
     plt.close(figure)
 
 

@@ -21,12 +21,17 @@ def first_passage(error: xr.DataArray, threshold: float) -> xr.DataArray:
 def hold_passage(error: xr.DataArray, threshold: float, hold: float) -> xr.DataArray:
     """The first recorded step from which the error stays below the threshold for the fraction `hold` of the records."""
     records = max(1, int(np.ceil(hold * error.sizes["step"])))
-    below = (error < threshold).drop_vars("step")
-    # Windows that would reach past the end have seen too little to count.
-    counts = below.astype(np.int32).cumsum("step").pad(step=(1, 0), constant_values=0)
-    ends = counts.isel(step=slice(records, None))
-    held = ends - counts.isel(step=slice(0, ends.sizes["step"])) == records
-    held = held.pad(step=(0, records - 1), constant_values=False).assign_coords(step=error["step"])
+
+    def held_from(below: np.ndarray) -> np.ndarray:
+        held, run = np.empty_like(below), np.zeros(below.shape[1:], np.int32)
+        for step in reversed(range(len(below))):  # how many records it stays below, from this one on
+            run += 1
+            run *= below[step]
+            held[step] = run >= records  # one that reaches past the end has seen too little to count
+        return held
+
+    below = (error < threshold).transpose("step", ...)
+    held = below.copy(data=held_from(below.to_numpy())).transpose(*error.dims)
     return _first_step(held, f"first recorded step from which {records} records stay below the threshold")
 
 

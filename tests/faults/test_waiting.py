@@ -77,7 +77,7 @@ def test_code_that_is_edited_while_jobs_wait_makes_nothing_under_the_old_name(sm
     (small / "results/logs/runs/short/base.log").unlink()
     snakemake = small.start("figures", "--cores", "1", overlays=())
     wait_until(lambda: small.log("runs/short/base.log"), "the training to begin")
-    small.append("fpkit/figures/synthetic.py", "\nEDITED = True\n")
+    small.append("fpkit/figures/kinds/synthetic.py", "\nEDITED = True\n")
     assert snakemake.wait(timeout=JOB_SECONDS) == 1
     terminal = (small / "terminal.txt").read_text()
     line = f"figures.short: its code {EDITED}"

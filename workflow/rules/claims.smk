@@ -28,6 +28,8 @@ rule judge_claims:
         "results/logs/claims.log",
     benchmark:
         "results/benchmarks/claims.tsv"
+    # Before figures, so that the last jobs are many small ones.
+    priority: 1
     conda:
         "../envs/fpkit.yaml"
     threads: 1

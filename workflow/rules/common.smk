@@ -166,7 +166,9 @@ def figure_category(wildcards):
 
 
 def figure_code(wildcards):
-    return code_of("plot.py", f"fpkit.figures.{CONFIG.figures[wildcards.figure].kind}")
+    return code_of(
+        "plot.py", f"fpkit.figures.kinds.{CONFIG.figures[wildcards.figure].kind}"
+    )
 
 
 def findings(figure, judged):

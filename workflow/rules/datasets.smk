@@ -9,6 +9,8 @@ rule make_dataset:
         "results/logs/datasets/{dataset}.log",
     benchmark:
         "results/benchmarks/datasets/{dataset}.tsv"
+    # Before figures, so that the last jobs are many small ones.
+    priority: 1
     conda:
         "../envs/fpkit.yaml"
     threads: 1

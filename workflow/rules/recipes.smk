@@ -78,7 +78,7 @@ def spectra_recipe(path):
     return digest(
         run_recipe(variant),
         variant.decomposition[measure],
-        code_of("decompose.py", f"fpkit.measures.{measure}"),
+        code_of("decompose.py", f"fpkit.measures.kinds.{measure}"),
     )
 
 

@@ -38,7 +38,9 @@ rule replication:
             for number, path in REPLICATIONS.items()
         },
         code=code_of(
-            "replication.py", "fpkit.claims.replication", "fpkit.figures.replication"
+            "replication.py",
+            "fpkit.claims.replication",
+            "fpkit.figures.kinds.replication",
         ),
     script:
         "../scripts/replication.py"

@@ -12,6 +12,8 @@ rule decompose:
         "results/logs/spectra/{experiment}/{variant}/{measure}.log",
     benchmark:
         "results/benchmarks/spectra/{experiment}/{variant}/{measure}.tsv"
+    # Before figures, so that the last jobs are many small ones.
+    priority: 1
     conda:
         "../envs/fpkit.yaml"
     threads: 1
@@ -23,6 +25,6 @@ rule decompose:
         measure=lambda w: variant_of(w).decomposition[w.measure],
         split=lambda w: variant_of(w).record["split"],
         recipe=lambda w: run_recipe(variant_of(w)),
-        code=lambda w: code_of("decompose.py", f"fpkit.measures.{w.measure}"),
+        code=lambda w: code_of("decompose.py", f"fpkit.measures.kinds.{w.measure}"),
     script:
         "../scripts/decompose.py"

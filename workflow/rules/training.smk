@@ -23,6 +23,8 @@ rule train:
         "results/logs/runs/{experiment}/{variant}.log",
     benchmark:
         "results/benchmarks/runs/{experiment}/{variant}.tsv"
+    # Before figures, so that the last jobs are many small ones.
+    priority: 1
     conda:
         "../envs/fpkit.yaml"
     threads: lambda w: variant_of(w).training["threads"]

@@ -22,7 +22,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     from fpkit.store import netcdf
 
     begun = netcdf.begin(snakemake.output.spectra)
-    decompose = import_module(f"fpkit.measures.{snakemake.wildcards.measure}").decompose
+    decompose = import_module(f"fpkit.measures.kinds.{snakemake.wildcards.measure}").decompose
     # Of a measure whose spectra are as large as the predictions.
     large = {"file": begun} if "file" in signature(decompose).parameters else {}
     # No param, as it changes no result: another address makes nothing anew.

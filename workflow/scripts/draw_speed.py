@@ -10,5 +10,5 @@ found = os.pathsep.join(filter(None, [str(repository), os.environ.get("PYTHONPAT
 with open(snakemake.log[0], "w", encoding="utf-8") as log:
     subprocess.run(
         [sys.executable, "-m", "benchmarks.draw", snakemake.input.table, snakemake.output.picture],
-        env=os.environ | {"PYTHONPATH": found}, stdout=log, stderr=subprocess.STDOUT, check=True,
+        env=os.environ | {"PYTHONPATH": found, "MPLBACKEND": "Agg"}, stdout=log, stderr=subprocess.STDOUT, check=True,
     )  # fmt: skip

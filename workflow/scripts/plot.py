@@ -10,6 +10,10 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from contextlib import ExitStack
     from importlib import import_module
 
+    import matplotlib
+
+    matplotlib.use("Agg")
+
     from fpkit.claims.calibrated import read_calibration
     from fpkit.claims.pooling import pooled
     from fpkit.claims.verdicts import read_claims
@@ -27,4 +31,4 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
             shown = [opened.enter_context(netcdf.open_dataset(path)) for path in snakemake.input]
             if groups := snakemake.params.groups:
                 shown = [pooled(variant, [shown[number] for number in numbers]) for variant, numbers in groups]
-        style.save(import_module(f"fpkit.figures.{figure['kind']}").draw(shown), snakemake.output)
+        style.save(import_module(f"fpkit.figures.kinds.{figure['kind']}").draw(shown), snakemake.output)

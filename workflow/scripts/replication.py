@@ -7,12 +7,17 @@ with job(snakemake.log[0], "replication", snakemake.threads, snakemake.rule):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
     without_dask()
 
+    import matplotlib
+
+    matplotlib.use("Agg")
+
     from fpkit.claims.replication import agreement, beside, read
     from fpkit.claims.verdicts import read_claims
     from fpkit.config import plain
     from fpkit.config.figures import Style
     from fpkit.errors import UserError
-    from fpkit.figures import replication, style
+    from fpkit.figures import style
+    from fpkit.figures.kinds import replication
 
     if not (found := snakemake.params.replications):
         raise UserError("no replication is there; make one with `make replicate SHIFT=1`")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fpkit.claims.replication import counts, numbers
 from fpkit.figures import style
-from fpkit.figures.claims import VERDICTS
+from fpkit.figures.kinds.claims import VERDICTS
 
 # Values of different statistics share an axis: where some are large, it is linear up to here and logarithmic beyond.
 LINEAR = 2

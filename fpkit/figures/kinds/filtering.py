@@ -19,7 +19,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: both errors over steps for some widths, then the whole width x step map.
 
     Args:
-        spectra: results of `fpkit.measures.filtering.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.kinds.filtering.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     columns = SHOWN_WIDTHS + 1

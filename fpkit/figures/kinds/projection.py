@@ -14,7 +14,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: spectrum with its floor, relative errors and remaining shares over steps.
 
     Args:
-        spectra: results of `fpkit.measures.projection.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.kinds.projection.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(

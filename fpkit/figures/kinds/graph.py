@@ -15,7 +15,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: remaining share by band, by half of the bands beside the nulls, and mean frequencies.
 
     Args:
-        spectra: results of `fpkit.measures.graph.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.kinds.graph.decompose`, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(

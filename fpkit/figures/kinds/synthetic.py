@@ -15,7 +15,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     """Four panels for each variant: outputs on the way, spectrum of the target, error map, passages.
 
     Args:
-        spectra: results of `fpkit.measures.fft.decompose`, one for each variant.
+        spectra: results of `fpkit.measures.kinds.fft.decompose`, one for each variant.
     """
     width, height = plt.rcParams["figure.figsize"]
     figure = plt.figure(figsize=(width, (0.8 * height + style.lines(11)) * len(spectra)))
