@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import platform
 import sys
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from fpkit.errors import UserError
 from fpkit.jobs import notices
 
 # What disks without `flock` answer: Lustre, NFS, SMB and FUSE, as they are mounted.
@@ -25,7 +27,7 @@ LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def alone(lock: str | Path, work: str) -> Iterator[None]:
+def alone(lock: str | Path, work: str, patience: float = math.inf) -> Iterator[None]:
     """Hold the file `lock` against other processes; while one of them holds it, say so once and wait.
 
     What Snakemake started goes on when Snakemake itself is killed, on a cluster even more so; and the next workflow
@@ -34,10 +36,14 @@ def alone(lock: str | Path, work: str) -> Iterator[None]:
 
     Args:
         work: what is done under the lock, for the one who waits: `training long/base`.
+        patience: seconds to wait for, in silence unless without end.
+
+    Raises:
+        UserError: it is still held by then.
     """
     with open(lock, "a+", encoding="utf-8") as stream:
         try:
-            _lock(stream, work)
+            _lock(stream, work, patience)
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
@@ -51,17 +57,30 @@ def alone(lock: str | Path, work: str) -> Iterator[None]:
         f"{_disk(lock)}: this disk has no file locks ({reason}); files called *.held take their place, and one that a"
         f" job killed on another machine left behind holds up the next for {GONE_SECONDS:.0f} s"
     )
-    with _held(Path(f"{lock}.held"), work):
+    with _held(Path(f"{lock}.held"), work, patience):
         yield
 
 
-def _lock(stream: TextIO, work: str) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.seek(0)
-        _say(stream.read(), work)
-        fcntl.flock(stream, fcntl.LOCK_EX)
+def _lock(stream: TextIO, work: str, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            stream.seek(0)
+            owner = stream.read()
+        if time.monotonic() >= until:
+            raise _busy(owner, work)
+        if patience == math.inf:
+            _say(owner, work)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def _busy(owner: str, work: str) -> UserError:
+    return UserError(f"another process ({owner}) is {work}; wait for it to end, or give each a place of its own")
 
 
 def _say(owner: str, work: str, remedy: str = "") -> None:
@@ -84,12 +103,12 @@ def _disk(path: str | Path) -> Path:
 
 
 @contextmanager
-def _held(file: Path, work: str) -> Iterator[None]:
+def _held(file: Path, work: str, patience: float) -> Iterator[None]:
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(file, ended), daemon=True)
     beating.start()
     try:
-        _take(file, work)
+        _take(file, work, patience)
         yield
     finally:
         ended.set()
@@ -98,9 +117,10 @@ def _held(file: Path, work: str) -> Iterator[None]:
             file.unlink()
 
 
-def _take(file: Path, work: str) -> None:
+def _take(file: Path, work: str, patience: float) -> None:
     """Make the file, once nobody has it."""
-    seen, since, said = "", time.monotonic(), False
+    seen, since, said = "", time.monotonic(), patience < math.inf
+    until = time.monotonic() + patience
     while True:
         try:
             with open(file, "x", encoding="utf-8") as stream:
@@ -117,6 +137,8 @@ def _take(file: Path, work: str) -> None:
         if not _lives(int(pid)) if here else time.monotonic() - since > GONE_SECONDS:
             _take_away(file, content)
             continue
+        if time.monotonic() >= until:
+            raise _busy(owner, work)
         if not said and owner:
             _say(owner, work, f"; if there is none, delete {file}")
             said = True

@@ -1,0 +1,11 @@
+"""Measures, each a function of a run or of plain arrays: `fpkit.measures.graph(run)`. See `fpkit.measures.taking`."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+
+def __getattr__(name: str):
+    # When asked for, by name: what computes one measure depends on no other, and waits for no configuration.
+    if name.startswith("_") or find_spec(f"fpkit.measures.kinds.{name}") is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("fpkit.measures.taking").function_of(name)

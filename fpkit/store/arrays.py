@@ -34,6 +34,11 @@ DESCRIPTIONS = {
     "accuracy_train": ("fraction of training samples classified correctly", "1"),
     "accuracy_validation": ("fraction of validation samples classified correctly", "1"),
     "accuracy_test": ("fraction of test samples classified correctly", "1"),
+    # Of a recorded training, its probe points, and what later errors are compared with where coefficients are kept.
+    "x": ("input of the probe point", "1"),
+    "y": ("target at the probe point", "1"),
+    "first_prediction": ("network output at the first record", "1"),
+    **{f"feature_{axis}": ("index along an axis of the inputs", "1") for axis in range(8)},
 }
 
 

@@ -9,6 +9,9 @@ float32, along the functions of a basis (`fpkit.bases`). Beside the scores stand
 samples, `error_norm (step, member)`, its norm over samples and outputs, and `error_overlap (step, member)`, its product
 <r_t, r_0> with the one at step 0.
 
+A recorded training (`fpkit.recording`) holds its probe points, too: inputs `x (sample, feature_0, ...)` and, if they
+are known, targets `y (sample, output)`, float32.
+
 A finished run with `record.parameters` has `parameter (member, weight)` float32, at the end of its training, in the
 order of a checkpoint: `fpkit.training.layout.apart` takes them out of it.
 
@@ -90,17 +93,17 @@ class Writer:
             if arrays[self.content].shape[1:] != self.shape:
                 raise ValueError(f"{self.content} of another shape")
         except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
-            self._begin(str(error))
+            self.begin_anew(f"cannot be appended to ({error})")
 
-    def _begin(self, why: str) -> None:
-        """Create the store without records; what is there cannot be appended to."""
+    def begin_anew(self, why: str) -> None:
+        """Create the store without records; what is there is kept beside it, if it holds any."""
         self._pending, self.records = [], 0
         contents = (self.path / name / "c" for name in ("prediction", "coefficient"))
         if any(file.is_file() for folder in contents for file in folder.rglob("*")):
             names = (f"{self.path.name}.kept-{number}" for number in itertools.count(1))
             kept = next(place for name in names if not (place := self.path.with_name(name)).exists())
             self.path.rename(kept)
-            print(f"{self.path}: cannot be appended to ({why}); begun anew, what it held is in {kept}", flush=True)
+            print(f"{self.path}: {why}; begun anew, what it held is in {kept}", flush=True)
         for name in DESCRIPTIONS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         (self.path / DESCRIPTION).unlink(missing_ok=True)
@@ -160,6 +163,19 @@ class Writer:
             array.resize((records, *array.shape[1:]))
         self.records = records
 
+    def keep(self, name: str, values: np.ndarray, dimensions: Sequence[str]) -> None:
+        """Add an array to a store without it, and coordinates that are not there yet: probe points, say."""
+        missing = {dim: size for dim, size in zip(dimensions, values.shape, strict=True) if dim not in self._group}
+        for dimension, size in missing.items():
+            self._array(dimension, (dimension,), data=np.arange(size, dtype=np.int64))
+        one_row = max(1, values[:1].nbytes)
+        chunks = (int(np.clip(SHARD_BYTES // one_row, 1, len(values))), *values.shape[1:])
+        self._array(name, dimensions, data=values, chunks=chunks)
+
+    def kept(self, name: str) -> np.ndarray | None:
+        """An array that was kept; None if it is not there."""
+        return self._group[name][...] if name in self._group else None
+
     def keep_parameters(self, parameters: np.ndarray) -> None:
         """Add the parameters (member, weight) at the end of the training, float32, to a store without them."""
         self._array("weight", ("weight",), data=np.arange(parameters.shape[1], dtype=np.int64))
@@ -176,7 +192,7 @@ class Writer:
             return
         print(f"{file}: damaged; what it held is made again", flush=True)
         if whole == 0:  # a coordinate, perhaps, which no record brings back
-            self._begin("damaged from the first record on")
+            self.begin_anew("damaged from the first record on")
         else:
             self.truncate(whole)
 
@@ -272,10 +288,15 @@ def _checksum(attributes: dict) -> str:
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:
-    """Members (member,) whose training `exploded`."""
+    """Members (member,) whose training `exploded`; where no loss was recorded, that ever gave what is no number."""
     import xarray as xr
 
-    loss = predictions["loss_train"].transpose("step", "member")
+    losses = [name for name in ("loss_train", "loss_validation", "loss_test") if name in predictions]
+    if not losses:
+        content = predictions["coefficient" if "coefficient" in predictions else "prediction"]
+        finite = np.isfinite(content).all([dim for dim in content.dims if dim != "member"])
+        return (~finite).rename("diverged").compute()
+    loss = predictions[losses[0]].transpose("step", "member")
     coords = {"member": predictions["member"]} if "member" in predictions.coords else {}
     return xr.DataArray(exploded(loss.to_numpy()), coords, ("member",), name="diverged")
 

@@ -1,0 +1,10 @@
+from fpkit.measures.taking import Taken as _Taken
+
+components: _Taken
+fft: _Taken
+filtering: _Taken
+graph: _Taken
+ntk: _Taken
+projection: _Taken
+radial: _Taken
+walsh: _Taken

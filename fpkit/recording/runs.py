@@ -1,0 +1,180 @@
+"""Runs, opened: recorded trainings, those of a workflow, and plain arrays, in one form."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fpkit.errors import UserError
+from fpkit.recording.evaluation import as_array
+from fpkit.recording.points import as_dataset, features
+from fpkit.store import netcdf
+from fpkit.store.predictions import open_predictions
+
+STORE = "predictions.zarr"
+
+
+def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Dataset:
+    """A training, as it was recorded: predictions, probe points, scores, lazily where they are large.
+
+    Args:
+        stores: of `fpkit.Recorder`, by path or pattern (`runs/*.zarr`), several as members of one ensemble; or a run of
+            a workflow (`results/runs/synthetic/base`), beside its data sets.
+
+    Returns:
+        prediction (step, member, sample, output) or, where they were recorded in its place, coefficient (step, member,
+        function, output); of recorded trainings also x (sample, feature_0, ...) and y (sample, output); losses and
+        accuracies (step, member). Of several stores the steps that all of them hold.
+
+    Raises:
+        UserError: no store there, one that is damaged, or several that are no members of one ensemble.
+    """
+    paths = _found(stores)
+    opened = [open_predictions(path) for path in paths]
+    run = opened[0] if len(opened) == 1 else _together(paths, opened)
+    if "x" not in run:
+        run.attrs["dataset_file"] = str(_dataset_file(paths[0], run))
+    return run
+
+
+def _found(stores: Any) -> list[Path]:
+    several = [stores] if isinstance(stores, str | os.PathLike) else list(stores)
+    found = [path for one in several for path in (sorted(glob.glob(os.path.expanduser(os.fspath(one)))) or [one])]
+    paths = [Path(path) / STORE if (Path(path) / STORE).is_dir() else Path(path) for path in found]
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such store; give the path of a recorded run, or a pattern that finds some")
+    return paths
+
+
+def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
+    """Several stores as one run, whose members follow one another."""
+    first = runs[0]
+    for path, run in zip(paths[1:], runs[1:], strict=True):
+        if "x" not in run or "x" not in first:
+            raise UserError(f"{path}: is of a workflow, whose run holds all members; open it alone")
+        same = all(
+            (name in run) == (name in first) and (name not in run or run[name].equals(first[name]))
+            for name in ("x", "y")
+        )
+        if not same or _content(run) != _content(first):
+            raise UserError(f"{path}: has other probe points than {paths[0]}; open them apart")
+        if _recipe(run).get("record", {}).get("basis") != _recipe(first).get("record", {}).get("basis"):
+            raise UserError(f"{path}: holds coefficients along another basis than {paths[0]}; open them apart")
+    steps = sorted(set.intersection(*(set(run["step"].to_numpy().tolist()) for run in runs)))
+    if not steps:
+        raise UserError(f"{paths[0]} and {len(paths) - 1} more: no step was recorded in all of them")
+    members = np.concatenate([run["member"].to_numpy() for run in runs])
+    if len(set(members.tolist())) < len(members):
+        warnings.warn(
+            "stores of the same member: they are numbered from 0 on, in the order of their names", stacklevel=3
+        )
+        members = np.arange(len(members))
+    shared = [name for name in first if all(name in run for run in runs)]
+    by_member = [name for name in shared if "member" in first[name].dims]
+    whole = xr.concat(
+        [run[by_member].sel(step=steps) for run in runs],
+        "member", data_vars="all", coords="minimal", compat="override", combine_attrs="override",
+    )  # fmt: skip
+    points = {name: first[name] for name in ("x", "y") if name in first}
+    return whole.assign_coords(member=members).assign(points).assign_attrs(first.attrs)
+
+
+def _content(run: xr.Dataset) -> str:
+    return "coefficient" if "coefficient" in run else "prediction"
+
+
+def _recipe(run: xr.Dataset) -> dict:
+    return json.loads(run.attrs.get("recipe", "{}"))
+
+
+def _dataset_file(path: Path, run: xr.Dataset) -> Path:
+    """The data set of a workflow's run: `results/datasets/{dataset}.nc` of `results/runs/{experiment}/{variant}`."""
+    file = path.resolve().parents[3] / "datasets" / f"{run.attrs.get('dataset', '')}.nc"
+    if not file.exists():
+        raise UserError(f"{path}: its data set is not at {file}; leave runs/ and datasets/ beside each other")
+    return file
+
+
+def of_arrays(predictions: Any, x: Any, y: Any, steps: Sequence[int] | None) -> xr.Dataset:
+    """Plain arrays as a run.
+
+    Args:
+        predictions: (step, sample, output) of one network, (step, member, sample, output) of several, or an
+            xarray.DataArray with some of these names. x: (sample, *feature). y: (sample,) or (sample, output).
+        steps: (step,), of predictions that do not say it themselves; 0, 1, 2, ... where left out.
+
+    Raises:
+        UserError: arrays that do not fit together.
+    """
+    names = ("step", "member", "sample", "output")
+    if isinstance(predictions, xr.DataArray):
+        missing = {name: 1 for name in ("member", "output") if name not in predictions.dims}
+        if unknown := {*predictions.dims} - {*names}:
+            raise UserError(f"predictions have a dimension {min(map(str, unknown))!r}; name them {', '.join(names)}")
+        values = predictions.expand_dims(missing).transpose(*names)
+    else:
+        array = as_array(predictions, "predictions")
+        if array.ndim not in (3, 4):
+            raise UserError(
+                f"predictions have {array.ndim} dimensions; give (step, sample, output), or (step, member, sample,"
+                " output)"
+            )
+        values = xr.DataArray(array if array.ndim == 4 else array[:, None], dims=names)
+    given = values["step"].to_numpy() if steps is None and "step" in values.coords else steps
+    numbers = np.arange(values.sizes["step"]) if given is None else as_array(given, "steps")
+    if numbers.shape != (values.sizes["step"],) or (np.diff(numbers) <= 0).any():
+        raise UserError(f"steps: give {values.sizes['step']} of them, ascending, one for each prediction")
+    inputs, targets = as_array(x, "x"), None if y is None else as_array(y, "y")
+    for name, array in (("x", inputs), ("y", targets)):
+        if array is not None and (array.ndim == 0 or len(array) != values.sizes["sample"]):
+            raise UserError(f"{name} of shape {array.shape}: predictions are of {values.sizes['sample']} samples")
+    run = xr.Dataset({"prediction": values.astype(np.float32)}).assign_coords(step=numbers)
+    if "member" not in run.coords:
+        run = run.assign_coords(member=np.arange(run.sizes["member"]))
+    return _with_points(run, inputs, targets)
+
+
+def _with_points(run: xr.Dataset, x: np.ndarray, y: np.ndarray | None) -> xr.Dataset:
+    inputs = np.asarray(x.reshape(len(x), -1) if x.ndim == 1 else x, np.float32)
+    points = {"x": (("sample", *features(inputs)), inputs)}
+    if y is not None:
+        points["y"] = ("sample", "output"), np.asarray(y.reshape(len(y), -1), np.float32)
+    return run.assign(points)
+
+
+def with_targets(run: xr.Dataset, y: Any) -> xr.Dataset:
+    """A run with other targets (sample,) or (sample, output) than it was recorded with, or with its first ones.
+
+    Raises UserError where there are not as many as samples and outputs.
+    """
+    targets = as_array(y, "y")
+    targets = np.asarray(targets.reshape(len(targets), -1), np.float32)
+    wanted = run["x"].sizes["sample"], run.sizes["output"]
+    if targets.shape != wanted:
+        raise UserError(f"y of shape {targets.shape}: the run has {wanted[0]} samples and {wanted[1]} outputs")
+    return run.assign(y=(("sample", "output"), targets))
+
+
+def measured_on(run: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str]:
+    """What a measure takes: predictions, the data set, and which part of it was recorded.
+
+    Raises UserError: a run without targets.
+    """
+    if "dataset_file" in run.attrs:
+        split = _recipe(run).get("record", {}).get("split", "train")
+        return run, netcdf.load_dataset(run.attrs["dataset_file"]), split
+    if "y" not in run:
+        raise UserError("the run was recorded without targets; give some: y=...")
+    if _content(run) == "prediction" and run.sizes["output"] != run["y"].sizes["output"]:
+        raise UserError(f"y has {run['y'].sizes['output']} outputs, the predictions {run.sizes['output']}")
+    dataset = as_dataset(run["x"].to_numpy(), run["y"].to_numpy(), run.attrs.get("dataset", "points"))
+    return run.drop_vars(["x", "y", *features(run["x"])], errors="ignore"), dataset, "train"
