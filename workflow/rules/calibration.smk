@@ -14,6 +14,8 @@ rule calibrate:
         "results/logs/calibration/{figure}.log",
     benchmark:
         "results/benchmarks/calibration/{figure}.tsv"
+    # Before figures, so that the last jobs are many small ones.
+    priority: 1
     conda:
         "../envs/fpkit.yaml"
     threads: 1
