@@ -18,6 +18,7 @@ In which order does a neural network learn the frequencies of its target?
   cd study
   fpkit check config.yaml          mistakes, one line each, before anything runs
   snakemake --cores 8 figures      trainings, spectra, claims and figures, below results/
+  fpkit watch runs/*.zarr          a training of your own, recorded by fpkit.Recorder, while it goes on
 """
 PACKAGE = Path(__file__).parent
 # Where the workflow and what belongs to it lie: in the package, as it is installed, or beside it, as it is written.
@@ -125,12 +126,24 @@ def check(files: list[str]) -> str:
     return f"{' + '.join(files)}: {told}"
 
 
+def _watch(asked: argparse.Namespace) -> None:
+    """Raises UserError where a library is missing that pictures or tables need."""
+    try:
+        from fpkit.watching import watch
+
+        watch(asked.stores, asked.measure, asked.html, asked.every, asked.once)
+    except ModuleNotFoundError as error:
+        raise UserError(f"fpkit watch needs {error.name}: pip install 'fpkit[figures]'") from error
+    except KeyboardInterrupt:
+        return
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser(
         prog="fpkit", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = command.add_subparsers(dest="command", required=True, metavar="init | check")
+    commands = command.add_subparsers(dest="command", required=True, metavar="init | check | watch")
     one = commands.add_parser(
         "init", help="start a study in a new folder", description="Start a study in a new folder."
     )
@@ -139,6 +152,13 @@ def parser() -> argparse.ArgumentParser:
     what = "tell mistakes in a configuration, one line each"
     two = commands.add_parser("check", help=what, description=f"{what.capitalize()}.")
     two.add_argument("files", nargs="+", metavar="FILE", help="the configuration, and files laid over it")
+    what = "look at a training while it goes on"
+    three = commands.add_parser("watch", help=what, description=f"{what.capitalize()}.")
+    three.add_argument("stores", nargs="+", metavar="STORE", help="of fpkit.Recorder, or a run of the workflow")
+    three.add_argument("--measure", help="graph, projection, ...; left out, the one that suits the points")
+    three.add_argument("--html", metavar="FILE", help="write a page that refreshes itself, instead of to the terminal")
+    three.add_argument("--every", type=float, default=10, metavar="SECONDS", help="between two looks (10)")
+    three.add_argument("--once", action="store_true", help="look once, and end")
     return command
 
 
@@ -148,6 +168,9 @@ def main() -> None:
     try:
         if asked.command == "check":
             print(check(asked.files))
+            return
+        if asked.command == "watch":
+            _watch(asked)
             return
         for path in init(asked.folder, asked.paper):
             print(path)

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 # The plugins of Slurm, S3 and Kubernetes ask for newer libraries than fpkit does.
-EXTRAS = ("workflow", "distributed", "dev")
+EXTRAS = ("figures", "workflow", "distributed", "dev")
 
 
 def bounds(project: dict) -> dict[str, str]:

@@ -223,6 +223,12 @@ def test_of_a_step_that_is_passed_over_the_next_call_is_recorded(tmp_path, steps
     assert recorded(tmp_path / "a.zarr", steps, **options) == wanted
 
 
+def test_asking_whether_a_step_is_due_changes_nothing(tmp_path):
+    with fpkit.Recorder(tmp_path / "a.zarr", X, Y, when=[0, 4]) as recorder:
+        asked = [step for step in range(6) if recorder.due(step) and recorder.due(step) and recorder.append(step, Y)]
+    assert asked == steps_of(tmp_path / "a.zarr") == [0, 4]
+
+
 # --- going on ---------------------------------------------------------------------------------------------------------
 
 

@@ -562,13 +562,14 @@ def dense_kernel(x: np.ndarray, width: float) -> np.ndarray:
     columns=st.integers(1, 4),
     widths=st.lists(st.floats(0.3, 5), min_size=1, max_size=3),
     rows=st.integers(1, 70),
+    kind=st.sampled_from([torch.from_numpy, np.asarray]),
 )
-@settings(deadline=None, max_examples=60)
-def test_tiled_filter_equals_the_dense_kernel(samples, features, columns, widths, rows):
+@settings(deadline=None, max_examples=80)
+def test_tiled_filter_equals_the_dense_kernel(samples, features, columns, widths, rows, kind):
     rng = np.random.default_rng(samples + 100 * features)
     x, values = rng.standard_normal((samples, features)), rng.standard_normal((samples, columns))
     low, high = low_high_energy(
-        torch.from_numpy(x).float(), torch.from_numpy(values).float(), widths, tile_bytes=4 * samples * rows
+        kind(x.astype(np.float32)), kind(values.astype(np.float32)), widths, tile_bytes=4 * samples * rows
     )
     assert low.shape == high.shape == (len(widths), columns)
     for index, width in enumerate(widths):
@@ -577,11 +578,11 @@ def test_tiled_filter_equals_the_dense_kernel(samples, features, columns, widths
         np.testing.assert_allclose(high[index], ((values - smooth) ** 2).sum(axis=0), rtol=1e-3, atol=1e-5)
 
 
-def test_filter_of_images_with_equal_pixels_and_copies_is_still_a_number():
-    x = torch.ones(6, 4) * 1000  # squared distances round below zero here, if nobody looks
+@pytest.mark.parametrize("kind", [torch.from_numpy, np.asarray])
+def test_filter_of_images_with_equal_pixels_and_copies_is_still_a_number(kind):
+    x = np.full((6, 4), 1000, np.float32)  # squared distances round below zero here, if nobody looks
     x[3:] += 0.001
-    values = torch.arange(6.0)[:, None]
-    low, high = low_high_energy(x, values, [1.0])
+    low, high = low_high_energy(kind(x), kind(np.arange(6, dtype=np.float32)[:, None]), [1.0])
     np.testing.assert_allclose(low, 6 * 2.5**2, rtol=1e-3)
     np.testing.assert_allclose(high, 6 * 35 / 12, rtol=1e-3)
 
@@ -607,7 +608,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 def test_median_distance_is_that_of_all_pairs(samples):
     x = cloud(samples, (6,))["x_train"].to_numpy()
     expected = np.median(scipy.spatial.distance.pdist(x.astype(np.float64)))
-    assert median_distance(torch.from_numpy(x)) == pytest.approx(expected, rel=0.02)
+    assert median_distance(x) == pytest.approx(expected, rel=0.02)
 
 
 # --- filtering --------------------------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from fpkit.config import judged, problems
-from fpkit.config.datasets import Images, OwnDataset
+from fpkit.config.datasets import Images, Own
 from fpkit.config.grid import DATASET
 from fpkit.config.measures import MEASURES
 from fpkit.config.overlays import without_null_entries
 from fpkit.config.problems import ConfigError, unknown
 from fpkit.config.reading import check_extent
-from fpkit.config.schema import Config, Derived, Experiment, plain
+from fpkit.config.schema import Config, Derived, Experiment, Recorded, plain
 from fpkit.config.training import Cnn, ResidualCnn
 
 # What a file system takes, with the endings that are put behind it.
@@ -145,8 +145,10 @@ def _point_problems(config: Config, name: str) -> list[str]:
     return found
 
 
-def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
+def _suitability_problems(config: Config, experiment: Experiment | Recorded) -> list[tuple[str, str]]:
     """What the data set, the model and the measures make of each other: keys of the experiment, and what is wrong."""
+    if isinstance(experiment, Recorded):
+        return _recorded_problems(experiment)
     name, measures = experiment.dataset, experiment.decomposition.measures
     dataset = config.dataset(name)
     if dataset is None:
@@ -171,7 +173,7 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
             for measure, taken in measures.items()
             if taken.basis is not None and "paces" in taken.nulls
         ]
-    if isinstance(dataset, OwnDataset):
+    if isinstance(dataset, Own):
         return found
     if isinstance(experiment.model, Cnn | ResidualCnn) and not isinstance(dataset, Images):
         found.append(("model", f"{experiment.model.kind} needs images, {name!r} has none; use mlp"))
@@ -187,6 +189,16 @@ def _suitability_problems(config: Config, experiment: Experiment) -> list[tuple[
         else:
             found += taken.problems(dataset, experiment)
     return found
+
+
+def _recorded_problems(experiment: Recorded) -> list[tuple[str, str]]:
+    """Measures that need more than points and predictions."""
+    lacking = {"ntk": "networks that are trained here", "components": "a made target"}
+    return [
+        (f"decomposition.{measure}", f"needs {lacking[measure]}; leave it out")
+        for measure in experiment.decomposition.measures
+        if measure in lacking
+    ]
 
 
 def _dataset_problems(config: Config) -> list[str]:

@@ -248,7 +248,49 @@ class Photograph(Samples):
         return ["validation", "test"]
 
 
-class OwnDataset(Samples):
+class Own(Samples):
+    """What data sets of the user's own share: nothing is known of them before they are read."""
+
+    @property
+    def lacks(self) -> list[str]:
+        return []
+
+
+class Arrays(Own):
+    """Inputs and targets out of a file of one's own."""
+
+    kind: Literal["arrays"]
+    path: FilePath
+    """`.npz` or netCDF (`.nc`) with arrays `x (sample, ...)` and `y (sample, ...)`, or `x_train`, `y_train` and the
+    same for `test` and `validation`; `.csv` with a line of names; `.npy` with the inputs. From the working folder."""
+    targets: str | list[str] | None = None
+    """Of `.csv` the names of the columns that are targets, the last one where left out; of `.npy` the file of them."""
+    labels: bool = False
+    """Targets are classes, whole numbers from 0 on: they become one-hot."""
+    scale: Literal["each", "all", "none"] = "each"
+    """Inputs are centred by the training part and divided by the standard deviation of each, by one for `all`, as suits
+    pixels, or left as they are."""
+    test_fraction: Real = Field(0.0, ge=0, lt=1)
+    """Set aside so much of the training part, at random, for the test."""
+    seed: Seed = 0
+    """Draws the test part."""
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files that are read."""
+        of_targets = self.path.endswith(".npy") and isinstance(self.targets, str)
+        return [self.path, self.targets] if of_targets else [self.path]
+
+    @property
+    def classes(self) -> bool:
+        return self.labels
+
+    @property
+    def one_hot(self) -> bool:
+        return self.labels
+
+
+class OwnDataset(Own):
     """A data set of one's own: a function (**options) -> xarray.Dataset of the dataset contract."""
 
     kind: OwnPart
@@ -258,9 +300,5 @@ class OwnDataset(Samples):
     """The files that the function reads, by their path from the working directory: when one of them is exchanged, what
     was made of it is made again."""
 
-    @property
-    def lacks(self) -> list[str]:
-        return []
 
-
-Dataset = tagged(OwnDataset, Sines, Digits, FashionMnist, Mnist, Cifar10, Parity, Photograph)
+Dataset = tagged(OwnDataset, Arrays, Sines, Digits, FashionMnist, Mnist, Cifar10, Parity, Photograph)

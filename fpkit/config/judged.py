@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from fpkit.config.claims import Claim, measures_of
-from fpkit.config.datasets import OwnDataset, Photograph
+from fpkit.config.datasets import Own, Photograph
 from fpkit.config.figures import FIGURES
 from fpkit.config.grid import named_one
 from fpkit.config.measures import MEASURES
@@ -98,11 +98,13 @@ def _lacking(config: Config, name: str, points: Iterable[Experiment], arrays: It
     """What the data sets of these points are known to lack for these arrays; of one's own nothing is known."""
     found = set()
     for point in points:
+        if point.dataset is None:  # recorded elsewhere: nothing is known
+            continue
         dataset = config.all_datasets[point.dataset]
         for part in dataset.lacks:
             if f"loss_{part}" in arrays:
                 found.add(f"{told} needs {part} samples; give datasets.{named_one(point.dataset)[0]} some")
-        if isinstance(dataset, OwnDataset):
+        if isinstance(dataset, Own):
             continue
         if "position" in arrays and isinstance(dataset, Photograph):
             found.add(f"{told} needs inputs on a line, {point.dataset!r} has pixels; take natural_image, of radial")
@@ -116,11 +118,11 @@ def _lacking(config: Config, name: str, points: Iterable[Experiment], arrays: It
 
 def _classless(config: Config, points: Iterable[Experiment], told: str) -> list[str]:
     """That data sets of these points are known to have no classes."""
-    datasets = {point.dataset: config.all_datasets[point.dataset] for point in points}
+    datasets = {point.dataset: config.all_datasets[point.dataset] for point in points if point.dataset is not None}
     return [
         f"{told} needs classes, {name!r} has none"
         for name, dataset in datasets.items()
-        if not dataset.classes and not isinstance(dataset, OwnDataset)
+        if not dataset.classes and not isinstance(dataset, Own)
     ]
 
 

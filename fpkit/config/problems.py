@@ -116,7 +116,8 @@ def _child(node: dict, part: Any) -> dict | None:
 
 def _tag(node: dict) -> str | None:
     kind = node.get("properties", {}).get("kind", {})
-    return kind.get("const", "own" if kind and "enum" not in kind else None)
+    # An experiment has no kind; it is told by the name of its class.
+    return kind.get("const", "own" if kind and "enum" not in kind else node.get("title"))
 
 
 def keys(schema: dict, node: dict) -> list[str]:

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError
 
 from fpkit.config import grid, problems
 from fpkit.config.claims import Claim
 from fpkit.config.datasets import Dataset
-from fpkit.config.fields import SEEDS, Entry, Name, NonNegativeInt
+from fpkit.config.fields import SEEDS, Entry, FilePath, Name, NonNegativeInt
 from fpkit.config.figures import Figure
 from fpkit.config.measures import Decomposition
 from fpkit.config.training import Model, Record, Training
+
+
+class Recorded(Entry):
+    """Trainings that were recorded elsewhere, by `fpkit.Recorder`: the members of one ensemble."""
+
+    recorded: FilePath | Annotated[list[FilePath], Field(min_length=1)]
+    """Paths or patterns (`runs/seed*.zarr`) of their stores, from the working directory."""
+    decomposition: Decomposition
+
+    # What is asked of every experiment; of these trainings little is known.
+    dataset: ClassVar[None] = None
+    sweep: ClassVar[dict] = {}
+    record: ClassVar[Record] = Record()
+
+    @property
+    def stores(self) -> list[str]:
+        """As a list."""
+        return [self.recorded] if isinstance(self.recorded, str) else self.recorded
 
 
 class Experiment(Entry):
@@ -29,6 +47,16 @@ class Experiment(Entry):
     """Dotted keys of this experiment to the values they take: a list, or named values (`{small: ..., large: ...}`).
     A mapping is laid over the experiment's own; one of another `kind` takes its place. `dataset.seed` and its like are
     keys of the data set: each point that changes one has a data set of its own, `waves+seed~3`."""
+
+
+def _tag(raw: Any) -> str:
+    known = raw if isinstance(raw, dict) else vars(raw) if isinstance(raw, BaseModel) else {}
+    return "Recorded" if "recorded" in known else "Experiment"
+
+
+AnyExperiment = Annotated[
+    Annotated[Experiment, Tag("Experiment")] | Annotated[Recorded, Tag("Recorded")], Discriminator(_tag)
+]
 
 
 def _validated(raw: dict) -> Experiment | ValidationError:
@@ -55,7 +83,7 @@ class Config(Entry):
     """fpkit: data sets, experiments on them, the claims judged by them and the figures drawn from them."""
 
     datasets: dict[Name, Dataset] = Field(min_length=1)
-    experiments: dict[Name, Experiment] = Field(min_length=1)
+    experiments: dict[Name, AnyExperiment] = Field(min_length=1)
     claims: dict[Name, Claim] = {}
     figures: dict[Name, Figure] = {}
     dask: Dask | None = None
@@ -64,7 +92,7 @@ class Config(Entry):
     """Added to the seeds of all members and of all data sets (of one's own, to `options.seed`): the whole again with
     fresh seeds. Nothing is ever chosen by it."""
 
-    def points(self, name: str) -> list[tuple[str, Experiment | list[str]]]:
+    def points(self, name: str) -> list[tuple[str, Experiment | Recorded | list[str]]]:
         """Of each point of an experiment's sweep (`base` without one) its name, and the experiment there, whose data
         set is one of `all_datasets`, or what is wrong there, a line for each problem.
         """
@@ -89,14 +117,17 @@ class Unfolding:
 
     def __init__(self, config: Config):
         self.config = config
-        self.known: dict[str, list[tuple[str, Experiment | list[str]]]] = {}
+        self.known: dict[str, list[tuple[str, Experiment | Recorded | list[str]]]] = {}
         self.derived: dict[str, Dataset] = {}
         self.names: dict[str, str] = {}  # of what was derived, by what it is
 
-    def points(self, name: str) -> list[tuple[str, Experiment | list[str]]]:
+    def points(self, name: str) -> list[tuple[str, Experiment | Recorded | list[str]]]:
         """See `Config.points`."""
         if name not in self.known:
             experiment = self.config.experiments[name]
+            if isinstance(experiment, Recorded):
+                settled = experiment.decomposition.settled("predictions")
+                return self.known.setdefault(name, [("base", experiment.model_copy(update={"decomposition": settled}))])
             self.known[name] = [
                 (label, self._point(experiment, f"experiments.{name}.sweep.", labels, values))
                 for label, labels, values in grid.points(experiment.sweep)

@@ -5,10 +5,10 @@ Snakemake compares parameters by their `repr`, so nothing but builtin types in a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fpkit.config import grid
-from fpkit.config.schema import Config, Experiment, plain
+from fpkit.config.schema import Config, Experiment, Recorded, plain
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Variant:
 
     `name` says the point (`activation~relu+learning_rate~0.1`), or is `base` without a sweep. It has no comma, since
     Snakemake cannot send a job to a cluster with one in a wildcard. `dataset` is one of `Config.all_datasets`. The rest
-    are plain dictionaries with sorted keys.
+    are plain dictionaries with sorted keys. Of trainings that were recorded elsewhere there are the paths of their
+    stores in place of a data set, a model and a recipe, which are empty.
     """
 
     experiment: str
@@ -27,6 +28,7 @@ class Variant:
     training: dict
     record: dict
     decomposition: dict
+    recorded: list[str] = field(default_factory=list)
 
 
 def variants(config: Config) -> list[Variant]:
@@ -36,6 +38,12 @@ def variants(config: Config) -> list[Variant]:
 
 def variants_of(config: Config, name: str) -> list[Variant]:
     """Those of one experiment."""
+    experiment = config.experiments[name]
+    if isinstance(experiment, Recorded):
+        return [
+            Variant(name, label, "", {}, {}, {}, plain(point.decomposition.measures), recorded=experiment.stores)
+            for label, point in config.points(name)
+        ]
     return [
         Variant(
             name,

@@ -7,6 +7,7 @@ and this module imports the standard library alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 from fpkit.datasets import files
 from fpkit.errors import UserError
+from fpkit.store import places
 
 # A file younger than this may change once more within the resolution of its times.
 SETTLED_SECONDS = 3
@@ -75,6 +77,34 @@ def _of_own(dataset: Any, digests: Digests) -> list[str]:
             raise UserError(f"{place} {what}")
         found.append(f"{place}@{digest[:16]}")
     return found
+
+
+def recorded(patterns: Mapping[str, list[str]], kept: str | Path) -> dict[str, list[str]]:
+    """Of each experiment that was recorded elsewhere, `path@digest` of every store that its patterns find.
+
+    Args:
+        patterns: by experiment. kept: see `compared`.
+
+    Raises:
+        UserError: no store there, or one that cannot be read.
+    """
+    digests = Digests(Path(kept))
+    found = {}
+    for name, several in patterns.items():
+        try:
+            found[name] = [f"{path}@{_of_store(path, digests)}" for path in places.stores(several)]
+        except (OSError, UserError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise UserError(f"experiments.{name}.recorded: {why}") from error
+    digests.keep()
+    return found
+
+
+def _of_store(path: Path, digests: Digests) -> str:
+    """Of all that a store holds. What desktops and locks leave beside it begins with a dot."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    whole = [f"{file.relative_to(path)}@{digests.of(file)}" for file in files]
+    return hashlib.sha256("\n".join(whole).encode()).hexdigest()[:16]
 
 
 class Digests:

@@ -103,7 +103,8 @@ def ordered_colors(count: int) -> list:
 
 
 def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **line) -> None:
-    """Median over members against `step`, with a band from the 10% to the 90% quantile."""
+    """Median over members against `step`, with a band from the 10% to the 90% quantile, where any has a number."""
+    values = values.dropna("step", how="all")
     low, middle, high = values.quantile([0.1, 0.5, 0.9], "member").transpose("quantile", "step").to_numpy()
     axes.fill_between(values["step"], low, high, color=color, alpha=0.2, linewidth=0)
     axes.plot(values["step"], middle, color=color, label=label, **line)

@@ -1,4 +1,4 @@
-"""The Gaussian low-pass filter, tiled: the n x n kernel is never held. Needs torch alone.
+"""The Gaussian low-pass filter, tiled: the n x n kernel is never held. Of torch's tensors, or of numpy's arrays.
 
 Both errors follow from low-passed columns: with the residual r = h - y, ||y_low - h_low|| = ||K r|| and
 ||y_high - h_high|| = ||r - K r||, for K the row-normalised kernel.
@@ -7,10 +7,15 @@ Both errors follow from low-passed columns: with the residual r = h - y, ||y_low
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+
+Array = Any
+"""A float32 tensor of torch's, on any device, or array of numpy's: results are of the same kind."""
 
 # A tile of the kernel: of a CPU it stays in the cache; a GPU wants large products.
 TILE_BYTES = {"cpu": 4 * 2**20, "cuda": 64 * 2**20}
@@ -18,9 +23,18 @@ TILE_BYTES = {"cpu": 4 * 2**20, "cuda": 64 * 2**20}
 SMOOTH_BYTES, LEAST_ROWS = 96 * 2**20, 64
 
 
+def array_of(values: np.ndarray) -> Array:
+    """Numbers as what is computed with: a tensor where torch is installed, which is the faster."""
+    if find_spec("torch") is None:
+        return values
+    import torch
+
+    return torch.from_numpy(values)
+
+
 def low_high_energy(
-    x: Tensor, columns: Tensor, widths: Sequence[float], tile_bytes: int | None = None
-) -> tuple[Tensor, Tensor]:
+    x: Array, columns: Array, widths: Sequence[float], tile_bytes: int | None = None
+) -> tuple[Array, Array]:
     """Energy of each column below and above the filter, for each width.
 
     (K v)_i = sum_j exp(-|x_i - x_j|^2 / (2 w^2)) v_j / sum_j exp(-|x_i - x_j|^2 / (2 w^2)) (paper, Sec. 4.2).
@@ -30,39 +44,42 @@ def low_high_energy(
         tile_bytes: memory for a tile of the kernel; a few tiles and columns are all that is held beside the data.
 
     Returns:
-        Two float64 tensors (width, column): ||K v||^2 and ||v - K v||^2.
+        Two of float64 (width, column): ||K v||^2 and ||v - K v||^2.
     """
-    low = torch.zeros(len(widths), columns.shape[1], dtype=torch.float64, device=x.device)
-    high = torch.zeros_like(low)
+    ops = _ops(x)
+    low, high = (ops.zeros(x, len(widths), columns.shape[1]) for _ in range(2))
     for rows, smooth, norm in _kernel_products(x, columns[None], widths, tile_bytes):
         for index, total in enumerate(smooth):
-            smoothed = total.div_(norm[index])
-            low[index] += smoothed.square().sum(dim=0, dtype=torch.float64)
-            high[index] += smoothed.sub_(columns[rows]).square_().sum(dim=0, dtype=torch.float64)
+            total /= norm[index]
+            low[index] += ops.squares(total, 0)
+            total -= columns[rows]
+            high[index] += ops.squares(total, 0)
     return low, high
 
 
 def there_and_back(
-    x: Tensor, columns: Tensor, widths: Sequence[float], tile_bytes: int | None = None
-) -> tuple[Tensor, Tensor]:
+    x: Array, columns: Array, widths: Sequence[float], tile_bytes: int | None = None
+) -> tuple[Array, Array]:
     """K^T K v and (I - K)^T (I - K) v of each column, for each width: <K r, K v> = <r, K^T K v>, of any r.
 
     Args: see `low_high_energy`.
 
     Returns:
-        Two float32 tensors (width, sample, column), which with as much again is what is held.
+        Two of float32 (width, sample, column), which with as much again is what is held.
     """
+    ops = _ops(x)
     samples, count = columns.shape
     # Both parts of the columns, over the norm of each row: as the kernel G is symmetric, K^T u = G D^-1 u.
-    parts = x.new_empty(len(widths), samples, 2 * count)
-    norms = x.new_empty(len(widths), samples, 1)
+    parts = ops.empty(x, len(widths), samples, 2 * count)
+    norms = ops.empty(x, len(widths), samples, 1)
     for rows, smooth, norm in _kernel_products(x, columns[None], widths, tile_bytes):
         norms[:, rows] = norm
         parts[:, rows, :count] = smooth / norm
         parts[:, rows, count:] = columns[rows] - parts[:, rows, :count]
-    high = parts[:, :, count:].clone()
+    high = ops.empty(x, len(widths), samples, count)
+    high[:] = parts[:, :, count:]
     parts /= norms
-    low = torch.empty_like(high)
+    low = ops.empty(x, len(widths), samples, count)
     for rows, back, _ in _kernel_products(x, parts, widths, tile_bytes):
         low[:, rows] = back[:, :, :count]
         high[:, rows] -= back[:, :, count:]
@@ -70,42 +87,122 @@ def there_and_back(
 
 
 def _kernel_products(
-    x: Tensor, columns: Tensor, widths: Sequence[float], tile_bytes: int | None
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    x: Array, columns: Array, widths: Sequence[float], tile_bytes: int | None
+) -> Iterator[tuple[slice, Array, Array]]:
     """Products of the kernel, whose rows are not normalised, with columns (width, sample, column), or with the same
     ones (1, sample, column) for all widths; some rows after others.
 
     Yields:
         Which rows; the products (width, row, column), whose memory is used again; the norms (width, row, 1).
     """
+    ops = _ops(x)
     samples, count = columns.shape[1:]
     # A column of ones, whose smoothing is the norm of each row; made eight, since products like that number.
-    ones = columns.new_ones(len(columns), samples, 8 - count % 8)
-    with_ones = torch.cat([columns, ones], dim=2)
-    squares = x.square().sum(dim=1)
-    numbers = (tile_bytes or TILE_BYTES[x.device.type]) // 4
+    with_ones = ops.empty(x, len(columns), samples, count + 8 - count % 8)
+    with_ones[:, :, :count], with_ones[:, :, count:] = columns, 1
+    squares = (x**2).sum(1)
+    numbers = (tile_bytes or TILE_BYTES[ops.place(x)]) // 4
     rows = max(LEAST_ROWS, SMOOTH_BYTES // (4 * len(widths) * with_ones.shape[2]))
     rows = max(1, min(rows, math.isqrt(numbers), samples))
-    together = numbers // rows
-    parts = list(zip(x.split(together), squares.split(together), with_ones.split(together, dim=1), strict=True))
-    smooth = x.new_empty(len(widths), rows, with_ones.shape[2])
-    for start, x_rows, squares_rows in zip(range(0, samples, rows), x.split(rows), squares.split(rows), strict=True):
-        smooth = smooth[:, : len(x_rows)]
-        for part, (x_part, squares_part, values_part) in enumerate(parts):
-            # Distances once per tile, for all widths; the cross term may round below zero where inputs coincide.
-            distance = torch.addmm(squares_part, x_rows, x_part.T, alpha=-2).add_(squares_rows[:, None]).clamp_(min=0)
-            kernel = torch.empty_like(distance)
+    tiles = [slice(start, start + numbers // rows) for start in range(0, samples, numbers // rows)]
+    smooth = ops.empty(x, len(widths), rows, with_ones.shape[2])
+    for start in range(0, samples, rows):
+        chosen = slice(start, min(start + rows, samples))
+        smooth = smooth[:, : chosen.stop - chosen.start]
+        for part, tile in enumerate(tiles):
+            # Distances once per tile, for all widths.
+            distance = ops.distance(x[chosen], squares[chosen], x[tile], squares[tile])
+            kernel = ops.empty(x, *distance.shape)
             for index, (width, total) in enumerate(zip(widths, smooth, strict=True)):
-                # exp2 takes half the time of exp.
-                torch.mul(distance, -0.5 / math.log(2) / width**2, out=kernel).exp2_()
-                torch.addmm(total, kernel, values_part[index % len(values_part)], beta=min(1, part), out=total)
-        yield slice(start, start + len(x_rows)), smooth[:, :, :count], smooth[:, :, count : count + 1]
+                ops.gaussian(distance, width, kernel)
+                ops.add_product(total, kernel, with_ones[index % len(with_ones), tile], part == 0)
+        yield chosen, smooth[:, :, :count], smooth[:, :, count : count + 1]
 
 
-def median_distance(x: Tensor, pairs: int = 100_000) -> float:
+class _Torch:
+    @staticmethod
+    def place(x: Array) -> str:
+        return x.device.type
+
+    @staticmethod
+    def zeros(x: Array, *shape: int) -> Array:
+        return x.new_zeros(shape, dtype=sys.modules["torch"].float64)
+
+    @staticmethod
+    def empty(x: Array, *shape: int) -> Array:
+        return x.new_empty(shape)
+
+    @staticmethod
+    def squares(values: Array, axis: int) -> Array:
+        """Sums in double precision."""
+        return values.square().sum(dim=axis, dtype=sys.modules["torch"].float64)
+
+    @staticmethod
+    def distance(rows: Array, row_squares: Array, others: Array, other_squares: Array) -> Array:
+        """Squared: the cross term may round below zero where inputs coincide."""
+        torch = sys.modules["torch"]
+        products = torch.addmm(other_squares, rows, others.T, alpha=-2)
+        return products.add_(row_squares[:, None]).clamp_(min=0)
+
+    @staticmethod
+    def gaussian(distance: Array, width: float, out: Array) -> None:
+        # exp2 takes half the time of exp.
+        sys.modules["torch"].mul(distance, -0.5 / math.log(2) / width**2, out=out).exp2_()
+
+    @staticmethod
+    def add_product(total: Array, kernel: Array, values: Array, begins: bool) -> None:
+        sys.modules["torch"].addmm(total, kernel, values, beta=0 if begins else 1, out=total)
+
+
+class _Numpy:
+    @staticmethod
+    def place(x: Array) -> str:
+        return "cpu"
+
+    @staticmethod
+    def zeros(x: Array, *shape: int) -> Array:
+        return np.zeros(shape)
+
+    @staticmethod
+    def empty(x: Array, *shape: int) -> Array:
+        return np.empty(shape, np.float32)
+
+    @staticmethod
+    def squares(values: Array, axis: int) -> Array:
+        return (values**2).sum(axis=axis, dtype=np.float64)
+
+    @staticmethod
+    def distance(rows: Array, row_squares: Array, others: Array, other_squares: Array) -> Array:
+        products = rows @ others.T
+        products *= -2
+        products += other_squares
+        products += row_squares[:, None]
+        return np.maximum(products, 0, out=products)
+
+    @staticmethod
+    def gaussian(distance: Array, width: float, out: Array) -> None:
+        np.multiply(distance, np.float32(-0.5 / width**2), out=out)
+        np.exp(out, out=out)
+
+    @staticmethod
+    def add_product(total: Array, kernel: Array, values: Array, begins: bool) -> None:
+        if begins:
+            np.matmul(kernel, values, out=total)
+        else:
+            total += kernel @ values
+
+
+def _ops(x: Array) -> type[_Torch] | type[_Numpy]:
+    return _Numpy if isinstance(x, np.ndarray) else _Torch
+
+
+def median_distance(x: np.ndarray, pairs: int = 100_000) -> float:
     """Median Euclidean distance between inputs (sample, feature), over random pairs of different samples."""
-    generator = torch.Generator().manual_seed(0)
-    first = torch.randint(len(x), (pairs,), generator=generator)
-    second = (first + torch.randint(1, len(x), (pairs,), generator=generator)) % len(x)
-    blocks = [(x[i] - x[j]).norm(dim=1) for i, j in zip(first.split(4096), second.split(4096), strict=True)]
-    return float(torch.cat(blocks).median())
+    rng = np.random.RandomState(0)
+    drawn = [rng.randint(0, 2**32, pairs, dtype=np.uint32) for _ in range(2)]
+    first = drawn[0] % len(x)
+    second = (first + 1 + drawn[1] % (len(x) - 1)) % len(x)
+    blocks = (slice(start, start + 4096) for start in range(0, pairs, 4096))
+    distances = [np.linalg.norm(x[first[block]] - x[second[block]], axis=1) for block in blocks]
+    # The lower of the two in the middle, which torch takes.
+    return float(np.partition(np.concatenate(distances), (pairs - 1) // 2)[(pairs - 1) // 2])

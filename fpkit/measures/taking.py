@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import ExitStack
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from fpkit.config.parameters import parameters
 from fpkit.errors import UserError
 from fpkit.measures.scheduler import scheduler
 from fpkit.recording import runs
+from fpkit.store.predictions import reading
 
 
 class Taken(Protocol):
@@ -89,6 +91,9 @@ def _take(name: str, run: Any, x: Any, y: Any, steps: Any, given: dict[str, Any]
         split = "all" if not dataset.sizes.get("sample_test") else split
     asked = parameters(name, given, "spectrum" if "coefficient" in predictions else "predictions")
     decompose = import_module(f"fpkit.measures.kinds.{name}").decompose
-    with scheduler(predictions, None, 1):
+    with ExitStack() as opened:
+        for store in run.attrs.get("stores", ()):
+            opened.enter_context(reading(store))  # a damaged file of it is named
+        opened.enter_context(scheduler(predictions, None, 1))
         spectra = decompose(predictions, dataset, split=split, **plain(asked))
     return spectra.assign_attrs(experiment=name, variant="base", dataset=dataset.attrs.get("name", "points"))

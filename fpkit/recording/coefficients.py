@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fpkit.config.parameters import parameters
+from fpkit.datasets.points import as_dataset
 from fpkit.errors import UserError
-from fpkit.recording.points import as_dataset
 from fpkit.store.predictions import Writer
 
 
@@ -36,7 +36,7 @@ class Coefficients:
         if taken.basis is None:
             raise UserError(f"coefficients: {name} has no basis that points alone tell; record predictions")
         self.recipe: dict[str, Any] = taken.basis
-        points = as_dataset(x, np.zeros((len(x), 1), np.float32))
+        points = as_dataset({"train": (x, np.zeros((len(x), 1), np.float32))}, {"train": x}, "points")
         options = {key: value for key, value in self.recipe.items() if key != "kind"}
         basis = import_module(f"fpkit.bases.{self.recipe['kind']}").build(points, "train", **options)
         self.rows = basis.matrix(len(x))

@@ -123,7 +123,7 @@ class Recorder:
         """
         if self._is_idle():
             return False
-        self._forward_only(step)
+        self.due(step)  # which tells steps that go back
         began = time.perf_counter()
         return self._record(step, evaluation.as_predictions(predictions, len(self._x)), scores, began)
 
@@ -133,11 +133,13 @@ class Recorder:
             return False
         if self._last is None:
             self._due = self._after(recorded_before(self.path, step))
-        elif step <= self._last:
-            self._forward_only(step)
-            return False
+        elif step < self._last:
+            raise UserError(
+                f"{self.path}: step {step} comes after step {self._last}; count the updates over all epochs, and give"
+                " each training a Recorder of its own"
+            )
         self._last = step
-        return self._when(step) if self._when and self._due != -math.inf else step >= self._due
+        return step >= self._due and (self._when is None or self._due == -math.inf or self._when(step))
 
     def close(self) -> None:
         """Write what is not written yet, and say in the store that the training has ended, and what recording took."""
@@ -160,13 +162,6 @@ class Recorder:
         if self._idle is None:
             self._idle = not _records()
         return self._idle
-
-    def _forward_only(self, step: int) -> None:
-        if self._last is not None and step < self._last:
-            raise UserError(
-                f"{self.path}: step {step} comes after step {self._last}; count the updates over all epochs, and give"
-                " each training a Recorder of its own"
-            )
 
     def _after(self, step: int | None) -> float:
         """From which step on the next record is due, after one at a step; now, if there is none."""

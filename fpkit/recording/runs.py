@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import warnings
@@ -13,13 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fpkit.datasets.points import as_dataset, features
 from fpkit.errors import UserError
 from fpkit.recording.evaluation import as_array
-from fpkit.recording.points import as_dataset, features
-from fpkit.store import netcdf
+from fpkit.store import netcdf, places
 from fpkit.store.predictions import open_predictions
-
-STORE = "predictions.zarr"
 
 
 def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Dataset:
@@ -37,22 +34,13 @@ def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Data
     Raises:
         UserError: no store there, one that is damaged, or several that are no members of one ensemble.
     """
-    paths = _found(stores)
+    paths = places.stores([stores] if isinstance(stores, str | os.PathLike) else stores)
     opened = [open_predictions(path) for path in paths]
     run = opened[0] if len(opened) == 1 else _together(paths, opened)
+    run.attrs["stores"] = [str(path) for path in paths]
     if "x" not in run:
         run.attrs["dataset_file"] = str(_dataset_file(paths[0], run))
     return run
-
-
-def _found(stores: Any) -> list[Path]:
-    several = [stores] if isinstance(stores, str | os.PathLike) else list(stores)
-    found = [path for one in several for path in (sorted(glob.glob(os.path.expanduser(os.fspath(one)))) or [one])]
-    paths = [Path(path) / STORE if (Path(path) / STORE).is_dir() else Path(path) for path in found]
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: no such store; give the path of a recorded run, or a pattern that finds some")
-    return paths
 
 
 def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
@@ -97,10 +85,11 @@ def _recipe(run: xr.Dataset) -> dict:
 
 
 def _dataset_file(path: Path, run: xr.Dataset) -> Path:
-    """The data set of a workflow's run: `results/datasets/{dataset}.nc` of `results/runs/{experiment}/{variant}`."""
-    file = path.resolve().parents[3] / "datasets" / f"{run.attrs.get('dataset', '')}.nc"
-    if not file.exists():
-        raise UserError(f"{path}: its data set is not at {file}; leave runs/ and datasets/ beside each other")
+    """The data set of a workflow's run, `results/runs/{experiment}/{variant}`, or of one in `results/checkpoints`."""
+    name = f"{run.attrs.get('dataset', '')}.nc"
+    files = [folder / "datasets" / name for folder in path.resolve().parents]
+    if (file := next((one for one in files if one.is_file()), None)) is None:
+        raise UserError(f"{path}: {name}, its data set, is not in a folder datasets beside runs; leave both together")
     return file
 
 
@@ -147,7 +136,10 @@ def _with_points(run: xr.Dataset, x: np.ndarray, y: np.ndarray | None) -> xr.Dat
     inputs = np.asarray(x.reshape(len(x), -1) if x.ndim == 1 else x, np.float32)
     points = {"x": (("sample", *features(inputs)), inputs)}
     if y is not None:
-        points["y"] = ("sample", "output"), np.asarray(y.reshape(len(y), -1), np.float32)
+        targets = np.asarray(y.reshape(len(y), -1), np.float32)
+        if targets.shape[1] != run.sizes["output"]:
+            raise UserError(f"y has {targets.shape[1]} outputs, the predictions {run.sizes['output']}; give as many")
+        points["y"] = ("sample", "output"), targets
     return run.assign(points)
 
 
@@ -174,7 +166,6 @@ def measured_on(run: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str]:
         return run, netcdf.load_dataset(run.attrs["dataset_file"]), split
     if "y" not in run:
         raise UserError("the run was recorded without targets; give some: y=...")
-    if _content(run) == "prediction" and run.sizes["output"] != run["y"].sizes["output"]:
-        raise UserError(f"y has {run['y'].sizes['output']} outputs, the predictions {run.sizes['output']}")
-    dataset = as_dataset(run["x"].to_numpy(), run["y"].to_numpy(), run.attrs.get("dataset", "points"))
+    x, y = run["x"].to_numpy(), run["y"].to_numpy()
+    dataset = as_dataset({"train": (x, y)}, {"train": x}, run.attrs.get("dataset", "points"))
     return run.drop_vars(["x", "y", *features(run["x"])], errors="ignore"), dataset, "train"

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from fpkit.datasets.points import features
 from fpkit.errors import UserError
 from fpkit.jobs import locks
-from fpkit.recording.points import features
 from fpkit.store.predictions import Writer
 
 if TYPE_CHECKING:

@@ -96,6 +96,8 @@ def run(
         open_store = partial(Writer, **extents, scores=scores)
         writer = open_store(work / STORE)
         writer.drop_damaged()
+        # Whoever looks at a training that goes on finds its targets by this.
+        writer.describe(recipe=recipe, dataset=Path(dataset).stem)
         began = time.time()
         device = train(
             model,

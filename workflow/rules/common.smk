@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from fpkit import config as fpconfig
 from fpkit.claims.findings import finding
 from fpkit.datasets.files import is_present
-from fpkit.datasets.inputs import compared
+from fpkit.datasets.inputs import compared, recorded
 from fpkit.errors import UserError
 
 PATHS = workflow.modifier.path_modifier
@@ -75,6 +75,11 @@ try:
     INPUTS = compared(
         {name: DATASETS[name] for name in DATASETS if name not in ABSENT},
         ".snakemake/inputs.json",
+    )
+    # And of each experiment that was recorded elsewhere, its stores.
+    RECORDED = recorded(
+        {v.experiment: v.recorded for v in VARIANTS.values() if v.recorded},
+        ".snakemake/recorded.json",
     )
 except UserError as error:
     sys.exit(str(error))

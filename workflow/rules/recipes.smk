@@ -46,6 +46,12 @@ def training_code(variant):
     return code_of("train.py", *own, *spectrum)
 
 
+def decomposition_code(variant, measure):
+    """Hashes of the code that takes a measure of a variant."""
+    opened = ["fpkit.recording.runs"] if variant.recorded else []
+    return code_of("decompose.py", f"fpkit.measures.kinds.{measure}", *opened)
+
+
 # A recipe is a digest of everything that a file is made from, back to the configuration. Every rule carries those of its
 # inputs as params: whatever was changed, and killed before it reached the end, the end is planned again. Times alone do
 # not tell, once a file between is missing.
@@ -63,6 +69,8 @@ def dataset_recipe(name):
 
 
 def run_recipe(variant):
+    if variant.recorded:
+        return digest(RECORDED[variant.experiment])
     return digest(
         dataset_recipe(variant.dataset),
         variant.model,
@@ -78,7 +86,7 @@ def spectra_recipe(path):
     return digest(
         run_recipe(variant),
         variant.decomposition[measure],
-        code_of("decompose.py", f"fpkit.measures.kinds.{measure}"),
+        decomposition_code(variant, measure),
     )
 
 

@@ -8,7 +8,11 @@ from snakemake.cli import get_argument_parser
 
 TARGETS = [
     *expand("results/datasets/{dataset}.nc", dataset=DATASETS),
-    *(f"results/runs/{experiment}/{name}" for experiment, name in VARIANTS),
+    *(
+        f"results/runs/{experiment}/{name}"
+        for (experiment, name), variant in VARIANTS.items()
+        if not variant.recorded
+    ),
     *(
         f"results/spectra/{experiment}/{name}/{measure}.nc"
         for (experiment, name), variant in VARIANTS.items()

@@ -1,4 +1,4 @@
-"""Predictions and dataset of a variant -> spectra of one measure."""
+"""Predictions and dataset of a variant, or stores that were recorded elsewhere -> spectra of one measure."""
 
 from fpkit.jobs.job import job, without_dask
 from fpkit.jobs.plans import check
@@ -9,13 +9,15 @@ place = "/".join(snakemake.wildcards)
 with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
+    from contextlib import ExitStack
     from importlib import import_module
     from inspect import signature
 
     from fpkit.store.predictions import is_large, open_predictions, reading
 
-    store = f"{snakemake.input.run}/predictions.zarr"
-    if not is_large(store):
+    recorded = snakemake.params.recorded
+    stores = snakemake.input.run if recorded else [f"{snakemake.input.run}/predictions.zarr"]
+    if not any(map(is_large, stores)):
         without_dask()
 
     from fpkit.measures.scheduler import scheduler
@@ -27,13 +29,21 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     large = {"file": begun} if "file" in signature(decompose).parameters else {}
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
-    with reading(store), netcdf.open_dataset(snakemake.input.dataset) as dataset:
-        predictions = open_predictions(store)
+    with ExitStack() as opened:
+        for store in stores:
+            opened.enter_context(reading(store))
+        if recorded:
+            # By name: the spectra of other trainings do not depend on its code.
+            runs = import_module("fpkit.recording.runs")
+            predictions, dataset, _ = runs.measured_on(runs.open_run(stores))
+        else:
+            dataset = opened.enter_context(netcdf.open_dataset(snakemake.input.dataset))
+            predictions = open_predictions(stores[0])
         with scheduler(predictions, address, snakemake.threads):
             spectra = decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large)
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,
             variant=snakemake.wildcards.variant,
-            dataset=dataset.attrs["name"],
+            dataset=snakemake.wildcards.experiment if recorded else dataset.attrs["name"],
         )
     netcdf.save(spectra, snakemake.output.spectra, begun)

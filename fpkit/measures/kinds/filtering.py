@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import xarray as xr
 
 from fpkit.config.names import NULLS
 from fpkit.errors import UserError
-from fpkit.measures.low_pass import low_high_energy, median_distance, there_and_back
+from fpkit.measures.low_pass import Array, array_of, low_high_energy, median_distance, there_and_back
 from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced
 from fpkit.measures.spectra import described, finish, outputs_of, target_of
 
@@ -47,9 +46,10 @@ def decompose(
         UserError: a constant target, fewer than two samples, or inputs all alike.
     """
     x, target = target_of(dataset, split)
-    inputs = torch.from_numpy(x.to_numpy().reshape(x.sizes["sample"], -1))
-    if len(inputs) < 2 or (unit := median_distance(inputs)) == 0:
+    flat = x.to_numpy().reshape(x.sizes["sample"], -1)
+    if len(flat) < 2 or (unit := median_distance(flat)) == 0:
         raise UserError("filtering needs at least two inputs that differ")
+    inputs = array_of(flat)
     y = centred(target.transpose("sample", "output").to_numpy().astype(np.float32))
     absolute = [width * unit for width in widths]
     outputs = outputs_of(predictions).transpose("step", "member", "sample", "output")
@@ -130,16 +130,16 @@ def _errors(error: xr.DataArray) -> dict[str, xr.DataArray]:
     }
 
 
-def _probes(x: torch.Tensor, first: np.ndarray, widths: list[float]) -> np.ndarray:
+def _probes(x: Array, first: np.ndarray, widths: list[float]) -> np.ndarray:
     """What an error is multiplied with to give the product of its part with that of the first one.
 
     (member, sample, output, width and part), centred over samples, as what is filtered is.
     """
     members, samples, outputs = first.shape
-    columns = torch.from_numpy(np.moveaxis(first, 1, 0).reshape(samples, -1))
-    low, high = there_and_back(x, columns, widths)
-    both = torch.stack([low, high], dim=1).reshape(2 * len(widths), samples, members, outputs)
-    return np.ascontiguousarray(np.moveaxis(centred(np.moveaxis(both.numpy(), 1, 2)), 0, -1))
+    columns = array_of(np.moveaxis(first, 1, 0).reshape(samples, -1))
+    parts = [np.asarray(part) for part in there_and_back(x, columns, widths)]
+    both = np.stack(parts, axis=1).reshape(2 * len(widths), samples, members, outputs)
+    return np.ascontiguousarray(np.moveaxis(centred(np.moveaxis(both, 1, 2)), 0, -1))
 
 
 def _products(errors: np.ndarray, probes: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def _products(errors: np.ndarray, probes: np.ndarray) -> np.ndarray:
 
 
 def _of_noise(
-    x: torch.Tensor, first: np.ndarray, probes: np.ndarray, widths: list[float], draws: int
+    x: Array, first: np.ndarray, probes: np.ndarray, widths: list[float], draws: int
 ) -> tuple[np.ndarray, np.ndarray, xr.DataArray, xr.DataArray]:
     """Of white noise: products with the start's parts (draw, member, width and part), energies of its own parts (draw,
     width and part), its energy (draw) and its product with the start (draw, member).
@@ -165,7 +165,7 @@ def _of_noise(
     return mixed, band_energy, xr.DataArray(energy, dims="draw"), xr.DataArray(overlap, dims=("draw", "member"))
 
 
-def _energies(x: torch.Tensor, values: np.ndarray, widths: list[float]) -> tuple[np.ndarray, np.ndarray]:
+def _energies(x: Array, values: np.ndarray, widths: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Energy of values (sample, *others, output) below and above the filter: two arrays (width, *others)."""
-    parts = low_high_energy(x, torch.from_numpy(values.reshape(len(values), -1)), widths)
-    return tuple(part.numpy().reshape(len(widths), *values.shape[1:]).sum(axis=-1) for part in parts)
+    parts = low_high_energy(x, array_of(values.reshape(len(values), -1)), widths)
+    return tuple(np.asarray(part).reshape(len(widths), *values.shape[1:]).sum(axis=-1) for part in parts)

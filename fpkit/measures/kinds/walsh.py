@@ -91,7 +91,8 @@ def decompose(
     if along.recorded is None:
         bad, output = diverged(predictions), along.outputs.isel(output=0, drop=True)
         correct = output * y > 0  # an output of zero takes no side
-        for part, chosen in (("train", slice(n_train)), ("test", slice(n_train, None))):
+        parts = {"train": slice(n_train), "test": slice(n_train, None)}
+        for part, chosen in parts.items() if n_train < len(index) else [("train", slice(None))]:
             accuracy = correct.isel(sample=chosen).mean("sample").where(~bad)
             measured[f"accuracy_{part}"] = accuracy, f"fraction of {part}ing samples with the right sign"
         measured["response"] = _response(output.isel(step=-1, drop=True), index), f"|F[h]| {along_ones}, at the end"
