@@ -10,7 +10,7 @@ export CONFIG
 OVERLAYS := --configfile $$CONFIG
 endif
 
-.PHONY: figures report replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
+.PHONY: figures report docs replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -20,6 +20,10 @@ figures: .venv/installed
 report: .venv/installed
 	$(SNAKEMAKE) --cores all report_inputs --quiet rules progress host reason $(OVERLAYS)
 	$(SNAKEMAKE) --report results/report.html --report-stylesheet workflow/report/style.css report_inputs $(OVERLAYS)
+
+# The site, into site/: broken links end it. With pictures and findings of what `make figures` made.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict --quiet
 
 # The claims again, on fresh seeds of members and data, below results/replication; all verdicts beside those of the run.
 # SHIFT numbers the repetition: 1, 2, ...

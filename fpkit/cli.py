@@ -18,7 +18,7 @@ In which order does a neural network learn the frequencies of its target?
   cd study
   fpkit check config.yaml          mistakes, one line each, before anything runs
   snakemake --cores 8 figures      trainings, spectra, claims and figures, below results/
-  fpkit watch runs/*.zarr          a training of your own, recorded by fpkit.Recorder, while it goes on
+  fpkit watch runs/*.zarr          a recorded training of your own, while it goes on
 """
 PACKAGE = Path(__file__).parent
 # Where the workflow and what belongs to it lie: in the package, as it is installed, or beside it, as it is written.

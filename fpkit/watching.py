@@ -181,8 +181,11 @@ def watch(
         target = Path(html)
         while True:
             partial = target.with_name(f".{target.name}.partial")
-            partial.write_text(page(seen, every), encoding="utf-8")
-            partial.replace(target)
+            try:
+                partial.write_text(page(seen, every), encoding="utf-8")
+                partial.replace(target)
+            except OSError as error:
+                raise UserError(f"{html}: cannot be written ({error.strerror}); name another file") from error
             if once:
                 return
             sleep(every)

@@ -481,16 +481,21 @@ def modules(folder: str) -> set[str]:
 
 
 def test_every_entry_has_its_module_or_its_function_and_no_more():
-    assert set(config.FIGURES) == modules("figures") - {"__init__", "style", "leads", "replication"}
-    assert set(config.MEASURES) <= modules("measures")
-    for name in modules("measures") - {"__init__"}:
-        measure = import_module(f"fpkit.measures.kinds.{name}")
-        assert hasattr(measure, "decompose") == (name in config.MEASURES)
+    assert set(config.FIGURES) == modules("figures/kinds") - {"__init__", "replication"}
+    assert set(config.MEASURES) == modules("measures/kinds") - {"__init__"}
+    for name in config.MEASURES:
+        assert hasattr(import_module(f"fpkit.measures.kinds.{name}"), "decompose")
     public = {name for name, function in vars(statistics).items() if inspect.isfunction(function) and name[0] != "_"}
     assert set(config.STATISTICS) == public - {"best_step", "signal"}
     shown = {measure for figure in config.FIGURES.values() for measure in figure.measures}
     assert shown == set(config.MEASURES)
     assert {measure for name in config.STATISTICS for measure in config.measures_of(name)} == set(config.MEASURES)
+
+
+def test_a_key_called_like_pydantics_mark_is_unknown_as_any():
+    assert problems({"datasets": {}, "[key]": 1})[-1].startswith("[key]: unknown key '[key]'")
+    raw = changed("experiments/one/[key]", 1)
+    assert problems(raw)[0].startswith("experiments.one.[key]: unknown key '[key]'")
 
 
 def test_statistic_is_of_every_measure_whose_spectra_hold_what_it_needs():

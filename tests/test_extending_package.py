@@ -254,7 +254,7 @@ def into(file: Path, before: str, more: str) -> None:
 def test_a_data_set_a_measure_a_statistic_and_a_figure_are_an_entry_and_a_module_each(project):
     """The workflow itself knows none of them: it makes the figure, judges the claim and tells of both."""
     for kind, (name, text) in MODULES.items():
-        (file,) = re.findall(r"`(fpkit/\w+/)\{\w+\}.py`", row_of(kind))
+        (file,) = re.findall(r"`(fpkit/[\w/]+/)\{\w+\}.py`", row_of(kind))
         (project / f"{file}{name}.py").write_text(text)
     assert "statistics.py" in row_of("statistic")
     with open(project / "fpkit/claims/statistics.py", "a") as module:

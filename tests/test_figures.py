@@ -293,6 +293,8 @@ def assert_saved_in_every_format(draw, folder) -> None:
     assert heads[2].startswith(b"\x89PNG")
     width = float(re.search(r'width="([0-9.]+)pt"', paths[0].read_text()).group(1))
     assert width / 72 * 25.4 == pytest.approx(STYLE["width_mm"], rel=1e-3)
+    pixels = int.from_bytes(heads[2][16:20], "big")  # the width in the header of a PNG
+    assert pixels / 200 * 25.4 == pytest.approx(STYLE["width_mm"], rel=2e-3), "200 pixels an inch"
     assert plt.get_fignums() == []  # closed, or a long workflow would hold them all
 
 

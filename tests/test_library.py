@@ -196,6 +196,44 @@ def test_a_run_without_targets_takes_them_from_whoever_measures(tmp_path):
     assert spectra["remaining"].notnull().any()
 
 
+def test_mean_frequency_is_the_rayleigh_quotient_of_a_dense_graph(tmp_path):
+    h, x, _ = on_images(60, 3)
+    found = fpkit.measures.mean_frequency(h, x, steps=STEPS, neighbours=5)
+    assert found.dims == ("step", "member")
+    flat = x.reshape(60, -1).astype(float)
+    distance = ((flat[:, None] - flat) ** 2).sum(-1)
+    linked = np.zeros((60, 60))
+    for row, near in enumerate(np.argsort(distance + np.diag([np.inf] * 60), axis=1)[:, :5]):
+        linked[row, near] = 1
+    affinity = (linked + linked.T) / 2
+    degree = affinity.sum(axis=1)
+    laplacian = np.eye(60) - affinity / np.sqrt(np.outer(degree, degree))
+    v = h[-1, 1] - h[-1, 1].mean(axis=0)
+    root = np.sqrt(degree / degree.sum())
+    v = v - np.outer(root, root @ v)
+    wanted = np.einsum("io,ij,jo->", v, laplacian, v) / (v**2).sum()
+    assert float(found[-1, 1]) == pytest.approx(wanted, rel=1e-4)
+    assert np.isnan(found[0]).all(), "the output is constant"
+    with fpkit.Recorder(tmp_path / "a.zarr", x) as recorder:  # no target is needed
+        for index, step in enumerate(STEPS):
+            recorder.append(step, h[index, 1])
+    again = fpkit.measures.mean_frequency(fpkit.open_run(tmp_path / "a.zarr"), neighbours=5)
+    np.testing.assert_allclose(again[:, 0], found[:, 1], rtol=1e-5)
+    with pytest.raises(UserError, match="mean_frequency: 60 samples have 59 neighbours at most, not 60"):
+        fpkit.measures.mean_frequency(h, x, neighbours=60)
+    with pytest.raises(UserError, match="mean_frequency: predictions alone; give the inputs x"):
+        fpkit.measures.mean_frequency(h)
+
+
+def test_neighbours_by_a_tree_are_those_by_pairs(monkeypatch):
+    from fpkit.bases import graph
+
+    x = RNG.standard_normal((200, 3))
+    by_pairs = graph.nearest(x, 6).toarray()
+    monkeypatch.setattr(graph, "MANY_SAMPLES", 100)
+    np.testing.assert_array_equal(graph.nearest(x, 6).toarray(), by_pairs)
+
+
 # --- verdicts ---------------------------------------------------------------------------------------------------------
 
 

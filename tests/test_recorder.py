@@ -1,6 +1,8 @@
 """Recording a training that is not ours: what it leaves untouched, what the store holds, how it goes on."""
 
+import copy
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -385,6 +387,136 @@ def test_a_process_that_is_forked_off_writes_nothing(tmp_path):
     assert steps_of(tmp_path / "a.zarr") == [0, 1]
 
 
+# --- what ends without a word -----------------------------------------------------------------------------------------
+
+UNCLOSED = """
+import sys, numpy as np, fpkit
+x = np.linspace(0, 1, 64)[:, None]
+recorder = fpkit.Recorder(sys.argv[1], x, x)
+for step in range(300):
+    recorder(step, lambda x: x * step)
+exec(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "raise KeyboardInterrupt", "1 / 0"])
+def test_a_process_that_ends_without_closing_writes_all(tmp_path, end):
+    done = subprocess.run(
+        [sys.executable, "-c", UNCLOSED, tmp_path / "a.zarr", end], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "ignored" not in done.stderr
+    assert steps_of(tmp_path / "a.zarr") == record_steps(299, 50)
+    # And it has ended: another training does not replace it.
+    recorded(tmp_path / "a.zarr", range(3))
+    assert steps_of(tmp_path / "a.zarr.kept-1") == record_steps(299, 50)
+
+
+def test_what_is_used_again_is_copied(tmp_path):
+    buffer, target, step = np.zeros((50, 1), np.float32), np.array(Y), torch.tensor(0)
+    held = torch.zeros(50, 1)
+    with fpkit.Recorder(tmp_path / "a.zarr", X, target) as recorder, fpkit.Recorder(tmp_path / "b.zarr", X, Y) as other:
+        for number in range(8):
+            buffer[:], held[:] = number, number
+            recorder.append(step, buffer)
+            other(step, lambda x: held)
+            target[:] = 99
+            step += 1
+    for name in "ab":
+        run = fpkit.open_run(tmp_path / f"{name}.zarr")
+        assert run["step"].to_numpy().tolist() == list(range(8))
+        assert run["prediction"][:, 0, 0, 0].to_numpy().tolist() == list(range(8))
+        assert np.allclose(run["y"], Y)
+
+
+def test_a_run_can_be_opened_while_it_is_recorded(tmp_path):
+    """In the same process at once; in another one whatever is being written."""
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y, when=lambda step: True)
+    for step in range(20):
+        recorder.append(step, Y)
+    assert fpkit.open_run(tmp_path / "a.zarr").sizes["step"] == 20
+    recorder.close()
+    busy = subprocess.Popen([sys.executable, "-c", BUSY, tmp_path / "b.zarr"], cwd=ROOT)
+    try:
+        until = time.monotonic() + 60
+        while len(steps_or_none(tmp_path / "b.zarr")) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        runs = [fpkit.open_run(tmp_path / "b.zarr") for _ in range(12)]
+    finally:
+        busy.kill()
+        busy.wait()
+    lengths = [run.sizes["step"] for run in runs]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > lengths[0]
+    for run in runs:
+        assert (run["prediction"].squeeze(["member", "output"], drop=True) == run["step"]).all()
+    assert not list(tmp_path.glob(".b.zarr.[0-9]*"))
+
+
+def steps_or_none(path) -> list[int]:
+    try:
+        return fpkit.open_run(path)["step"].to_numpy().tolist()
+    except UserError:
+        return []
+
+
+BUSY = """
+import sys, numpy as np, fpkit
+x = np.ones((200, 1))
+recorder = fpkit.Recorder(sys.argv[1], x, x, when=lambda step: True)
+for step in range(10**6):
+    recorder.append(step, x * step)
+"""
+
+
+@pytest.mark.parametrize("kind", ["group", "folder", "file"])
+def test_what_is_no_store_of_a_recorder_is_left_alone(tmp_path, kind):
+    path = tmp_path / "data.zarr"
+    if kind == "group":
+        xr.Dataset({"x": ("n", np.arange(3))}, attrs={"note": "mine"}).to_zarr(path, consolidated=False)
+    elif kind == "folder":
+        (path / "x").mkdir(parents=True)
+        (path / "x/precious.txt").write_text("mine")
+        (path / "zarr.json").write_text("{}")
+    else:
+        path.write_text("mine")
+    before = sorted(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    with pytest.raises(
+        UserError, match=r"data\.zarr: is a (folder of other things|file); give the recorder another path"
+    ):
+        fpkit.Recorder(path, X, Y).append(0, Y)
+    assert sorted(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()) == before
+
+
+def test_one_logit_is_the_logistic_functions(tmp_path):
+    logits = RNG.standard_normal((50, 1)) * 3
+    for name, y in (("a", CLASSES > 0), ("b", (CLASSES > 0).astype(int)), ("c", (CLASSES > 0)[:, None].astype(float))):
+        with fpkit.Recorder(tmp_path / f"{name}.zarr", X, y, outputs="logits") as recorder:
+            recorder.append(0, logits)
+        run = fpkit.open_run(tmp_path / f"{name}.zarr")
+        np.testing.assert_allclose(run["prediction"][0, 0], 1 / (1 + np.exp(-logits)), atol=1e-6)
+        np.testing.assert_array_equal(run["y"][:, 0], CLASSES > 0)
+    right = ((logits[:, 0] > 0) == (CLASSES > 0)).mean()
+    assert float(fpkit.open_run(tmp_path / "a.zarr")["accuracy_train"][0, 0]) == pytest.approx(right)
+
+
+def test_it_says_what_it_took_until_the_end_alone(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y)
+    recorder.append(0, Y)
+    recorder.close()
+    before = repr(recorder)
+    time.sleep(0.2)
+    assert repr(recorder) == before
+
+
+def test_one_that_records_is_not_copied(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y)
+    again = pickle.loads(pickle.dumps(recorder))
+    with again:
+        again.append(0, Y)
+        with pytest.raises(UserError, match="a Recorder that is recording cannot be copied"):
+            copy.deepcopy(again)
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +529,14 @@ def test_a_process_that_is_forked_off_writes_nothing(tmp_path):
         ((X[:0],), {}, "x holds no probe point"),
         (([[1, 2], [3]],), {}, "x of type list is no array of numbers"),
         ((["a", "b"],), {}, "x of type list is no array of real numbers"),
+        ((X * np.nan, Y), {}, "x holds NaN or infinity; mend or drop these points"),
+        ((X, CLASSES), {"outputs": "logit"}, "outputs 'logit': give 'logits' or 'values', or leave it out"),
+        ((X, Y), {"per_decade": 0}, "per_decade 0: give a whole number, 1 or more"),
+        ((X, Y), {"batch": 0}, "batch 0: give a whole number, 1 or more"),
+        ((X, Y), {"when": 10}, "when 10: give a list of steps, or a function of the step"),
+        ((X, Y), {"when": [0.5]}, "when 0.5: give a whole number, 0 or more"),
+        ((X, Y), {"member": "a"}, "member 'a': give a whole number, 0 or more"),
+        ((X, Y), {"member": 1.5}, "member 1.5: give a whole number"),
         ((X, Y), {"part": "dev"}, "part 'dev': give one of train, validation, test"),
         ((X, Y), {"coefficients": {}}, "coefficients: 0 measures; name the one"),
         ((X, Y), {"coefficients": {"filtering": {}}}, "coefficients: filtering has no basis"),
@@ -415,6 +555,7 @@ def test_what_does_not_fit_is_one_line_before_the_training(tmp_path, arguments, 
     ("y", "model", "told"),
     [
         (Y, lambda x: x[:1], r"a model's output of shape \(1, 4\) has no row for each of 50 probe points"),
+        (Y, lambda x: (x, x), "a model's output is a tuple of 2; give forward=lambda model, x: model"),
         (Y, lambda x: {"out": x}, "a model's output of type dict is no array of real numbers; give forward=lambda"),
         (Y, lambda x: x, "y has 1 values a sample, and the model 4 outputs"),
         (CLASSES, lambda x: x[:, :2], "y holds classes from 0 to 2, and the model has 2 outputs"),
@@ -424,6 +565,43 @@ def test_outputs_that_do_not_fit_are_one_line_at_the_first_record(tmp_path, y, m
     outputs = "values" if y is CLASSES else None
     with pytest.raises(UserError, match=told):
         fpkit.Recorder(tmp_path / "a.zarr", X, y, outputs=outputs)(0, model)
+
+
+@pytest.mark.parametrize("step", [0.25, -1, None, "0", np.float32(1), True, float("nan")])
+def test_a_step_that_is_none_is_one_line(tmp_path, step):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y)
+    for call in (recorder.due, lambda step: recorder(step, lambda x: x[:, :1]), lambda step: recorder.append(step, Y)):
+        with pytest.raises(UserError, match=r"a\.zarr: step .*: give a whole number, 0 or more"):
+            call(step)
+
+
+def test_numbers_of_numpy_and_tensors_are_steps(tmp_path):
+    with fpkit.Recorder(tmp_path / "a.zarr", X, Y, per_decade=3) as recorder:
+        for step in (np.int8(0), np.uint8(90), torch.tensor(120, dtype=torch.uint8), 127):
+            recorder(step, lambda x: x[:, :1])
+    assert steps_of(tmp_path / "a.zarr") == [0, 90, 120]
+
+
+def test_a_step_is_recorded_once(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y)
+    recorder.append(1, Y)
+    with pytest.raises(UserError, match="step 1 was recorded already"):
+        recorder.append(1, Y)
+
+
+def test_logits_of_sequences_are_one_line(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, np.zeros((50, 15)), outputs="logits")
+    with pytest.raises(UserError, match=r"logits of shape \(50, 3, 5\): \(sample, class\) is what a softmax"):
+        recorder.append(0, np.zeros((50, 3, 5)))
+
+
+def test_scores_that_are_no_numbers_and_places_that_are_none_are_one_line(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "a.zarr", X, Y)
+    with pytest.raises(UserError, match="loss_test None: give a number"):
+        recorder.append(0, Y, loss_test=None)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"file/a\.zarr: cannot be written \(.*\); give another path"):
+        fpkit.Recorder(tmp_path / "file/a.zarr", X, Y).append(0, Y)
 
 
 def test_steps_that_begin_again_in_every_epoch_are_told(tmp_path):

@@ -171,12 +171,15 @@ def test_every_algorithm_and_loss_of_the_config_is_compared_with_a_plain_one():
     assert functions_of(algorithms) == set(names_of(Optimizer))
 
 
-def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) -> np.ndarray:
+def plain_loop(
+    data, model, seed, *, algorithm, loss, steps, batch_size=None, optimizer=None, schedule=None, clip=None
+) -> np.ndarray:
     """Predictions (step, sample, output) of one network at every step; what comes out is what the paper's loop does."""
     x, y = torch.from_numpy(data["x_train"]), torch.from_numpy(data["y_train"])
     stacked = networks.build(features=x.shape[1:], outputs=y.shape[1], **model).initialize([seed])
     parameters = [parameter[0].clone().requires_grad_() for parameter in stacked]
-    update = ALGORITHMS[algorithm][1](parameters)
+    update = (optimizer or ALGORITHMS[algorithm][1])(parameters)
+    rate = schedule and torch.optim.lr_scheduler.LambdaLR(update, schedule)
     batches = Batches(len(x), batch_size, [seed])
     activation = activations.build(model["activation"])
     history = []
@@ -191,9 +194,13 @@ def plain_loop(data, model, seed, *, algorithm, loss, steps, batch_size=None) ->
             update.zero_grad()
             value = PLAIN_LOSSES[loss](plain_forward(parameters, x_batch, activation), y_batch)
             value.backward()
+            if clip:
+                torch.nn.utils.clip_grad_norm_(parameters, clip, foreach=False)
             return value
 
         update.step(closure)
+        if rate:
+            rate.step()
     return np.stack(history)
 
 
@@ -365,6 +372,67 @@ def test_training_resumed_from_its_checkpoint_gives_the_same_bits(tmp_path, algo
     assert np.array_equal(sink.predictions, whole.predictions)
     assert np.array_equal(sink.score("loss_train"), whole.score("loss_train"))
     assert len(np.unique(whole.score("loss_train"), axis=0)) == len(whole.steps)  # it did train on
+
+
+CHANGING = {
+    "cosine": (
+        {"schedule": {"kind": "cosine", "steps": 12, "warmup": 2, "final": 0.1}},
+        lambda step: (step + 1) / 3 if step < 2 else 0.1 + 0.45 * (1 + np.cos(np.pi * min(1, (step - 2) / 10))),
+    ),
+    "linear": (
+        {"schedule": {"kind": "linear", "steps": 10, "warmup": 0, "final": 0.0}},
+        lambda step: max(0, 1 - step / 10),
+    ),
+    "step": ({"schedule": {"kind": "step", "every": 4, "warmup": 1, "factor": 0.3}},
+             lambda step: 0.5 if step < 1 else 0.3 ** ((step - 1) // 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
+@pytest.mark.parametrize("schedule", CHANGING)
+@pytest.mark.parametrize("algorithm", ["adam", "adamw", "sgd", "momentum", "rmsprop", OWN_OPTIMIZER])
+def test_schedules_equal_those_of_a_plain_loop(algorithm, schedule, batch_size):
+    options, factor = CHANGING[schedule]
+    recipe = {"loss": "mse", "steps": 15, "batch_size": batch_size}
+    ensemble = trained(line_data(), MLP, seed_offset=6, **recipe, **RECIPES[algorithm], **options)
+    for member in range(2):
+        plain = plain_loop(line_data(), MLP, 6 + member, algorithm=algorithm, schedule=factor, **recipe)
+        np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(("data", "model"), [("line", MLP), ("images", CNN)], ids=["line", "images"])
+@pytest.mark.parametrize("algorithm", ["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"])
+def test_weight_decay_and_clipping_equal_those_of_a_plain_loop(algorithm, data, model):
+    data = {"line": line_data, "images": image_data}[data]()
+    rate = RECIPES[algorithm]["learning_rate"]
+    kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+    kind = getattr(torch.optim, kinds.get(algorithm, "Adadelta"))
+    recipe = {"loss": "mse", "steps": 15, "batch_size": 7}
+    changing = {"weight_decay": 0.3, "clip_norm": 0.05}
+    ensemble = trained(data, model, seed_offset=6, **recipe, **RECIPES[algorithm], **changing)
+    without = trained(data, model, seed_offset=6, **recipe, **RECIPES[algorithm])
+    assert not np.allclose(ensemble.predictions[-1], without.predictions[-1], atol=1e-3)
+    for member in range(2):
+        plain = plain_loop(
+            data, model, 6 + member, algorithm=algorithm, clip=0.05, **recipe,
+            optimizer=lambda p: kind(p, lr=rate, weight_decay=0.3, foreach=False),
+        )  # fmt: skip
+        np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
+
+
+def test_a_schedule_goes_on_where_a_training_stopped(tmp_path):
+    options = config.plain(Training(device="cpu", members=2, batch_size=7, clip_norm=0.1, weight_decay=0.01))
+    options["schedule"] = CHANGING["cosine"][0]["schedule"]
+
+    def train_to(steps: int, sink: Records, path=None) -> Records:
+        options["steps"] = steps
+        train(MLP, line_data(), sink, **options, per_decade=50, split="train", checkpoint_path=path)
+        return sink
+
+    whole, sink = train_to(14, Records()), Records()
+    for steps in (4, 9, 14):
+        train_to(steps, sink, tmp_path / "state.npz")
+    assert np.array_equal(sink.predictions, whole.predictions)
 
 
 class Counting(torch.optim.SGD):

@@ -255,7 +255,7 @@ def test_jobs_on_small_results_import_no_dask(project):
     """First on the path of every job, what only a job that asks for dask would find."""
     (project / "workflow/path/dask.py").write_text("raise SystemExit('dask was imported')\n")
     project.make("figures", overlays=project.overlay("figures: {truth: {kind: calibration, ensembles: 20}}\n"))
-    project.edit("workflow/scripts/decompose.py", "if not is_large(store):", "if False:")
+    project.edit("workflow/scripts/decompose.py", "if not any(map(is_large, stores)):", "if False:")
     done = project.snakemake("figures")
     assert (done.returncode, "dask was imported" in done.stdout + done.stderr) == (1, True)
 

@@ -24,8 +24,8 @@ def build(dataset: xr.Dataset, split: str) -> Grid | rings.Rings:
         return rings.Rings(size, size // 2, 1, 0.5, {"kind": "fourier"})
     if f"position_{split}" not in dataset:
         raise UserError(
-            f"fft needs the coordinate position_{split} (sample_{split}); add it to the data set, or set record.split"
-            " to train or test"
+            f"fft needs inputs on a line, or the pixels of a picture, row by row: position_{split} (sample_{split}) is"
+            " not there; add it to the data set, set record.split to train or test, or take another measure"
         )
     position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
     spacing = np.diff(position)

@@ -21,6 +21,8 @@ NEIGHBOURS = 10
 # Eigenvalues nearer to each other are taken for equal: which eigenvectors span their space is chance.
 EQUAL = 1e-10
 SEED = 20180706
+# Neighbours of so many samples are found by a tree, if they have few features: beyond, a tree compares all of them too.
+MANY_SAMPLES, FEW_FEATURES = 50_000, 15
 
 
 def build(
@@ -63,7 +65,7 @@ def build(
 def nearest(x: np.ndarray, neighbours: int) -> csr_array:
     """Affinities (sample, sample): 1 of samples that are neighbours of each other, 1/2 where only one is the other's.
 
-    By scikit-learn, which compares all pairs piece by piece.
+    By scikit-learn, which compares all pairs piece by piece; of many samples with few features, by a tree.
     """
     from scipy.sparse import csr_array
     from sklearn.neighbors import NearestNeighbors
@@ -75,7 +77,8 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
         )
     if np.ptp(x, axis=0).max() == 0:
         raise UserError("graph needs inputs that differ; all of them are alike")
-    linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(x).kneighbors_graph())
+    algorithm = "kd_tree" if len(x) > MANY_SAMPLES and x.shape[1] <= FEW_FEATURES else "brute"
+    linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm=algorithm).fit(x).kneighbors_graph())
     return csr_array((linked + linked.T) / 2)
 
 
@@ -152,27 +155,33 @@ class Graph(Basis):
             rates = xr.DataArray(self.frequencies.astype(coefficients.dtype), dims="function")
             over_all = {"dim": ["function", "output"], "skipna": False}
             return (energy * rates).sum(**over_all) / energy.sum(**over_all)
-        if values is None:
-            return None
-        rough, whole = xr.apply_ufunc(
-            self._energies,
-            values,
-            input_core_dims=[["sample"]],
-            output_core_dims=[[], []],
-            dask="parallelized",
-            output_dtypes=[values.dtype] * 2,
-        )
-        return rough.sum("output", skipna=False) / whole.sum("output", skipna=False)
+        return None if values is None else rayleigh(values, self.similarity, self.root)
 
-    def _energies(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """v^T (I - S) v and v^T v (...) of values (..., sample), less mean and constant mode."""
+
+def rayleigh(values: xr.DataArray, similarity: csr_array, root: np.ndarray) -> xr.DataArray:
+    """v^T (I - S) v / v^T v (...) of values (..., sample, output), over outputs, less mean and constant mode.
+
+    Of each record it takes one sparse product. `similarity`, `root`: S and its constant mode, of norm 1.
+    """
+
+    def energies(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         flat = block.reshape(-1, block.shape[-1])
         flat = flat - flat.mean(axis=1, keepdims=True)
-        root = self.root.astype(flat.dtype)
-        flat -= (flat @ root)[:, None] * root
+        constant = root.astype(flat.dtype)
+        flat -= (flat @ constant)[:, None] * constant
         whole = (flat**2).sum(axis=1)
-        smooth = (flat.T * (self.similarity.astype(flat.dtype) @ flat.T)).sum(axis=0)
+        smooth = (flat.T * (similarity.astype(flat.dtype) @ flat.T)).sum(axis=0)
         return (whole - smooth).reshape(block.shape[:-1]), whole.reshape(block.shape[:-1])
+
+    rough, whole = xr.apply_ufunc(
+        energies,
+        values,
+        input_core_dims=[["sample"]],
+        output_core_dims=[[], []],
+        dask="parallelized",
+        output_dtypes=[values.dtype] * 2,
+    )
+    return rough.sum("output", skipna=False) / whole.sum("output", skipna=False)
 
 
 def band_starts(frequencies: np.ndarray, bands: int) -> np.ndarray:

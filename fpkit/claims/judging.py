@@ -64,7 +64,9 @@ def judge(
         spectra: what a measure gives; or several of these, of several draws of the data, whose members are taken
             together.
         statistic: `lead`, `first_order`, ...: see `fpkit.claims.statistics`.
-        at_least, at_most, between: one of them.
+        at_least: the bound, or
+        at_most: the other way, or
+        between: the lower and the upper end. One of them.
         control: a null that the measure computed; the bound is then on the difference to it.
         given: what is taken for granted, `{"train_accuracy": {"at_least": 0.95}}`.
 

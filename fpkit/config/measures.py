@@ -259,6 +259,9 @@ class Ntk(OnBasis):
             "training.optimizer": (training.optimizer, "sgd"),
             "training.momentum": (training.momentum, 0),
             "training.loss": (training.loss, "mse"),
+            "training.schedule": (training.schedule and training.schedule.kind, None),
+            "training.weight_decay": (training.weight_decay or None, None),
+            "training.clip_norm": (training.clip_norm, None),
             "training.batch_size": (None if whole else training.batch_size, None),
         }
         for key, (given, needed) in wants.items():

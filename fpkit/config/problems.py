@@ -24,7 +24,9 @@ class ConfigError(UserError):
 def line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:
     """One pydantic error as `path: what is wrong; did you mean ...? allowed: ...`."""
     kind, given = problem["type"], problem["input"]
-    location, schema_node = _path(root, problem["loc"])
+    # Pydantic's mark of a key that is wrong itself, behind it; an unknown one may be called so.
+    of_a_key = kind != "extra_forbidden" and problem["loc"][-1:] == ("[key]",)
+    location, schema_node = _path(root, problem["loc"][:-1] if of_a_key else problem["loc"])
     where = prefix + ".".join(location) if location else prefix.rstrip(".") or "config"
     if kind == "extra_forbidden":
         return f"{where}: {unknown('key', location[-1], keys(*schema_node))}"
@@ -40,7 +42,7 @@ def line(problem: dict, root: type[BaseModel], prefix: str = "") -> str:
         return f"{where}.kind: {unknown('', problem['ctx']['tag'], allowed)}"
     if kind == "union_tag_not_found":
         return f"{where}.kind: is missing; say which kind"
-    if problem["loc"] and problem["loc"][-1] == "[key]":
+    if of_a_key:
         return f"{where}: {given!r} is no name; use letters, digits, '_', '+' and '-', 100 at most"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
@@ -69,8 +71,6 @@ def _path(root: type[BaseModel], loc: tuple) -> tuple[list[str], tuple[dict, dic
     schema = _schema(root)
     node, parent, shown = schema, schema, []
     for part in loc:
-        if part == "[key]":
-            break
         options = _options(schema, node)
         tagged = [option for option in options if _tag(option) == part]
         if tagged:

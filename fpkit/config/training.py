@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from fpkit import parts
 from fpkit.config.fields import (
     Entry,
     Integer,
     Kernel,
+    NonNegativeFloat,
+    NonNegativeInt,
     OwnPart,
     PositiveFloat,
     PositiveInt,
@@ -83,6 +86,43 @@ class OwnModel(Entry):
 Model = tagged(OwnModel, Mlp, ResidualMlp, Cnn, ResidualCnn)
 
 
+class Schedule(Entry):
+    """What all schedules of the learning rate share."""
+
+    warmup: NonNegativeInt = 0
+    """Updates over which the learning rate rises to its full size, on a line."""
+
+
+class Falling(Schedule):
+    """A learning rate that falls, and then stays."""
+
+    kind: Literal["cosine", "linear"]
+    steps: PositiveInt
+    """Updates until it has fallen, those of `warmup` among them; `training.steps` may be more, or fewer."""
+    final: Real = Field(0.0, ge=0, le=1)
+    """What is left of it then, as a share."""
+
+    @model_validator(mode="after")
+    def _some_are_left(self):
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup takes all {self.steps} steps; lower it, or raise steps")
+        return self
+
+
+class Steps(Schedule):
+    """A learning rate that falls in steps."""
+
+    kind: Literal["step"]
+    every: PositiveInt
+    """Updates from one to the next."""
+    factor: Real = Field(0.1, gt=0, lt=1)
+    """By which it is multiplied each time."""
+
+
+# Optimizers of the package without a weight decay of their own, or whose line search needs the gradient as it is.
+WITHOUT_DECAY = ("lbfgs",)
+
+
 class Training(Entry):
     """How an ensemble is trained. All members of a variant train together and differ by their seed alone."""
 
@@ -93,6 +133,12 @@ class Training(Entry):
     """Of `sgd`."""
     nesterov: bool = False
     """Nesterov's momentum instead of the classical one."""
+    schedule: Annotated[Falling | Steps, Field(discriminator="kind")] | None = None
+    """How the learning rate changes; left out, it stays."""
+    weight_decay: NonNegativeFloat | None = None
+    """Of `adamw` decoupled, 0.01 where left out; of others a penalty, added to the gradient, none where left out."""
+    clip_norm: PositiveFloat | None = None
+    """Each network's gradient is scaled down to this norm where it is larger."""
     batch_size: PositiveInt | None = None
     """Samples per update, drawn without replacement in each epoch; all of them when left out."""
     loss: Loss = "mse"
@@ -113,6 +159,13 @@ class Training(Entry):
             raise ValueError(f"momentum goes with optimizer: sgd, not {self.optimizer}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_takes_it(self):
+        for key in ("weight_decay", "clip_norm"):
+            if getattr(self, key) is not None and (self.optimizer in WITHOUT_DECAY or parts.is_own(self.optimizer)):
+                raise ValueError(f"{key} does not go with optimizer: {self.optimizer}; leave it out")
         return self
 
 

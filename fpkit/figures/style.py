@@ -73,8 +73,8 @@ def save(figure: Figure | Animation, paths: Sequence[str]) -> None:
     # Laid out once, not anew for every format.
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    figure.set_dpi(200)
     for path in paths:
+        figure.set_dpi(200)  # which writing an SVG changes
         # By the canvas itself: `savefig` draws everything once more, before it does, to lay it out.
         kind = str(path).rsplit(".", 1)[-1]
         canvas, metadata = CANVASES[kind]

@@ -61,6 +61,18 @@ def alone(lock: str | Path, work: str, patience: float = math.inf) -> Iterator[N
         yield
 
 
+def is_held(lock: str | Path) -> bool:
+    """Whether a process, this one perhaps, holds the file `lock`."""
+    try:
+        with open(lock, encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:  # it is not there, or the disk has no locks
+        return error.errno in NO_LOCKS and Path(f"{lock}.held").exists()
+    return False
+
+
 def _lock(stream: TextIO, work: str, patience: float) -> None:
     until = time.monotonic() + patience
     while True:

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 def __getattr__(name: str):
     # When asked for, by name: what computes one measure depends on no other, and waits for no configuration.
+    if name == "mean_frequency":
+        return import_module("fpkit.measures.smoothness").mean_frequency
     if name.startswith("_") or find_spec(f"fpkit.measures.kinds.{name}") is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module("fpkit.measures.taking").function_of(name)

@@ -1,3 +1,4 @@
+from fpkit.measures.smoothness import mean_frequency as mean_frequency
 from fpkit.measures.taking import Taken as _Taken
 
 components: _Taken

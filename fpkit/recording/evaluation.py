@@ -18,7 +18,7 @@ from fpkit.errors import UserError
 Forward = Callable[[Any, Any], Any]
 
 
-def evaluated(model: Any, points: Any, batch: int, forward: Forward | None) -> np.ndarray:
+def evaluated(model: Any, points: Any, batch: int, forward: Forward | None, flat: bool = False) -> np.ndarray:
     """Outputs (sample, output), float32, of a model at points (sample, ...), so many of them at a time.
 
     A torch module is evaluated in eval mode, without gradients, on its own device; the modes of all its parts, its
@@ -26,7 +26,7 @@ def evaluated(model: Any, points: Any, batch: int, forward: Forward | None) -> n
 
     Args:
         model: any callable. points: array or tensor. forward: (model, some points) -> their outputs; `model(points)`
-            where left out.
+            where left out. flat: outputs are (sample, output), and nothing else.
 
     Raises:
         UserError: what comes out is no array with a row for each point, or the parameters of the model are elsewhere.
@@ -36,24 +36,33 @@ def evaluated(model: Any, points: Any, batch: int, forward: Forward | None) -> n
     with _random_states():
         torch = sys.modules.get("torch")
         if torch is None or not isinstance(model, torch.nn.Module):
-            return np.concatenate([as_predictions(call(model, piece), len(piece)) for piece in pieces])
+            return np.concatenate([as_predictions(call(model, piece), len(piece), flat) for piece in pieces])
         module = _bare(model)
         with _modes(module), torch.no_grad():
             tensors = (_as_input(piece, module) for piece in pieces)
-            return np.concatenate([as_predictions(call(module, piece), len(piece)) for piece in tensors])
+            return np.concatenate([as_predictions(call(module, piece), len(piece), flat) for piece in tensors])
 
 
-def as_predictions(output: Any, samples: int) -> np.ndarray:
-    """Outputs of any framework as (sample, output), float32; of several dimensions, the last ones as one.
+def as_predictions(output: Any, samples: int, flat: bool = False) -> np.ndarray:
+    """Outputs of any framework as (sample, output), float32, a copy; of several dimensions, the last ones as one,
+    unless they are to be `flat`.
 
     Raises UserError where they are no numbers with a row for each of so many samples.
     """
     output = getattr(output, "logits", output)  # Hugging Face's models give theirs a name
+    if isinstance(output, tuple):
+        named = f"a model's output is a tuple of {len(output)}"
+        raise UserError(f"{named}; give forward=lambda model, x: model(x)[0], or what it is that predicts")
     values = as_array(output, "a model's output")
     if values.ndim == 0 or len(values) != samples:
         shape = f"of shape {values.shape}"
         raise UserError(f"a model's output {shape} has no row for each of {samples} probe points; give forward=")
-    return values.reshape(samples, -1).astype(np.float32, copy=False)
+    if flat and values.ndim > 2:
+        raise UserError(
+            f"logits of shape {values.shape}: (sample, class) is what a softmax is taken of; give forward= that chooses"
+            " one of each sample, or gives probabilities"
+        )
+    return np.array(values.reshape(samples, -1), np.float32)
 
 
 def as_array(values: Any, what: str) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ import numpy as np
 
 import fpkit
 from fpkit.errors import UserError
-from fpkit.recording import evaluation
+from fpkit.recording import evaluation, given
 from fpkit.recording.writing import Store, recorded_before
 from fpkit.store.arrays import DESCRIPTIONS
 from fpkit.store.schedule import record_steps
@@ -69,32 +70,34 @@ class Recorder:
         per_decade: int = 50,
         batch: int = 1000,
         forward: evaluation.Forward | None = None,
-        coefficients: Mapping[str, Mapping] | None = None,
+        coefficients: Mapping[str, Mapping] | str | None = None,
     ):
-        self.path, self.member, self.part = Path(path).resolve(), member, part  # the loop may go elsewhere
-        self.batch, self.forward, self.per_decade = batch, forward, per_decade
+        self.path, self.part = Path(path).resolve(), part  # the loop may go elsewhere
+        self.member, self.forward = given.whole(member, "member"), forward
+        self.batch, self.per_decade = given.whole(batch, "batch", 1), given.whole(per_decade, "per_decade", 1)
         if part not in PARTS:
             raise UserError(f"part {part!r}: give one of {', '.join(PARTS)}")
-        self._points, self._x = x, _inputs(x)
-        self._labels, self._classes = _labels(y, len(self._x)), False
-        if self._labels is not None and self._labels.ndim == 1 and self._labels.dtype.kind in "iu" and outputs is None:
-            raise UserError(
-                "y holds whole numbers: if they are classes, say what the model gives, outputs='logits' (its softmax is"
-                " recorded) or outputs='values'; if they are values, give them as float"
-            )
+        self._points, self._x = x, given.inputs(x)
+        self._labels, self._classes = given.labels(y, len(self._x), outputs), False
         self._outputs = outputs
         self._when = when if callable(when) else None
-        self._listed = None if when is None or callable(when) else sorted({int(step) for step in when})
+        self._listed = None
+        if when is not None and not callable(when):
+            if not isinstance(when, Iterable):
+                raise UserError(f"when {when!r}: give a list of steps, or a function of the step")
+            self._listed = sorted({given.whole(step, "when") for step in when})
         self._along = None
         if coefficients is not None:  # what takes the configuration's schema, and xarray
             from fpkit.recording.coefficients import Coefficients
 
-            self._along = Coefficients(coefficients, self._x)
+            asked = {coefficients: {}} if isinstance(coefficients, str) else coefficients
+            self._along = Coefficients(asked, self._x)
         self._last: int | None = None  # step that this process was last called with
+        self._recorded: int | None = None  # and that it last recorded
         self._due = -math.inf  # from this step on the next record is due
         self._store: Store | None = None
         self._idle: bool | None = None  # whether another process records: known when all of them are there
-        self._began = time.perf_counter()
+        self._began, self._ended = time.perf_counter(), math.inf
         self.seconds = 0.0
         """What recording took until now, in seconds."""
         self.records = 0
@@ -113,8 +116,8 @@ class Recorder:
         if not self.due(step):
             return False
         began = time.perf_counter()
-        predictions = evaluation.evaluated(model, self._points, self.batch, self.forward)
-        return self._record(step, predictions, scores, began)
+        predictions = evaluation.evaluated(model, self._points, self.batch, self.forward, self._outputs == "logits")
+        return self._record(operator.index(step), predictions, scores, began)
 
     def append(self, step: int, predictions: Any, **scores: float) -> bool:
         """Record predictions (sample, *output) that were made elsewhere, whether the step is due or not.
@@ -124,13 +127,17 @@ class Recorder:
         if self._is_idle():
             return False
         self.due(step)  # which tells steps that go back
+        if step == self._recorded:
+            raise UserError(f"{self.path}: step {step} was recorded already; count the updates over all epochs")
         began = time.perf_counter()
-        return self._record(step, evaluation.as_predictions(predictions, len(self._x)), scores, began)
+        made = evaluation.as_predictions(predictions, len(self._x), self._outputs == "logits")
+        return self._record(operator.index(step), made, scores, began)
 
     def due(self, step: int) -> bool:
         """Whether a call at this step records: worth asking before predictions are made for `append`."""
         if self._is_idle():
             return False
+        step = given.whole(step, f"{self.path}: step")
         if self._last is None:
             self._due = self._after(recorded_before(self.path, step))
         elif step < self._last:
@@ -146,6 +153,12 @@ class Recorder:
         if self._store is not None:
             self._store.end(self._about(ended=True))
             self._store = None
+            self._ended = time.perf_counter()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._store is not None:
+            raise UserError(f"{self.path}: a Recorder that is recording cannot be copied; make one in each process")
+        return self.__dict__.copy()
 
     def __enter__(self) -> Recorder:
         return self
@@ -154,9 +167,13 @@ class Recorder:
         self.close()
 
     def __repr__(self) -> str:
-        elapsed = time.perf_counter() - self._began
+        elapsed = self._elapsed()
         part = 100 * self.seconds / max(elapsed, 1e-9)
         return f"Recorder({self.path}: {self.records} records in {self.seconds:.3g} s of {elapsed:.4g} s, {part:.2g}%)"
+
+    def _elapsed(self) -> float:
+        """Seconds from the first line to the last record, or until now."""
+        return min(self._ended, time.perf_counter()) - self._began
 
     def _is_idle(self) -> bool:
         if self._idle is None:
@@ -183,17 +200,17 @@ class Recorder:
                 f"{self.path}: {predictions.shape[1]} outputs, {self._target_shape[1]} before; give as many"
             )
         if self._outputs == "logits":
-            predictions = _softmax(predictions)
+            predictions = _probabilities(predictions)
         own = dict.fromkeys(self._names, math.nan) | self._scores(predictions)
         if unknown := scores.keys() - own.keys():
             raise UserError(f"{self.path}: {min(unknown)} was not given at the first record; give it at each, or never")
-        own |= {name: float(value) for name, value in scores.items()}
+        own |= {name: given.score(name, value) for name, value in scores.items()}
         if self._along is None:
             kept = predictions
         else:
             kept, own["error_norm"], own["error_overlap"] = self._along.of(predictions, self._targets)
         self._store.append(step, kept, own)
-        self._due, self._last = self._after(step), step
+        self._due, self._last, self._recorded, self._ended = self._after(step), step, step, math.inf
         self.records += 1
         self.seconds += time.perf_counter() - began
         self._store.about = self._about(ended=True)
@@ -215,13 +232,17 @@ class Recorder:
         self._store.open(step, self._x, self._targets, self._names, outputs, self._along, self._about(ended=False))
 
     def _as_targets(self, outputs: int) -> np.ndarray | None:
-        """(sample, output), float32: of classes, one-hot."""
+        """(sample, output), float32: of classes, one-hot; of two classes and one logit, the class."""
         labels = self._labels
         if labels is None:
             if self._along is not None:
                 raise UserError("coefficients need targets y: beside them the norm of the error is kept")
             return None
-        self._classes = labels.ndim == 1 and labels.dtype.kind in "iu"
+        self._classes = given.are_classes(labels) and (outputs > 1 or self._outputs == "logits")
+        if self._classes and outputs == 1:  # one logit, or what was made of it
+            if not np.isin(labels, (0, 1)).all():
+                raise UserError(f"y holds classes from {labels.min()} to {labels.max()}, and the model gives one logit")
+            return labels[:, None].astype(np.float32)
         if self._classes:
             if labels.min() < 0 or labels.max() >= outputs:
                 raise UserError(
@@ -240,12 +261,12 @@ class Recorder:
             return {}
         found = {f"loss_{self.part}": float(np.mean((predictions - self._targets) ** 2, dtype=np.float64))}
         if self._classes:
-            right = predictions.argmax(axis=1) == self._targets.argmax(axis=1)
+            right = [_class_of(values) for values in (predictions, self._targets)]
+            right = right[0] == right[1]
             found[f"accuracy_{self.part}"] = float(right.mean())
         return found
 
     def _about(self, ended: bool) -> dict[str, Any]:
-        elapsed = time.perf_counter() - self._began
         record = {"split": self.part, "per_decade": self.per_decade, "recorded": True}
         record |= {} if self._along is None else {"basis": self._along.recipe}
         return {
@@ -254,34 +275,20 @@ class Recorder:
             "dataset": self.path.stem,
             "ended": int(ended),
             "recording_seconds": round(self.seconds, 3),
-            "wall_seconds": round(elapsed, 2),
+            "wall_seconds": round(self._elapsed(), 2),
             "versions": {"fpkit": fpkit.__version__, "numpy": np.__version__, "python": platform.python_version()},
         }
 
 
-def _inputs(x: Any) -> np.ndarray:
-    """Probe points (sample, feature, ...), float32, as they are kept."""
-    values = evaluation.as_array(x, "x")
-    if values.ndim == 0 or len(values) == 0:
-        raise UserError("x holds no probe point; give an array with a row for each")
-    if values.ndim > 9:
-        raise UserError(f"x has {values.ndim} dimensions; give at most 9")
-    values = values.reshape(len(values), -1) if values.ndim == 1 else values
-    return np.ascontiguousarray(values, dtype=np.float32)
+def _class_of(predictions: np.ndarray) -> np.ndarray:
+    """The class (sample,) that probabilities (sample, output) name; of one, whether it is the likelier."""
+    return predictions.argmax(axis=1) if predictions.shape[1] > 1 else predictions[:, 0] > 0.5
 
 
-def _labels(y: Any, samples: int) -> np.ndarray | None:
-    if y is None:
-        return None
-    values = evaluation.as_array(y, "y")
-    if values.ndim == 0 or len(values) != samples:
-        raise UserError(f"y of shape {values.shape} has no target for each of {samples} probe points")
-    if not np.isfinite(values).all():
-        raise UserError("y holds NaN or infinity; mend or drop these points")
-    return values
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    """The softmax of logits (sample, output); of a single one the logistic function."""
+    if logits.shape[1] == 1:
+        return (1 + np.tanh(logits / 2)) / 2
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,13 @@ import numpy as np
 import xarray as xr
 
 from fpkit.datasets.points import as_dataset, features
+from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
+from fpkit.jobs import locks
+from fpkit.recording import writing
 from fpkit.recording.evaluation import as_array
 from fpkit.store import netcdf, places
+from fpkit.store.arrays import snapshot
 from fpkit.store.predictions import open_predictions
 
 
@@ -35,12 +40,30 @@ def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Data
         UserError: no store there, one that is damaged, or several that are no members of one ensemble.
     """
     paths = places.stores([stores] if isinstance(stores, str | os.PathLike) else stores)
-    opened = [open_predictions(path) for path in paths]
+    opened = [_opened(path) for path in paths]
     run = opened[0] if len(opened) == 1 else _together(paths, opened)
     run.attrs["stores"] = [str(path) for path in paths]
     if "x" not in run:
         run.attrs["dataset_file"] = str(_dataset_file(paths[0], run))
     return run
+
+
+def _opened(path: Path) -> xr.Dataset:
+    """The store at a path, as it is; of one that is being written to, as it was after some record."""
+    writing.flush(path)
+    if not locks.is_held(writing.lock_of(path)):
+        return open_predictions(path)
+    held = path.with_name(f".{path.name}.{os.getpid()}")  # on the same disk
+    try:
+        snapshot(path, held)
+        run = open_predictions(held)
+        if not run.chunks:
+            return run.load()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read while it is written to ({error.strerror}); wait for it") from error
+    finally:
+        shutil.rmtree(held, ignore_errors=True)
+    return open_predictions(path)  # too large for memory: as it is
 
 
 def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
@@ -154,6 +177,14 @@ def with_targets(run: xr.Dataset, y: Any) -> xr.Dataset:
     if targets.shape != wanted:
         raise UserError(f"y of shape {targets.shape}: the run has {wanted[0]} samples and {wanted[1]} outputs")
     return run.assign(y=(("sample", "output"), targets))
+
+
+def inputs_of(run: xr.Dataset) -> xr.DataArray:
+    """Inputs (sample, *feature) of the recorded points."""
+    if "dataset_file" not in run.attrs:
+        return run["x"]
+    _, dataset, split = measured_on(run)
+    return samples_of(dataset, split)[0]
 
 
 def measured_on(run: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str]:

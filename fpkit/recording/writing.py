@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import concurrent.futures.thread
 import contextlib
 import json
 import os
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import zarr
 from fpkit.datasets.points import features
 from fpkit.errors import UserError
 from fpkit.jobs import locks
+from fpkit.store.arrays import DESCRIPTION, DESCRIPTIONS
 from fpkit.store.predictions import Writer
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 # Whoever loaded data for a training that was killed ends some seconds after it, and holds its files until then.
 WAIT_SECONDS = 20.0
 # Records are written as they come; where writing takes long, less often: for at most this part of the time.
-WRITING = 0.01
+WRITING = 0.1
 # Of this process, by path: a notebook makes a new recorder where it has one, and the last one writes until the end.
 OPEN: dict[Path, Store] = {}
 
@@ -41,11 +43,16 @@ class Store:
         self.process = os.getpid()
         self.written, self.took, self.failed = 0.0, 0.0, False
         self.held = contextlib.ExitStack()
-        path.parent.mkdir(parents=True, exist_ok=True)
         if before := OPEN.get(path):
             before.end()
-        lock = path.with_name(f".{path.name}.lock")
-        self.held.enter_context(locks.alone(lock, f"recording to {path}", WAIT_SECONDS))
+        if path.exists() and not _is_store(path):
+            what = "is a folder of other things" if path.is_dir() else "is a file"
+            raise UserError(f"{path}: {what}; give the recorder another path")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.held.enter_context(locks.alone(lock_of(path), f"recording to {path}", WAIT_SECONDS))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); give another path") from error
         OPEN[path] = self
 
     def open(
@@ -88,16 +95,13 @@ class Store:
             raise UserError(
                 f"{self.path}: another Recorder of this process has taken over; give each a path of its own"
             )
-        self.writer.append(step, kept[None], **{name: np.float32([value]) for name, value in scores.items()})
-        if time.perf_counter() - self.written >= self.took / WRITING:
-            self.write()
-
-    def write(self) -> None:
-        """Write all records. A full disk is told, and ends no training: they are kept in memory, and tried again."""
         began = time.perf_counter()
         try:
+            self.writer.append(step, kept[None], **{name: np.float32([value]) for name, value in scores.items()})
+            if began - self.written < self.took / WRITING:
+                return
             self.writer.flush()
-        except OSError as error:
+        except OSError as error:  # a full disk ends no training: records are kept, and tried again
             if not self.failed:
                 told = f"{self.path}: cannot be written ({error.strerror or error}); records are kept in memory for now"
                 warnings.warn(told, RuntimeWarning, stacklevel=4)
@@ -120,10 +124,36 @@ class Store:
                 self.writer = None
 
 
-@atexit.register
 def _end_all() -> None:
     for store in list(OPEN.values()):
         store.end()
+
+
+# Before the threads that Zarr writes with are ended: at `atexit` they are gone. Last registered, first called, so after
+# those of concurrent.futures.
+concurrent.futures.thread  # noqa: B018
+threading._register_atexit(_end_all)
+
+
+def lock_of(path: Path) -> Path:
+    """The file that whoever records to a store holds."""
+    return path.with_name(f".{path.name}.lock")
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a folder is empty, or holds what a recorder writes and nothing else."""
+    if not path.is_dir():
+        return False
+    names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+    # A process may have been killed right after it began one.
+    return names <= {DESCRIPTION} or ("member" in names and names <= {*DESCRIPTIONS, DESCRIPTION})
+
+
+def flush(path: Path) -> None:
+    """Write what this process has gathered for a store, if it records to it."""
+    store = OPEN.get(path.resolve())
+    if store is not None and store.writer is not None:
+        store.writer.flush()
 
 
 def recorded_before(path: Path, step: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import shutil
@@ -89,6 +90,25 @@ def damaged_files(path: str | Path, array: zarr.Array) -> Iterator[tuple[int, Pa
             yield part[0].start, file
 
 
+def snapshot(path: str | Path, target: str | Path) -> None:
+    """Link what a store that is being written to holds now into the folder `target`: whole records, as many as `step`
+    says, which is written last.
+    """
+    path, target = Path(path), Path(target)
+    records = json.loads((path / "step" / DESCRIPTION).read_text())["shape"][0]
+    target.mkdir(parents=True)
+    shutil.copyfile(path / DESCRIPTION, target / DESCRIPTION)
+    for name in [name for name in sorted(DESCRIPTIONS) if (path / name).is_dir()]:
+        about = json.loads((path / name / DESCRIPTION).read_text())
+        if about["dimension_names"][0] == "step":
+            about["shape"][0] = records
+        (target / name).mkdir()
+        (target / name / DESCRIPTION).write_text(json.dumps(about))
+    for array in arrays_of(target).values():
+        for _, file in files_of(target, array):
+            _link(path / file.relative_to(target), file)
+
+
 def copy(path: str | Path, target: str | Path) -> None:
     """Copy the store at `path` to the folder `target`, sharing its files by hard links where the disk has them.
 
@@ -99,9 +119,12 @@ def copy(path: str | Path, target: str | Path) -> None:
     for name, array in arrays_of(path).items():
         files += [path / name / DESCRIPTION, *(file for _, file in files_of(path, array))]
     for file in files:
-        place = target / file.relative_to(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, place)
-        except OSError:
-            shutil.copyfile(file, place)  # its content alone: not every disk takes modes and times
+        _link(file, target / file.relative_to(path))
+
+
+def _link(file: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)  # its content alone: not every disk takes modes and times

@@ -36,6 +36,7 @@ import zarr
 
 from fpkit.errors import UserError
 from fpkit.store.arrays import DESCRIPTION, DESCRIPTIONS, Folder, arrays_of, damaged_files, files_of
+from fpkit.store.places import STORE
 
 if TYPE_CHECKING:  # imported where it is used: writing needs none of it
     import xarray as xr
@@ -277,10 +278,11 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def _damage(path: str | Path, what: str) -> UserError:
-    """What is wrong with a store, and the remedy, in one line: Snakemake made the folder around it."""
-    return UserError(
-        f"{path}: no readable prediction store ({what}); delete {Path(path).parent}, the next run makes it anew"
-    )
+    """What is wrong with a store, and the remedy, in one line."""
+    remedy = "record it anew, or leave it out"
+    if Path(path).name == STORE:  # Snakemake made the folder around it
+        remedy = f"delete {Path(path).parent}, the next run makes it anew"
+    return UserError(f"{path}: no readable prediction store ({what}); {remedy}")
 
 
 def _checksum(attributes: dict) -> str:

@@ -23,17 +23,19 @@ class Fused:
     The same kernels as under `torch.optim`, whose bookkeeping takes as long as the gradient of a small network.
     """
 
-    def __init__(self, flat: torch.nn.Parameter, buffers: tuple[str, ...], update: Callable[..., None]):
-        self.flat, self.update = flat, update
+    def __init__(self, flat: torch.nn.Parameter, rate: float, buffers: tuple[str, ...], update: Callable[..., None]):
+        self.flat, self.rate, self.update = flat, rate, update
         self.state = {name: torch.zeros_like(flat, requires_grad=False) for name in buffers}
         self.state["step"] = torch.zeros((), device=flat.device)
 
-    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor]) -> None:
-        """Take one step. gradient() fills `flat.grad` and returns the outputs, loss(outputs) is the summed loss."""
+    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor], factor: float = 1.0) -> None:
+        """Take one step. gradient() fills `flat.grad` and returns the outputs, loss(outputs) is the summed loss; the
+        learning rate is multiplied by `factor`.
+        """
         gradient()
         self.state["step"] += 1
         with torch.no_grad():
-            self.update(self.flat, self.flat.grad, **self.state)
+            self.update(self.flat, self.flat.grad, lr=self.rate * factor, **self.state)
 
     def load(self, state: dict) -> None:
         self.state = state
@@ -44,13 +46,19 @@ class Torch:
 
     def __init__(self, flat: torch.nn.Parameter, optimizer: torch.optim.Optimizer):
         self.flat, self.optimizer = flat, optimizer
+        self.factor = 1.0  # that the learning rate has now
 
     @property
     def state(self) -> dict:
         return self.optimizer.state[self.flat]
 
-    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor]) -> None:
+    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor], factor: float = 1.0) -> None:
         """Take one step, or more evaluations for it: see `Fused.step`."""
+        if factor != self.factor:
+            for group in self.optimizer.param_groups:
+                group["initial_lr"] = group.get("initial_lr", group["lr"])
+                group["lr"] = group["initial_lr"] * factor
+            self.factor = factor
         self.optimizer.step(lambda: loss(gradient()))
 
     def load(self, state: dict) -> None:
@@ -60,8 +68,18 @@ class Torch:
 Algorithm = Fused | Torch
 
 
-def build(name: str, flat: torch.nn.Parameter, learning_rate: float, momentum: float, nesterov: bool) -> Algorithm:
+def build(
+    name: str,
+    flat: torch.nn.Parameter,
+    learning_rate: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float | None = None,
+    **of_blocks: object,
+) -> Algorithm:
     """The algorithm of a config `training.optimizer` on a flat tensor of parameters.
+
+    What else belongs to it, a schedule and a norm to clip to, is for whoever takes its steps.
 
     Of one's own, by dotted path: a function of (parameters, learning_rate) that returns a torch optimizer which treats
     every number alike.
@@ -69,6 +87,7 @@ def build(name: str, flat: torch.nn.Parameter, learning_rate: float, momentum: f
     if parts.is_own(name):
         return Torch(flat, parts.load(name)([flat], learning_rate))
     options = {"momentum": momentum, "nesterov": nesterov} if momentum else {}  # only an algorithm that knows them
+    options |= {} if weight_decay is None else {"weight_decay": weight_decay}
     return globals()[name](flat, learning_rate, **options)
 
 
@@ -77,51 +96,57 @@ def goes_one_by_one(name: str) -> bool:
     return not parts.is_own(name) and hasattr(globals()[name], "one_by_one")
 
 
-def sgd(flat: torch.nn.Parameter, learning_rate: float, momentum: float = 0.0, nesterov: bool = False) -> Algorithm:
+def sgd(
+    flat: torch.nn.Parameter,
+    learning_rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> Algorithm:
     """Gradient descent, with classical or Nesterov's momentum."""
 
-    def update(flat, grad, step, velocity=None):
+    def update(flat, grad, lr, step, velocity=None):
         torch._fused_sgd_(
-            [flat], [grad], [] if velocity is None else [velocity], lr=learning_rate, momentum=momentum,
-            nesterov=nesterov, weight_decay=0, dampening=0, maximize=False, is_first_step=False,
+            [flat], [grad], [] if velocity is None else [velocity], lr=lr, momentum=momentum,
+            nesterov=nesterov, weight_decay=weight_decay, dampening=0, maximize=False, is_first_step=False,
         )  # fmt: skip
 
-    return Fused(flat, ("velocity",) if momentum else (), update)
+    return Fused(flat, learning_rate, ("velocity",) if momentum else (), update)
 
 
-def adam(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+def adam(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Kingma, Ba 2015."""
-    return _adam(torch._fused_adam_, flat, learning_rate, weight_decay=0)
+    return _adam(torch._fused_adam_, flat, learning_rate, weight_decay)
 
 
-def adamw(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+def adamw(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.01) -> Algorithm:
     """Loshchilov, Hutter 2019."""
-    return _adam(torch._fused_adamw_, flat, learning_rate, weight_decay=0.01)
+    return _adam(torch._fused_adamw_, flat, learning_rate, weight_decay)
 
 
 def _adam(kernel: Callable, flat: torch.nn.Parameter, learning_rate: float, weight_decay: float) -> Algorithm:
-    def update(flat, grad, mean, square, step):
+    def update(flat, grad, lr, mean, square, step):
         kernel(
-            [flat], [grad], [mean], [square], [], [step], lr=learning_rate, beta1=0.9, beta2=0.999,
+            [flat], [grad], [mean], [square], [], [step], lr=lr, beta1=0.9, beta2=0.999,
             weight_decay=weight_decay, eps=1e-8, amsgrad=False, maximize=False,
         )  # fmt: skip
 
-    return Fused(flat, ("mean", "square"), update)
+    return Fused(flat, learning_rate, ("mean", "square"), update)
 
 
-def rmsprop(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+def rmsprop(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Tieleman, Hinton 2012."""
-    return Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate))
+    return Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate, weight_decay=weight_decay))
 
 
-def adagrad(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+def adagrad(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Duchi, Hazan, Singer 2011."""
-    return Torch(flat, torch.optim.Adagrad([flat], lr=learning_rate))
+    return Torch(flat, torch.optim.Adagrad([flat], lr=learning_rate, weight_decay=weight_decay))
 
 
-def adadelta(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:
+def adadelta(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Zeiler 2012."""
-    return Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate))
+    return Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate, weight_decay=weight_decay))
 
 
 def lbfgs(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:

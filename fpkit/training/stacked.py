@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fpkit.errors import UserError
-from fpkit.training import algorithms, gradients, losses, networks
+from fpkit.training import algorithms, gradients, losses, networks, schedules
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 from fpkit.training.layout import joined, put
@@ -65,7 +65,9 @@ class StackedEnsemble(Ensemble):
             # A network of its own: one's own module takes the parameters of whoever calls it.
             gradient = gradients.build(model, x.dim() - 1, build(), [parameter[part] for parameter in initial], loss)
             update = algorithms.build(flat=gradient.flat, **algorithm)
-            self.blocks.append(Block(x, y, Batches(len(x), batch_size, seeds[part]), gradient, update, loss))
+            batches = Batches(len(x), batch_size, seeds[part])
+            changing = {name: algorithm.get(name) for name in ("schedule", "clip_norm")}
+            self.blocks.append(Block(x, y, batches, gradient, update, loss, **changing))
         # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.
         single = partial(torch.set_num_threads, 1)
         single()
@@ -180,8 +182,11 @@ class Block:
         gradient: gradients.Autograd | gradients.Backpropagation,
         algorithm: algorithms.Fused | algorithms.Torch,
         loss: str,
+        schedule: dict | None = None,
+        clip_norm: float | None = None,
     ):
         self.x, self.y, self.batches = x, y, batches
+        self.schedule, self.clip_norm = schedule, clip_norm
         self.gradient, self.algorithm, self.member_losses = gradient, algorithm, losses.build(loss)
         self.epoch, self.order, self.chosen = -1, None, None
 
@@ -189,8 +194,21 @@ class Block:
         """See `Ensemble.update`."""
         for step in range(start, stop):
             x, y = self._samples(step)
-            self.algorithm.step(lambda x=x, y=y: self.gradient.gradient(x, y), partial(self._summed_loss, y))
+            factor = schedules.factor(self.schedule, step)
+            self.algorithm.step(partial(self._gradient, x, y), partial(self._summed_loss, y), factor)
         return self.evaluate(then)
+
+    def _gradient(self, x: Tensor, y: Tensor) -> Tensor:
+        """Fill the gradient, each member's no longer than `clip_norm`; the outputs."""
+        output = self.gradient.gradient(x, y)
+        if self.clip_norm is not None:
+            stacks = self.gradient.stacks(self.gradient.flat.grad)
+            squares = sum(stack.flatten(1).square().sum(dim=1) for stack in stacks)
+            # As torch.nn.utils.clip_grad_norm_ has it.
+            factors = (self.clip_norm / (squares.sqrt() + 1e-6)).clamp_(max=1)
+            for stack in stacks:
+                stack.mul_(factors.view(-1, *[1] * (stack.dim() - 1)))
+        return output
 
     def _samples(self, step: int) -> tuple[Tensor, Tensor]:
         """x (sample, *feature) and y (sample, output), or both with a leading member dimension for mini-batches.

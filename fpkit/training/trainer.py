@@ -53,6 +53,9 @@ def train(
     split: str,
     basis: np.ndarray | None = None,
     checkpoint_path: Path | None = None,
+    schedule: dict | None = None,
+    weight_decay: float | None = None,
+    clip_norm: float | None = None,
     progress: Callable[[int, np.ndarray], None] = lambda step, loss: None,
 ) -> str:
     """Train `members` networks for `steps` updates and record their predictions on the way.
@@ -84,8 +87,9 @@ def train(
         return state["device"]
     device = resolve_device(device)
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
+    algorithm |= {"schedule": schedule, "weight_decay": weight_decay, "clip_norm": clip_norm}
     seeds = range(seed_offset, seed_offset + members)
-    schedule = record_steps(steps, per_decade)
+    due_steps = record_steps(steps, per_decade)
     own = parts.blamed(*parts.own_of(model, optimizer, loss))
     members_of = partial(build, model, data, seeds, algorithm, loss, batch_size, device, threads, basis)
     with ExitStack() as stack:
@@ -101,7 +105,7 @@ def train(
         used = f"{device}, compiled" if isinstance(ensemble, CompiledEnsemble) else device
         last_save, save_cost = time.monotonic(), 0.0
         while True:
-            if sink.records < len(schedule) and step == schedule[sink.records]:
+            if sink.records < len(due_steps) and step == due_steps[sink.records]:
                 recorded, scores = ensemble.record(split, start)
                 sink.append(step, recorded, **scores)
                 progress(step, scores["loss_train"])
@@ -115,8 +119,8 @@ def train(
                 save_cost = last_save - began
             if step == steps:
                 break
-            stop = min([step + STEPS_TOGETHER, steps, *schedule[bisect(schedule, step) :][:1]])
-            ensemble.advance(step, stop, evaluate=stop in schedule)
+            stop = min([step + STEPS_TOGETHER, steps, *due_steps[bisect(due_steps, step) :][:1]])
+            ensemble.advance(step, stop, evaluate=stop in due_steps)
             step = stop
     sink.flush()
     return used
@@ -146,7 +150,7 @@ def build(
         from fpkit.training import own  # with torch
 
         own.check(model, data, algorithm, loss, batch_size, device)
-    if can(model, algorithm["name"], loss, device):
+    if can(model, algorithm, loss, device):
         return CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
     from fpkit.training.stacked import StackedEnsemble  # takes a second, as it imports torch
 

@@ -325,10 +325,10 @@ def test_a_half_written_figure_is_made_again(small):
     """Everything dies at once, as in a power cut, while a figure is being written."""
     svg = small / "results/figures/short.svg"
     whole, module = svg.read_bytes(), (small / "fpkit/figures/style.py").read_text()
-    undated = '    undated = {"svg"'
-    assert module.count(undated) == 1
+    laid_out = '    figure.set_layout_engine("none")'
+    assert module.count(laid_out) == 1
     dying = "    for path in paths:\n        open(path, 'w').write('<svg')\n        __import__('time').sleep(300)\n"
-    (small / "fpkit/figures/style.py").write_text(module.replace(undated, dying + undated))
+    (small / "fpkit/figures/style.py").write_text(module.replace(laid_out, dying + laid_out))
     snakemake = small.start("results/figures/short.svg", overlays=())
     wait_until(lambda: svg.exists() and svg.read_text(errors="replace") == "<svg", "half a figure")
     os.killpg(snakemake.pid, signal.SIGKILL)

@@ -107,6 +107,28 @@ def spectra_of(experiment, measure, patterns=("*",)):
     ]
 
 
+def decomposition_inputs(wildcards):
+    """A run and its data set; of a training that was recorded elsewhere its stores, which are compared by content."""
+    variant = variant_of(wildcards)
+    if variant.recorded:
+        stores = RECORDED[variant.experiment]
+        paths = [store.rpartition("@")[0] for store in stores]
+        # In full: a prefix is that of the workflow's own files.
+        return {"run": [ancient(os.path.abspath(path)) for path in paths]}
+    return {
+        "run": f"results/runs/{variant.experiment}/{variant.name}",
+        "dataset": f"results/datasets/{variant.dataset}.nc",
+    }
+
+
+def recorded_split(wildcards):
+    """The samples that were recorded; of a training that was recorded elsewhere all that there are, by any name."""
+    variant = variant_of(wildcards)
+    if not variant.recorded:
+        return variant.record["split"]
+    return fpconfig.MEASURES[wildcards.measure].splits[0]
+
+
 def grouped(paths, axis):
     """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
     groups, names = {}, {}

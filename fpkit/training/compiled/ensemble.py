@@ -13,14 +13,19 @@ from fpkit.training.compiled.networks import Networks
 from fpkit.training.ensemble import Ensemble
 
 
-def can(model: dict, algorithm: str, loss: str, device: str) -> bool:
-    """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device."""
+def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
+    """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device.
+
+    Args:
+        algorithm: arguments of `fpkit.training.algorithms.build`: its own constant rate and decay are all it knows.
+    """
     return (
-        model["kind"] == "mlp"
+        all(algorithm.get(name) is None for name in ("schedule", "weight_decay", "clip_norm"))
+        and model["kind"] == "mlp"
         and len(model["widths"]) > 0
         and device == "cpu"
         and library.knows("activation", model["activation"])
-        and library.knows("algorithm", algorithm)
+        and library.knows("algorithm", algorithm["name"])
         and library.knows("loss", loss)
     )
 
