@@ -753,6 +753,14 @@ def test_structures_figure_places_depths_and_widths(spectra):
         np.testing.assert_allclose(shown, np.reshape(expected, (2, 2)))  # (depth, width)
 
 
+def test_structures_figure_leaves_a_network_out_that_is_not_there(spectra):
+    with style.context(**STYLE):
+        figure = drawn("structures", spectra["structures"][:3])  # of a depth and a width, one
+        written = [text.get_text() for text in figure.axes[0].texts]
+        plt.close(figure)
+    assert len(written) == 3
+
+
 LEADS = {"order": 1, "structures": 3, "initialization": 0, "amplitudes": 3, "equal_strength": -2}
 
 

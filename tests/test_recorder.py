@@ -260,6 +260,31 @@ def test_what_a_finished_training_left_is_kept_when_another_begins(tmp_path, cap
     assert "ended at step 40; begun anew, what it held is in" in capfd.readouterr().out
 
 
+def test_coefficients_of_a_training_that_begins_again_are_beside_its_own_start(tmp_path):
+    path, along = tmp_path / "a.zarr", {"projection": {"max_frequency": 5}}
+    first = fpkit.Recorder(path, X, Y, coefficients=along)
+    first.append(0, Y * 3)
+    first._store.held.close()
+    writing.OPEN.clear()
+    with fpkit.Recorder(path, X, Y, coefficients=along) as recorder:
+        recorder.append(0, 0 * Y)
+        recorder.append(1, Y / 2)
+    run, error = fpkit.open_run(path), Y - Y.mean()
+    np.testing.assert_allclose(run["error_overlap"][:, 0], [(error**2).sum(), (error**2).sum() / 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"outputs": "logits"}, {"part": "test"}, {"coefficients": {"graph": {"bands": 3}}}]
+)
+def test_what_is_recorded_in_another_way_is_a_store_of_its_own(tmp_path, changed):
+    given = {"outputs": "values", "coefficients": {"graph": {"bands": 4}}}
+    for step, options in enumerate((given, given | changed)):
+        with fpkit.Recorder(tmp_path / "a.zarr", X, CLASSES, **options) as recorder:
+            recorder.append(step, np.eye(3)[CLASSES])
+    assert steps_of(tmp_path / "a.zarr") == [1]
+    assert steps_of(tmp_path / "a.zarr.kept-1") == [0]
+
+
 def test_other_probe_points_begin_a_store_of_their_own(tmp_path):
     path = tmp_path / "a.zarr"
     recorded(path, range(5))

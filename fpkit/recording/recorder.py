@@ -267,7 +267,7 @@ class Recorder:
         return found
 
     def _about(self, ended: bool) -> dict[str, Any]:
-        record = {"split": self.part, "per_decade": self.per_decade, "recorded": True}
+        record = {"split": self.part, "per_decade": self.per_decade, "outputs": self._outputs}
         record |= {} if self._along is None else {"basis": self._along.recipe}
         return {
             "recipe": {"model": {"kind": "recorded"}, "training": {}, "record": record},

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 20.0
 # Records are written as they come; where writing takes long, less often: for at most this part of the time.
 WRITING = 0.1
+# What makes the numbers of a record others.
+HOW = ("outputs", "split", "basis")
 # Of this process, by path: a notebook makes a new recorder where it has one, and the last one writes until the end.
 OPEN: dict[Path, Store] = {}
 
@@ -66,7 +68,7 @@ class Store:
         about: dict[str, Any],
     ) -> None:
         """Open the store to append from a step on; what it holds of later steps is forgotten."""
-        ended = _ended(self.path)
+        ended, recorded = _told(self.path)
         content = [] if along is None else ["error_norm", "error_overlap"]
         functions = None if along is None else along.rows.shape[1]
         writer = Writer(self.path, [self.member], len(x), outputs, [*scores, *content], functions)
@@ -76,10 +78,14 @@ class Store:
             kept = int(np.searchsorted(steps, step))
             if not _same_points(writer, x, y) or self.member != int(writer.kept("member")[0]):
                 writer.begin_anew("holds other probe points, or another member")
+            elif any(recorded.get(key) != about["recipe"]["record"].get(key) for key in HOW):
+                writer.begin_anew("was recorded in another way (outputs, part, coefficients)")
             elif kept == 0 and ended:
                 writer.begin_anew(f"holds a training that ended at step {steps[-1]}")
             elif kept < len(steps):
                 writer.truncate(kept)
+        if not writer.records:
+            writer.forget("first_prediction")
         if writer.kept("x") is None:
             writer.keep("x", x, ["sample", *features(x)])
             if y is not None:
@@ -166,11 +172,13 @@ def recorded_before(path: Path, step: int) -> int | None:
     return int(earlier[-1]) if len(earlier) else None
 
 
-def _ended(path: Path) -> bool:
+def _told(path: Path) -> tuple[bool, dict[str, Any]]:
+    """Whether the training that a store holds has ended, and how it was recorded; of none, nothing."""
     try:
-        return bool(json.loads((path / "zarr.json").read_text())["attributes"].get("ended"))
+        attributes = json.loads((path / DESCRIPTION).read_text())["attributes"]
+        return bool(attributes.get("ended")), json.loads(attributes["recipe"])["record"]
     except (OSError, KeyError, TypeError, ValueError):
-        return False
+        return False, {}
 
 
 def _same_points(writer: Writer, x: np.ndarray, y: np.ndarray | None) -> bool:

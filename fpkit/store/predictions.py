@@ -173,6 +173,10 @@ class Writer:
         chunks = (int(np.clip(SHARD_BYTES // one_row, 1, len(values))), *values.shape[1:])
         self._array(name, dimensions, data=values, chunks=chunks)
 
+    def forget(self, name: str) -> None:
+        """Take out an array that was kept, if it is there."""
+        shutil.rmtree(self.path / name, ignore_errors=True)
+
     def kept(self, name: str) -> np.ndarray | None:
         """An array that was kept; None if it is not there."""
         return self._group[name][...] if name in self._group else None

@@ -103,7 +103,9 @@ MAPS = (
 
 
 def _map(axes: Axes, spectra: list[xr.Dataset], number, colors, said) -> None:
-    """A cell for each depth and width, coloured by its number, and the number in it; a cross where there is none."""
+    """A cell for each depth and width, coloured by its number, and the number in it; a cross where a network has none.
+    Where there is no network, nothing.
+    """
     by_size = {_size(variant): variant for variant in spectra}
     numbers = {size: np.nan if v["diverged"].all() else number(v) for size, v in by_size.items()}
     depths, widths = (sorted({size[axis] for size in by_size}) for axis in (0, 1))
@@ -112,6 +114,8 @@ def _map(axes: Axes, spectra: list[xr.Dataset], number, colors, said) -> None:
     norm = colors(known) if known.size else Normalize(0, 1)
     axes.imshow(table, norm=norm, aspect="auto", origin="lower")
     for (row, column), value in np.ndenumerate(table):
+        if (depths[row], widths[column]) not in by_size:
+            continue
         color, text = style.NULL, "\N{MULTIPLICATION SIGN}"
         if np.isfinite(value):
             color, text = "k" if norm(value) > 0.5 else "w", said(by_size[depths[row], widths[column]], value)
