@@ -485,11 +485,12 @@ def steps_or_none(path) -> list[int]:
 
 
 BUSY = """
-import sys, numpy as np, fpkit
+import sys, time, numpy as np, fpkit
 x = np.ones((200, 1))
 recorder = fpkit.Recorder(sys.argv[1], x, x, when=lambda step: True)
 for step in range(10**6):
     recorder.append(step, x * step)
+    time.sleep(0.005)
 """
 
 
