@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
@@ -14,6 +16,8 @@ import numpy as np
 import xarray as xr
 
 from fpkit import measures
+from fpkit.bases import fourier, walsh
+from fpkit.bases.rings import Rings
 from fpkit.claims import statistics
 from fpkit.claims.intervals import median_interval
 from fpkit.config import MEASURES
@@ -84,8 +88,7 @@ def look(stores: Sequence[str], measure: str | None = None) -> Look:
         chosen = np.sort(np.random.default_rng(0).choice(samples, MOST_POINTS, replace=False))
         run = run.isel(sample=chosen)
         notes.append(f"{MOST_POINTS:,} of {samples:,} points")
-    options: dict[str, Any] = {"nulls": []}
-    spectra = getattr(measures, name)(run, **options)
+    spectra = getattr(measures, name)(run, nulls=[])
     kept = spectra.sel(member=~spectra["diverged"])
     if kept.sizes["member"] < spectra.sizes["member"]:
         notes.append(f"{spectra.sizes['member'] - kept.sizes['member']} members diverged")
@@ -99,19 +102,15 @@ def look(stores: Sequence[str], measure: str | None = None) -> Look:
 
 
 def _suiting(run: xr.Dataset) -> str:
-    record = run.attrs.get("recipe", "")
-    for kind, name in (("principal", "projection"), ("graph", "graph"), ("fourier", "fft"), ("rings", "radial")):
-        if "coefficient" in run and f'"kind": "{kind}"' in record:
-            return name
+    """The measure along whose basis coefficients were recorded; of predictions one that takes the points."""
+    if "coefficient" in run:
+        kind = json.loads(run.attrs["recipe"])["record"]["basis"]["kind"]
+        return next(name for name, entry in MEASURES.items() if (entry().basis or {}).get("kind") == kind)
     dataset = measured_on(run)[1]
-    if "position_train" in dataset.coords:
-        spacing = np.diff(dataset["position_train"])
-        if len(spacing) and np.allclose(spacing, spacing.mean(), rtol=1e-3):
-            return "fft"
-    if "row_train" in dataset.coords:
-        return "radial"
-    samples = dataset.sizes["sample_train"] + dataset.sizes["sample_test"]
-    if "index_train" in dataset.coords and samples == 2 ** dataset["x_train"][0].size:
+    with suppress(UserError):  # which says why it is no grid
+        return "radial" if isinstance(fourier.build(dataset, "train"), Rings) else "fft"
+    with suppress(UserError):  # nor all sign vectors
+        walsh.build(dataset, "all")
         return "walsh"
     return "graph"
 

@@ -45,7 +45,7 @@ def function_of(name: str) -> Taken | None:
         inspect.Parameter(key, only, default=field.get_default(call_default_factory=True), annotation=field.annotation)
         for key, field in entry.model_fields.items()
     ]
-    function.__signature__ = inspect.Signature([*head, *own], return_annotation=xr.Dataset)  # ty: ignore
+    function.__signature__ = inspect.Signature([*head, *own], return_annotation=xr.Dataset)
     return function
 
 
@@ -75,12 +75,12 @@ def _documentation(name: str) -> str:
 
 
 def _take(name: str, run: Any, x: Any, y: Any, steps: Any, given: dict[str, Any]) -> xr.Dataset:
-    opened = isinstance(run, xr.Dataset)
-    if opened and (x is not None or steps is not None):
+    is_run = isinstance(run, xr.Dataset)
+    if is_run and (x is not None or steps is not None):
         raise UserError(f"{name}: a run has points and steps of its own; give predictions, x and y, or a run")
-    if not opened and (x is None or y is None):
+    if not is_run and (x is None or y is None):
         raise UserError(f"{name}: predictions alone; give the inputs x and the targets y, too, or a run")
-    if not opened:
+    if not is_run:
         run = runs.of_arrays(run, x, y, steps)
     elif y is not None:
         run = runs.with_targets(run, y)
