@@ -85,20 +85,19 @@ def test_parts_that_come_with_the_workflow_are_found_beside_ones_own_of_a_folder
         'module far:\n    snakefile: "../theirs/workflow/Snakefile"\n    config: config\n'
         "    prefix: 'far'\n\n\nuse rule * from far\n"
     )
-    training = "training: {steps: 2, members: 2, batch_size: 20}, decomposition: {projection: {}}"
     (mine / "config.yaml").write_text(
-        "datasets: {digits: {kind: digits, limit: 40, test_limit: 10}}\nexperiments:\n"
-        "  shipped: {dataset: digits, model: {kind: 'presets.transformer:transformer', "
-        "options: {width: 4, layers: 1}}, "
-        + training + "}\n  own: {dataset: digits, model: {kind: mlp, widths: [4], activation: 'presets.own:steep'}, "
-        + training + "}\n"
-    )  # fmt: skip
+        "datasets: {lines: {kind: sines, frequencies: [1, 3]}, authors: {kind: 'presets.authors:target'}}\n"
+        "experiments:\n  shipped: {dataset: authors, model: {kind: mlp, widths: [4]}, training: {steps: 2, members: 2},"
+        " decomposition: {fft: {}}}\n"
+        "  own: {dataset: lines, model: {kind: mlp, widths: [4], activation: 'presets.own:steep'},"
+        " training: {steps: 2, members: 2}, decomposition: {fft: {}}}\n"
+    )
     user = Project(mine)
     user.make("far/results/runs/shipped/base", "far/results/runs/own/base", overlays=())
     assert Project(mine / "far").predictions("shipped/base").sizes["member"] == 2
-    name = "presets/transformer.py"
+    name = "presets/authors.py"
     (tmp_path / "theirs" / name).write_text((tmp_path / "theirs" / name).read_text() + "\nEDITED = True\n")
-    assert user.plan("far/results/runs/shipped/base", overlays=()) == {"train shipped/base"}
+    assert user.plan("far/results/runs/shipped/base", overlays=()) == {"make_dataset authors", "train shipped/base"}
     assert user.plan("far/results/runs/own/base", overlays=()) == set()
 
 

@@ -75,6 +75,26 @@ class ResidualCnn(Network):
     kernel: Kernel = 3
 
 
+class Transformer(Entry):
+    """Self-attention over the patches of an image, or over the numbers of a vector, as the bits of parity."""
+
+    kind: Literal["transformer"]
+    patch: PositiveInt = 2
+    """Pixels per side of the patches, which divides that of the images."""
+    width: Units = 16
+    """Numbers of each token."""
+    heads: Units = 2
+    layers: Integer = Field(1, gt=0, le=1000)
+    activation: Activation = "gelu"
+    """Of the hidden units, four times `width`, that follow the attention in each layer."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self):
+        if self.width % self.heads:
+            raise ValueError(f"heads {self.heads} do not divide width {self.width}; change one")
+        return self
+
+
 class OwnModel(Entry):
     """A model of one's own: a function (features, outputs, **options) -> torch.nn.Module."""
 
@@ -83,7 +103,7 @@ class OwnModel(Entry):
     options: dict[str, Any] = {}
 
 
-Model = tagged(OwnModel, Mlp, ResidualMlp, Cnn, ResidualCnn)
+Model = tagged(OwnModel, Mlp, ResidualMlp, Cnn, ResidualCnn, Transformer)
 
 
 class Schedule(Entry):

@@ -22,7 +22,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from fpkit import parts
 from fpkit.claims.intervals import median_interval
 from fpkit.config.grid import named_one
 from fpkit.errors import UserError
@@ -202,7 +201,7 @@ def outer_legend(figure: Figure, axes: Axes, **options) -> None:
 
 
 def variant_title(spectra: xr.Dataset) -> str:
-    """Dataset and variant as a reader says them: `fashion mnist, mlp`; one's own model and cross-entropy are named.
+    """Data set and variant, as read: `fashion mnist, mlp`; models other than MLPs, and cross-entropy, are named.
 
     A seed says that it is one, `seed 3`; where draws are pooled, how many they are.
     """
@@ -210,7 +209,7 @@ def variant_title(spectra: xr.Dataset) -> str:
     pairs = [label.split("~", 1) for label in labels]
     values = [_value(spectra, key, value) for key, value in pairs if key != "dataset"]
     kind = recipe(spectra).get("model", {}).get("kind", "")
-    if parts.is_own(kind) and "model" not in dict(pairs):
+    if kind not in ("", "mlp") and "model" not in dict(pairs):
         values.append(kind.rpartition(":")[2])
     if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
         values.append("cross-entropy")

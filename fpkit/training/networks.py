@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fpkit import parts
 from fpkit.training import activations, initialization
+from fpkit.training.transformer import transformer
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def build(kind: str, features: Sequence[int], outputs: int, **options) -> Networ
         outputs: number of outputs.
     """
     if parts.is_own(kind):
-        return _own(parts.load(kind), tuple(features), outputs, options["options"])
+        return _module(parts.load(kind), tuple(features), outputs, options["options"])
+    if kind == "transformer":
+        return _module(transformer, tuple(features), outputs, options)
     activation, initially, std = (options.pop(key) for key in ("activation", "initialization", "std"))
     builders = {"mlp": _mlp, "residual_mlp": _residual_mlp, "cnn": _cnn, "residual_cnn": _residual_cnn}
     weights, forward = builders[kind](tuple(features), outputs, activations.build(activation), **options)
@@ -160,14 +163,14 @@ def _residual_cnn(features, outputs, activation, channels: int, blocks: int, ker
     return [*shapes, (channels * _halved(rows) * _halved(columns), outputs)], forward
 
 
-def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], outputs: int, options: dict) -> Network:
-    """A user's module, `make(features, outputs, **options) -> torch.nn.Module`, run on all members by vmap."""
+def _module(make: Callable[..., torch.nn.Module], features: tuple[int, ...], outputs: int, options: dict) -> Network:
+    """Any module, `make(features, outputs, **options) -> torch.nn.Module`, run on all members by vmap."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what is no parameter is the same for all members
         skeleton = make(features, outputs, **options)
     names, buffers = [name for name, _ in skeleton.named_parameters()], dict(skeleton.named_buffers())
 
-    def initialize_own(seeds: Sequence[int]) -> list[Tensor]:
+    def initialize(seeds: Sequence[int]) -> list[Tensor]:
         members = []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
@@ -184,4 +187,4 @@ def _own(make: Callable[..., torch.nn.Module], features: tuple[int, ...], output
         shared = x.dim() == len(features) + 1
         return torch.func.vmap(one, in_dims=(0, None if shared else 0))(list(parameters), x)
 
-    return Network(initialize_own, forward, buffers)
+    return Network(initialize, forward, buffers)

@@ -19,6 +19,7 @@ from fpkit.training import algorithms, gradients, losses, networks, schedules
 from fpkit.training.batches import Batches
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 from fpkit.training.layout import joined, put
+from fpkit.training.transformer import tokens
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
@@ -158,6 +159,8 @@ def _blocks(
     if initial[0].device.type != "cpu":
         return 1
     operations = 6 * inputs[0] * sum(parameter.numel() for parameter in initial)
+    if model["kind"] == "transformer":
+        operations *= tokens(inputs[1:], model["patch"])
     if model["kind"] in CONVOLUTIONAL:
         # The libraries choose by the number of channels how they convolve. Kernels are used at each place, of which
         # there are a quarter of the pixels or fewer.
