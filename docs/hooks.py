@@ -1,4 +1,4 @@
-"""Pages of the site that are made and not written: README as its first page, changes, gallery, API."""
+"""Pages of the site that are made and not written: README as its first page, notebooks, changes, gallery, API."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 from fpkit.claims.findings import finding, judged_claims
 from fpkit.config import FIGURES, MEASURES, load, read_yaml
@@ -37,6 +38,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
+    for notebook in sorted((ROOT / "docs").glob("*.ipynb")):
+        named = {"unique_key": notebook.stem, "output_files_dir": f"{notebook.stem}_files"}
+        content, resources = MarkdownExporter().from_filename(str(notebook), resources=named)
+        files.append(File.generated(config, f"{notebook.stem}.md", content=content))
+        for name, picture in resources["outputs"].items():
+            files.append(File.generated(config, name, content=picture))
     for picture in sorted((RESULTS / "figures").glob("*.png")):
         files.append(File.generated(config, f"figures/{picture.name}", abs_src_path=str(picture)))
     return files
@@ -53,6 +60,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         path, _, anchor = target.partition("#")
         place = re.sub(r"^(\.\./|docs/)", "", path)
         place = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}.get(place, place)
+        place = re.sub(r"\.ipynb$", ".md", place)
         if place in there:
             return f"[{text}]({place}{'#' * bool(anchor)}{anchor})"
         return text

@@ -58,6 +58,7 @@ def test_stores_of_several_seeds_are_members_of_one_run(stores):
     assert np.array_equal(run["step"], STEPS)
     assert np.allclose(run["prediction"], H)
     assert np.allclose(run["y"], Y)
+    assert run.attrs["dataset"] == stores.parent.name
     few = fpkit.open_run([stores.parent / "seed3.zarr", stores.parent / "seed5.zarr"])
     assert few["member"].to_numpy().tolist() == [3, 5]
 

@@ -209,7 +209,7 @@ def variant_title(spectra: xr.Dataset) -> str:
     pairs = [label.split("~", 1) for label in labels]
     values = [_value(spectra, key, value) for key, value in pairs if key != "dataset"]
     kind = recipe(spectra).get("model", {}).get("kind", "")
-    if kind not in ("", "mlp") and "model" not in dict(pairs):
+    if kind not in ("", "mlp", "recorded") and "model" not in dict(pairs):
         values.append(kind.rpartition(":")[2])
     if recipe(spectra).get("training", {}).get("loss") == "cross_entropy" and "cross_entropy" not in values:
         values.append("cross-entropy")

@@ -96,7 +96,10 @@ def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
         "member", data_vars="all", coords="minimal", compat="override", combine_attrs="override",
     )  # fmt: skip
     points = {name: first[name] for name in ("x", "y") if name in first}
-    return whole.assign_coords(member=members).assign(points).assign_attrs(first.attrs)
+    folders = {path.parent.name for path in paths}
+    name = folders.pop() if len(folders) == 1 else ""
+    whole = whole.assign_coords(member=members).assign(points).assign_attrs(first.attrs)
+    return whole.assign_attrs(dataset=name) if name else whole
 
 
 def _content(run: xr.Dataset) -> str:
