@@ -23,6 +23,7 @@ from fpkit.claims.intervals import median_interval
 from fpkit.config import MEASURES
 from fpkit.errors import UserError
 from fpkit.recording.runs import measured_on, open_run
+from fpkit.store import places
 
 # A look takes seconds: of more points, so many that chance picks.
 MOST_POINTS = 2000
@@ -69,13 +70,14 @@ def look(stores: Sequence[str], measure: str | None = None) -> Look:
     """Take a measure of what is recorded until now.
 
     Args:
-        stores: as of `fpkit.open_run`. measure: by name; where left out, the one that suits the points: `fft` on a
-            line, `radial` of a picture, `walsh` of all sign vectors, else `graph`.
+        stores: as of `fpkit.open_run`; of a workflow's run that is still in training, where it will be.
+        measure: by name; where left out, the one that suits the points: `fft` on a line, `radial` of a picture, `walsh`
+            of all sign vectors, else `graph`.
 
     Raises:
         UserError: no store, or too few records.
     """
-    run = open_run(stores)
+    run = open_run([_in_training(store) for store in stores])
     if run.sizes["step"] < 2:
         raise UserError(f"{stores[0]}: {run.sizes['step']} records until now; it takes two")
     recorded = "coefficient" in run
@@ -99,6 +101,15 @@ def look(stores: Sequence[str], measure: str | None = None) -> Look:
         ends = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
         said += f"; lead until now {value:.2f}{ends} decades" if np.isfinite(value) else ""
     return Look(kept, " ".join(map(str, stores)), said, "; ".join(notes))
+
+
+def _in_training(store: str) -> str | Path:
+    """In place of `results/runs/{experiment}/{variant}`, until it is there, the store of its training."""
+    run = Path(store)
+    if run.exists() or len(run.parts) < 3 or run.parents[1].name != "runs":
+        return store
+    trained = run.parents[1].with_name("checkpoints") / Path(*run.parts[-2:])
+    return max(trained.glob(f"*/{places.STORE}"), key=lambda path: path.stat().st_mtime, default=store)
 
 
 def _suiting(run: xr.Dataset) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import wait_until
 
 import fpkit
 from fpkit import watching
@@ -69,6 +70,17 @@ def test_it_follows_a_training_that_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         watching.watch([str(tmp_path / "a.zarr")], html=str(tmp_path / "page.html"), sleep=training)
     assert seen == ["2", "5", "8"]
+
+
+@pytest.mark.workflow
+def test_a_workflow_s_own_training_is_looked_at_where_its_run_will_be(project):
+    overlays = project.overlay("experiments: {synthetic: {training: {steps: 10000000}}}")
+    project.start("results/runs/synthetic/base", overlays=overlays)
+    checkpoints = project / "results/checkpoints/synthetic/base"
+    wait_until(lambda: list(checkpoints.glob("*/predictions.zarr/loss_train/c/*")), "the first records")
+    done = watch(project / "results/runs/synthetic/base", "--once")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"step [\d,]+, \d+ records, 3 members", done.stdout)
 
 
 @pytest.mark.parametrize(
