@@ -223,7 +223,7 @@ def _recording(case: dict, records: bool):
         for start, stop in parts:
             ensemble.advance(start, stop, evaluate=stop in schedule)
             if stop in schedule:
-                ensemble.record("train")
+                ensemble.record("train")()
 
     return work
 

@@ -181,7 +181,7 @@ def test_evaluated_on_the_way_or_afterwards(members):
             assert isinstance(whole, ensemble.CompiledEnsemble)
             for start in range(0, 60, 20):
                 whole.advance(start, start + 20, evaluate)
-                records.append(whole.record("all"))
+                records.append(whole.record("all")())
     for (prediction, scores), (other, others) in zip(records[:3], records[3:], strict=True):
         assert np.array_equal(prediction, other)
         assert scores.keys() == others.keys()

@@ -23,19 +23,24 @@ class Fused:
     The same kernels as under `torch.optim`, whose bookkeeping takes as long as the gradient of a small network.
     """
 
+    capturable = True
+
     def __init__(self, flat: torch.nn.Parameter, rate: float, buffers: tuple[str, ...], update: Callable[..., None]):
         self.flat, self.rate, self.update = flat, rate, update
+        self.scaled = rate
         self.state = {name: torch.zeros_like(flat, requires_grad=False) for name in buffers}
         self.state["step"] = torch.zeros((), device=flat.device)
 
-    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor], factor: float = 1.0) -> None:
-        """Take one step. gradient() fills `flat.grad` and returns the outputs, loss(outputs) is the summed loss; the
-        learning rate is multiplied by `factor`.
-        """
+    def scale(self, factor: float) -> None:
+        """Multiply the learning rate by `factor`."""
+        self.scaled = _rate(self.flat, self.scaled, self.rate * factor)
+
+    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor]) -> None:
+        """Take one step. gradient() fills `flat.grad` and returns the outputs, loss(outputs) is the summed loss."""
         gradient()
         self.state["step"] += 1
         with torch.no_grad():
-            self.update(self.flat, self.flat.grad, lr=self.rate * factor, **self.state)
+            self.update(self.flat, self.flat.grad, lr=self.scaled, **self.state)
 
     def load(self, state: dict) -> None:
         self.state = state
@@ -46,23 +51,39 @@ class Torch:
 
     def __init__(self, flat: torch.nn.Parameter, optimizer: torch.optim.Optimizer):
         self.flat, self.optimizer = flat, optimizer
-        self.factor = 1.0  # that the learning rate has now
+        self.rates: list[float] = []
+
+    @property
+    def capturable(self) -> bool:
+        """Whether its steps can be captured in a CUDA graph."""
+        return all(group.get("capturable") for group in self.optimizer.param_groups)
 
     @property
     def state(self) -> dict:
         return self.optimizer.state[self.flat]
 
-    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor], factor: float = 1.0) -> None:
+    def scale(self, factor: float) -> None:
+        """See `Fused.scale`."""
+        groups = self.optimizer.param_groups
+        self.rates = self.rates or [group["lr"] for group in groups]
+        for group, rate in zip(groups, self.rates, strict=True):
+            group["lr"] = _rate(self.flat, group["lr"], rate * factor) if self.capturable else rate * factor
+
+    def step(self, gradient: Callable[[], Tensor], loss: Callable[[Tensor], Tensor]) -> None:
         """Take one step, or more evaluations for it: see `Fused.step`."""
-        if factor != self.factor:
-            for group in self.optimizer.param_groups:
-                group["initial_lr"] = group.get("initial_lr", group["lr"])
-                group["lr"] = group["initial_lr"] * factor
-            self.factor = factor
         self.optimizer.step(lambda: loss(gradient()))
 
     def load(self, state: dict) -> None:
+        if not self.capturable:  # then torch counts steps on the host
+            state = {key: value.cpu() if key == "step" and isinstance(value, Tensor) else value for key, value in state.items()}
         self.optimizer.state[self.flat] = state
+
+
+def _rate(flat: Tensor, last: float | Tensor, rate: float) -> float | Tensor:
+    """A learning rate that changes: on a GPU a number in its memory, where a captured update finds it."""
+    if not flat.is_cuda:
+        return rate
+    return last.fill_(rate) if isinstance(last, Tensor) else torch.tensor(rate, device=flat.device)
 
 
 Algorithm = Fused | Torch
@@ -136,7 +157,8 @@ def _adam(kernel: Callable, flat: torch.nn.Parameter, learning_rate: float, weig
 
 def rmsprop(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Tieleman, Hinton 2012."""
-    return Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate, weight_decay=weight_decay))
+    options = {"weight_decay": weight_decay, "capturable": flat.is_cuda}
+    return Torch(flat, torch.optim.RMSprop([flat], lr=learning_rate, **options))
 
 
 def adagrad(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
@@ -146,7 +168,8 @@ def adagrad(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float 
 
 def adadelta(flat: torch.nn.Parameter, learning_rate: float, weight_decay: float = 0.0) -> Algorithm:
     """Zeiler 2012."""
-    return Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate, weight_decay=weight_decay))
+    options = {"weight_decay": weight_decay, "capturable": flat.is_cuda}
+    return Torch(flat, torch.optim.Adadelta([flat], lr=learning_rate, **options))
 
 
 def lbfgs(flat: torch.nn.Parameter, learning_rate: float) -> Algorithm:

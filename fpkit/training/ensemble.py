@@ -7,7 +7,7 @@ Either goes on from the other's checkpoint: of fully connected networks both kee
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,11 @@ class Ensemble(ABC):
         evaluated = self.update(start, stop, then)
         self.evaluated = evaluated if then else None
 
-    def record(self, split: str, start: Ensemble | None = None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Prediction (member, sample, output) on `split`, and the scores (member,) of each part of the data.
+    def record(
+        self, split: str, start: Ensemble | None = None
+    ) -> Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """A function that gives the prediction (member, sample, output) on `split`, and the scores (member,) of each part
+        of the data: as they are now, also if updates go on before it is called.
 
         With a basis (sample, row), in place of the prediction its coefficients (member, row, output), and two more
         scores, `error_norm` and `error_overlap`: see `fpkit.training.spectrum`. `start` is then the same members as
@@ -73,12 +76,19 @@ class Ensemble(ABC):
                 if spectrum:
                     spectrum.add(output, start.outputs(part, some), target)
                 else:
-                    predictions.append(self.to_numpy(output))
-        scores = {name: self.to_numpy(score) for name, score in scores.items()}
-        if spectrum:
-            coefficients, scores["error_norm"], scores["error_overlap"] = spectrum.result()
-            return coefficients, scores
-        return predictions[0] if len(predictions) == 1 else np.concatenate(predictions, axis=1), scores
+                    predictions.append(output)
+        there = self.fetch([*scores.values(), *predictions])
+
+        def result() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            arrays = there()
+            found, outputs = dict(zip(scores, arrays, strict=False)), arrays[len(scores) :]
+            if spectrum:
+                coefficients, found["error_norm"], found["error_overlap"] = sums
+                return coefficients, found
+            return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1), found
+
+        sums = spectrum.result() if spectrum else None
+        return result
 
     def outputs(self, part: str, some: slice):
         """Outputs (member, sample, output) of some samples of a part of the data; class probabilities, not logits."""
@@ -116,8 +126,10 @@ class Ensemble(ABC):
         """Class probabilities of logits (member, sample, output)."""
 
     @abstractmethod
-    def to_numpy(self, array) -> np.ndarray:
-        """An array of the kind that the ensemble computes with, as NumPy's."""
+    def fetch(self, arrays: Sequence) -> Callable[[], list[np.ndarray]]:
+        """Arrays of the kind that the ensemble computes with, on their way to the host: a function that waits for them
+        and returns NumPy's. Updates may go on meanwhile.
+        """
 
     @abstractmethod
     def state(self) -> list[dict]:

@@ -67,6 +67,9 @@ class Autograd(_Stack):
         """Outputs (member, sample, output) for x (sample, *feature)."""
         return self.network.forward(self.parameters, x)
 
+    def release(self) -> None:
+        """Give back what memory `gradient` keeps: none."""
+
 
 class Backpropagation(_Stack):
     """Fully connected networks with a known activation and loss: forward and backward pass written out.
@@ -101,6 +104,10 @@ class Backpropagation(_Stack):
         for call in self.calls:
             call()
         return self.output
+
+    def release(self) -> None:
+        """Give back what memory `gradient` keeps."""
+        self.x = self.y = self.calls = self.output = None
 
     def predict(self, x: Tensor) -> Tensor:
         """Outputs (member, sample, output) for x (sample, *feature)."""

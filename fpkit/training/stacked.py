@@ -1,4 +1,4 @@
-"""An ensemble that torch trains: blocks of a few stacked members, which threads work on side by side."""
+"""An ensemble that torch trains: blocks of a few stacked members, side by side on threads, or all at once on a GPU."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fpkit import parts
 from fpkit.errors import UserError
 from fpkit.training import algorithms, gradients, losses, networks, schedules
 from fpkit.training.batches import Batches
+from fpkit.training.capture import Repeated
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 from fpkit.training.layout import joined, put
 from fpkit.training.transformer import tokens
@@ -58,17 +60,20 @@ class StackedEnsemble(Ensemble):
         x, y = self.parts["train"]
         build = partial(networks.build, features=x.shape[1:], outputs=y.shape[-1], **model)
         initial = [parameter.to(device) for parameter in build().initialize(seeds)]
-        count = _blocks(model, loss, algorithm["name"], initial, x[: batch_size or len(x)].shape, threads)
-        borders = [len(seeds) * block // count for block in range(count + 1)]
-        parts = [slice(*pair) for pair in pairwise(borders)]
-        self.blocks = []
-        for part in parts:
+        own = bool(parts.own_of(model, algorithm["name"], loss))
+
+        def block(part: slice, apart: bool) -> Block:
             # A network of its own: one's own module takes the parameters of whoever calls it.
             gradient = gradients.build(model, x.dim() - 1, build(), [parameter[part] for parameter in initial], loss)
             update = algorithms.build(flat=gradient.flat, **algorithm)
             batches = Batches(len(x), batch_size, seeds[part])
             changing = {name: algorithm.get(name) for name in ("schedule", "clip_norm")}
-            self.blocks.append(Block(x, y, batches, gradient, update, loss, **changing))
+            # What waits for the GPU cannot be captured: one's own parts may.
+            captured = x.is_cuda and update.capturable and not own and not apart
+            return Block(x, y, batches, gradient, update, loss, captured=captured, apart=apart, **changing)
+
+        count = _blocks(model, loss, algorithm["name"], initial, x[: batch_size or len(x)].shape, threads)
+        self.blocks = _fitting(block, len(seeds), count, list(self.parts.values()))
         # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.
         single = partial(torch.set_num_threads, 1)
         single()
@@ -92,9 +97,21 @@ class StackedEnsemble(Ensemble):
         """See `Ensemble.softmax`."""
         return output.softmax(dim=-1)
 
-    def to_numpy(self, array: Tensor) -> np.ndarray:
-        """See `Ensemble.to_numpy`."""
-        return array.cpu().numpy()
+    def fetch(self, arrays: Sequence[Tensor]) -> Callable[[], list[np.ndarray]]:
+        """See `Ensemble.fetch`."""
+        if not arrays[0].is_cuda:
+            return lambda: [array.numpy() for array in arrays]
+        held = [torch.empty(array.shape, dtype=array.dtype, pin_memory=True) for array in arrays]
+        for host, array in zip(held, arrays, strict=True):
+            host.copy_(array, non_blocking=True)
+        there = torch.cuda.Event()
+        there.record()
+
+        def wait() -> list[np.ndarray]:
+            there.synchronize()
+            return [host.numpy() for host in held]
+
+        return wait
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""
@@ -144,6 +161,32 @@ def _together(blocks: list[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor, ...]
     return [tuple(torch.cat(stack) for stack in zip(*results, strict=True)) for results in zip(*blocks, strict=True)]
 
 
+def _fitting(
+    block: Callable[[slice, bool], Block], members: int, count: int, pairs: list[tuple[Tensor, Tensor]]
+) -> list[Block]:
+    """So many blocks, or more where a GPU's memory is too small for them: then one after the other has what there is.
+
+    Args:
+        block: (members, whether it gives back its memory after each call) -> a block. pairs: what is evaluated.
+    """
+    while True:
+        borders = [members * number // count for number in range(count + 1)]
+        chosen = [slice(*pair) for pair in pairwise(borders)]
+        on_gpu = pairs[0][0].is_cuda
+        try:
+            blocks = [block(some, on_gpu and count > 1) for some in chosen]
+            if on_gpu:
+                blocks[0].try_out(pairs)
+            return blocks
+        except torch.OutOfMemoryError:
+            blocks = None
+            if count == members:
+                raise
+        torch.cuda.empty_cache()
+        count = min(members, 2 * count)
+        print(f"the GPU holds {-(-members // count)} of {members} members at a time", flush=True)
+
+
 def _blocks(
     model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], inputs: Sequence[int], threads: int
 ) -> int:
@@ -187,19 +230,50 @@ class Block:
         loss: str,
         schedule: dict | None = None,
         clip_norm: float | None = None,
+        captured: bool = False,
+        apart: bool = False,
     ):
         self.x, self.y, self.batches = x, y, batches
         self.schedule, self.clip_norm = schedule, clip_norm
         self.gradient, self.algorithm, self.member_losses = gradient, algorithm, losses.build(loss)
-        self.epoch, self.order, self.chosen = -1, None, None
+        self.captured, self.apart = captured, apart
+        if batches.size is not None:
+            members = len(batches.seeds)
+            # Of an epoch; and the number of the next update in it, which lies where a captured update finds it.
+            self.order = torch.empty(
+                members, len(x) // batches.size, batches.size, dtype=torch.int64, device=x.device
+            )
+            self.next = torch.zeros(1, dtype=torch.int64, device=x.device)
+            self.drawn = self.order.new_empty(members, 1, batches.size)
+            self.chosen = [part.new_empty(members, batches.size, *part.shape[1:]) for part in (x, y)]
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known of the updates before."""
+        self.epoch = -1
+        self.once = Repeated(self._once, self.captured)
+        self.evaluations: list[Repeated] = []
 
     def update(self, start: int, stop: int, then: Sequence[tuple[Tensor, Tensor]]) -> list[tuple]:
-        """See `Ensemble.update`."""
+        """See `Ensemble.update`. `then` is empty, or the same at each call."""
         for step in range(start, stop):
-            x, y = self._samples(step)
-            factor = schedules.factor(self.schedule, step)
-            self.algorithm.step(partial(self._gradient, x, y), partial(self._summed_loss, y), factor)
-        return self.evaluate(then)
+            if self.batches.size is not None:
+                self._draw(step)
+            if self.schedule is not None:
+                self.algorithm.scale(schedules.factor(self.schedule, step))
+            self.once()
+        if then and not self.evaluations:
+            self.evaluations = [Repeated(partial(self._evaluated, x, y), self.captured) for x, y in then]
+        with torch.no_grad():
+            evaluated = [evaluation() for evaluation in self.evaluations] if then else []
+        if self.apart:
+            self.gradient.release()
+        return evaluated
+
+    def _once(self) -> None:
+        """The update itself: work on the same memory each time, none of it the host's."""
+        x, y = self._samples()
+        self.algorithm.step(partial(self._gradient, x, y), partial(self._summed_loss, y))
 
     def _gradient(self, x: Tensor, y: Tensor) -> Tensor:
         """Fill the gradient, each member's no longer than `clip_norm`; the outputs."""
@@ -213,25 +287,38 @@ class Block:
                 stack.mul_(factors.view(-1, *[1] * (stack.dim() - 1)))
         return output
 
-    def _samples(self, step: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, step: int) -> None:
+        """The samples of a new epoch, which the host draws while the GPU is busy with those before."""
+        epoch, batch = self.batches.place(step)
+        if epoch != self.epoch:
+            drawn = torch.from_numpy(self.batches.epoch(epoch))
+            self.order.copy_(drawn.pin_memory() if self.order.is_cuda else drawn, non_blocking=True)
+            self.next.fill_(batch)
+            self.epoch = epoch
+
+    def _samples(self) -> tuple[Tensor, Tensor]:
         """x (sample, *feature) and y (sample, output), or both with a leading member dimension for mini-batches.
 
         A mini-batch overwrites the one before.
         """
         if self.batches.size is None:
             return self.x, self.y
-        epoch, batch = self.batches.place(step)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, torch.from_numpy(self.batches.epoch(epoch)).to(self.x.device)
-        order = self.order[:, batch]
-        if self.chosen is None:
-            self.chosen = [part.new_empty(*order.shape, *part.shape[1:]) for part in (self.x, self.y)]
+        torch.index_select(self.order, 1, self.next, out=self.drawn)
+        self.next += 1
         for whole, some in zip((self.x, self.y), self.chosen, strict=True):
-            torch.index_select(whole, 0, order.flatten(), out=some.view(-1, *whole.shape[1:]))
+            torch.index_select(whole, 0, self.drawn.flatten(), out=some.view(-1, *whole.shape[1:]))
         return tuple(self.chosen)
 
     def _summed_loss(self, y: Tensor, output: Tensor) -> Tensor:
         return self.member_losses(output, y).sum()
+
+    def try_out(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Take the memory of an update and of an evaluation, and change nothing."""
+        x, y = (self.x, self.y) if self.batches.size is None else self.chosen
+        self._gradient(x, y)
+        self.evaluate(pairs)
+        if self.apart:
+            self.gradient.release()
 
     @torch.no_grad()
     def evaluate(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -255,6 +342,7 @@ class Block:
         with torch.no_grad():
             self.gradient.flat.copy_(whole["parameters"])
         self.algorithm.load(whole["algorithm"])
+        self._begin()
 
     def _of_member(self, member: int, leaf):
         """A member's numbers of a flat tensor; another tensor whole; anything else as it is."""

@@ -11,6 +11,7 @@ import ctypes
 import os
 import time
 from bisect import bisect
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -104,13 +105,22 @@ def train(
         sink.truncate(records)
         used = f"{device}, compiled" if isinstance(ensemble, CompiledEnsemble) else device
         last_save, save_cost = time.monotonic(), 0.0
+        pending: deque[tuple[int, Callable]] = deque()  # records that are taken, and not yet written
+
+        def write() -> None:
+            while pending:
+                taken_at, taken = pending.popleft()
+                recorded, scores = taken()
+                sink.append(taken_at, recorded, **scores)
+                progress(taken_at, scores["loss_train"])
+
         while True:
-            if sink.records < len(due_steps) and step == due_steps[sink.records]:
-                recorded, scores = ensemble.record(split, start)
-                sink.append(step, recorded, **scores)
-                progress(step, scores["loss_train"])
+            if records < len(due_steps) and step == due_steps[records]:
+                pending.append((step, ensemble.record(split, start)))
+                records += 1
             due = time.monotonic() - last_save > max(CHECKPOINT_SECONDS, save_cost / CHECKPOINT_SHARE)
             if checkpoint_path and (due or step == steps):
+                write()
                 began = time.monotonic()
                 sink.flush()
                 state = {"step": step, "records": sink.records, "device": used, "members": ensemble.state()}
@@ -121,7 +131,9 @@ def train(
                 break
             stop = min([step + STEPS_TOGETHER, steps, *due_steps[bisect(due_steps, step) :][:1]])
             ensemble.advance(step, stop, evaluate=stop in due_steps)
+            write()  # while a GPU is busy with the updates
             step = stop
+        write()
     sink.flush()
     return used
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -82,9 +82,9 @@ class CompiledEnsemble(Ensemble):
             exponential = np.exp(output - output.max(axis=-1, keepdims=True))
             return exponential / exponential.sum(axis=-1, keepdims=True)
 
-    def to_numpy(self, array: np.ndarray) -> np.ndarray:
-        """See `Ensemble.to_numpy`."""
-        return array
+    def fetch(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        """See `Ensemble.fetch`."""
+        return lambda: list(arrays)
 
     def state(self) -> list[dict]:
         """See `Ensemble.state`."""
