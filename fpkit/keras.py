@@ -28,13 +28,17 @@ class FrequencyRecorder(keras.callbacks.Callback):
         """Record, if the step is due."""
         self.step += 1
         if self.recorder.due(self.step):
-            if hasattr(self.model, "jax_state_sync"):
-                self.model.jax_state_sync()  # on JAX, weights live elsewhere while it trains
-            self.recorder(self.step, self.model)
+            self._record()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Write what is left."""
+        """Record the network as it ends, and write what is left."""
+        self._record(last=True)
         self.recorder.close()
+
+    def _record(self, last: bool = False) -> None:
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()  # on JAX, weights live elsewhere while it trains
+        self.recorder(self.step, self.model, last=last)
 
 
 def _predicted(model: Any, points: Any) -> Any:

@@ -23,6 +23,10 @@ class FrequencyRecorder(Callback):
         """Record, if the step is due."""
         self.recorder(trainer.global_step, pl_module)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the network as it ends."""
+        self.recorder(trainer.global_step, pl_module, last=True)
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write what is left, however the training ended."""
         self.recorder.close()

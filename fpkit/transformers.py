@@ -30,5 +30,6 @@ class FrequencyRecorder(TrainerCallback):
         self.recorder(state.global_step, about["model"])
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **about: Any) -> None:
-        """Write what is left."""
+        """Record the network as it ends, and write what is left."""
+        self.recorder(state.global_step, about["model"], last=True)
         self.recorder.close()

@@ -933,6 +933,17 @@ def test_a_lead_that_more_training_would_add_to_says_so():
     assert judged(claim("lead"), decaying([0.01, 0.01, 0.1, 0.1]))["verdict"] == "does not hold"
 
 
+def test_a_lead_in_which_an_error_that_grew_counts_says_so():
+    spectra = decaying([0.1, 0.1, 0.01, 0.01], last=10_000)
+    grown = spectra["remaining"].copy()
+    grown[3, :5] = 3.3
+    row = judged(claim("lead"), spectra.assign(remaining=grown))
+    assert (
+        row["remark"]
+        == "a half's remaining share leaves [0, 1] by up to 2.3, which counts in the lead (5 of 8 members)"
+    )
+
+
 def test_lead_has_its_control_in_draws_which_start_with_the_same_energy():
     spectra = decaying([0.1, 0.1, 0.01, 0.01], energy=[1, 2, 3, 4])
     alike = decaying([0.03] * 4)["remaining"]

@@ -59,6 +59,7 @@ def test_stores_of_several_seeds_are_members_of_one_run(stores):
     assert np.allclose(run["prediction"], H)
     assert np.allclose(run["y"], Y)
     assert run.attrs["dataset"] == stores.parent.name
+    assert fpkit.measures.fft(fpkit.open_run(stores, name="waves")).attrs["dataset"] == "waves"
     few = fpkit.open_run([stores.parent / "seed3.zarr", stores.parent / "seed5.zarr"])
     assert few["member"].to_numpy().tolist() == [3, 5]
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
+import fpkit
 from fpkit import config
 from fpkit.bases import circle
 from fpkit.bases import walsh as walsh_basis
@@ -115,6 +116,16 @@ def test_walsh_accuracies_are_by_sign_and_by_part():
     spectra = walsh.decompose(predictions_of(outputs[:, None]), dataset, split="all")
     np.testing.assert_allclose(spectra["accuracy_train"][:, 0], [1, 0])
     np.testing.assert_allclose(spectra["accuracy_test"][:, 0], [0.5, 1])
+
+
+def test_walsh_of_a_target_of_several_functions_is_how_much_of_it_is_learned():
+    signs = 1 - 2.0 * (np.arange(16)[:, None] >> np.arange(4) & 1)
+    y = np.cumprod(signs, axis=1)[:, :3].sum(axis=1)
+    spectra = fpkit.measures.walsh(np.stack([0 * y, y / 2, y])[:, :, None], signs, y)
+    np.testing.assert_allclose(spectra["target_coefficient"][:, 0], [0, 0.5, 1], atol=1e-6)
+    assert spectra.attrs["bits"] == 3
+    assert spectra["frequency"][spectra["followed"]].to_numpy().tolist() == [1, 2, 3]
+    assert "accuracy_train" not in spectra, "it is of signs, and these are none"
 
 
 @pytest.mark.parametrize("bits", [2, 6])

@@ -153,6 +153,16 @@ def test_any_callable_any_shape_and_numbers_made_elsewhere(tmp_path):
     assert (run["prediction"][1] == 0.5).all()
 
 
+@pytest.mark.parametrize(("when", "steps"), [(None, [0, 123]), ([0, 200], [0])])
+def test_the_last_step_is_due_unless_it_is_said_which_are(tmp_path, when, steps):
+    model = nn.Linear(4, 1)
+    with fpkit.Recorder(tmp_path / "a.zarr", X, Y, per_decade=1, when=when) as recorder:
+        recorder(0, model)
+        assert recorder(123, model, last=True) == (when is None)
+        assert not recorder(123, model, last=True), "not twice"
+    assert steps_of(tmp_path / "a.zarr") == steps
+
+
 def test_scores_of_ones_own_stand_beside_it(tmp_path):
     with fpkit.Recorder(tmp_path / "a.zarr", X, Y) as recorder:
         recorder.append(0, Y, loss_test=2.0)

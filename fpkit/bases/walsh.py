@@ -22,7 +22,7 @@ def build(dataset: xr.Dataset, split: str) -> Walsh:
     Raises UserError: another split than `all`, or samples that are not all sign vectors.
     """
     if "index_train" not in dataset or "index_test" not in dataset:
-        raise UserError("walsh needs a dataset of numbered sign vectors (index_train, index_test); use kind: parity")
+        raise UserError("walsh needs all vectors of signs, -1 and 1, as inputs; use kind: parity, or another measure")
     index = np.concatenate([dataset["index_train"], dataset["index_test"]])
     if split != "all":
         raise UserError(f"walsh needs predictions on all {len(index)} samples ({split}); set record.split to all")

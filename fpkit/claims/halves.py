@@ -45,6 +45,14 @@ def ends_early(spectra: xr.Dataset) -> xr.DataArray:
     return halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
 
 
+def overshoot(spectra: xr.Dataset) -> xr.DataArray:
+    """How far the remaining share of either half goes beyond start and target, per member (member,): 0 where it stays
+    between 0 and 1, 2.3 where it once is 3.3, or -2.3.
+    """
+    beyond = [abs(half.sel(step=slice(1, None)) - 0.5).max("step") - 0.5 for half in halves(spectra)]
+    return xr.concat(beyond, "half").max("half").clip(min=0)
+
+
 def telling(spectra: xr.Dataset) -> xr.DataArray:
     """The filter widths (width,), as a mask, at which both parts carry energy."""
     return (spectra["low_share"] >= LEAST_SHARE) & (spectra["low_share"] <= 1 - LEAST_SHARE)

@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from fpkit.claims import bounds, statistics, tables
-from fpkit.claims.halves import ends_early
+from fpkit.claims.halves import ends_early, overshoot
 from fpkit.claims.intervals import FEWEST, Interval, known_interval
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
@@ -27,6 +27,8 @@ COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "level",
     "control", "reached", "bound", "verdict", "members", "censored", "given", "remark", "explains", "conjecture",
 )  # fmt: skip
+# From here on, beyond 0 or 1, a remaining share is no share: the error grew, or turned round.
+FAR_BEYOND = 0.5
 # A null's draws lie beyond the end that is taken of them with this probability, on each side.
 BEYOND = 0.05
 
@@ -60,7 +62,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
         reached = f"{_reached(values, medians, claim['bound'])} of {len(medians)}"
     remarks = failed or _unknown(name, values, interval, draws)
     if name == "lead" and not failed:
-        remarks += _lower_bound(kept)
+        remarks += _lower_bound(kept) + _overshoot(kept)
     found = bounds.verdict(interval.low, interval.high, claim["bound"])
     given, unmet = _given(claim, kept, draws)
     found = "undecided" if unmet else found
@@ -221,6 +223,16 @@ def _lower_bound(spectra: Sequence[xr.Dataset]) -> list[str]:
     if not early.any():
         return []
     return [f"a lower bound: the run ends before the high half is learned ({early.sum()} of {len(early)} members)"]
+
+
+def _overshoot(spectra: Sequence[xr.Dataset]) -> list[str]:
+    """That a lead is made of more than of shares that are learned: of an error that grows, or changes its sign."""
+    beyond = np.concatenate([overshoot(one).to_numpy() for one in spectra])
+    far = beyond > FAR_BEYOND
+    if not far.any():
+        return []
+    what = f"a half's remaining share leaves [0, 1] by up to {np.nanmax(beyond):.2g}, which counts in the lead"
+    return [f"{what} ({far.sum()} of {len(far)} members)"]
 
 
 def _conjecture(claim: dict, variant: str) -> str:

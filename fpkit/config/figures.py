@@ -69,7 +69,7 @@ FIGURES = {
     ),
     "order": Kind(
         category="Scope",
-        measures=("fft", "projection"),
+        measures=("fft", "projection", "radial", "walsh", "components"),
         shows=(
             "First passages by frequency, the lead in decades of training, and the rank correlation of frequency and "
             "passage, for each activation, algorithm or loss."

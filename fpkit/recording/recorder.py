@@ -103,17 +103,19 @@ class Recorder:
         self.records = 0
         """Records made by this process."""
 
-    def __call__(self, step: int, model: Any, **scores: float) -> bool:
+    def __call__(self, step: int, model: Any, *, last: bool = False, **scores: float) -> bool:
         """Record what the model predicts, if the step is due; whether it was.
 
         Args:
-            step: updates made until now. scores: losses and accuracies of your own to be kept beside it, by names such
+            step: updates made until now. last: the training ends here, which makes the step due unless `when` says
+                which are. scores: losses and accuracies of your own to be kept beside it, by names such
                 as `loss_test`.
 
         Raises:
             UserError: steps that go back, or outputs that are no numbers for each probe point.
         """
-        if not self.due(step):
+        ends = last and not self._is_idle() and self._when is None and self._listed is None
+        if not self.due(step) and not (ends and step != self._recorded):
             return False
         began = time.perf_counter()
         predictions = evaluation.evaluated(model, self._points, self.batch, self.forward, self._outputs == "logits")

@@ -24,12 +24,13 @@ from fpkit.store.arrays import snapshot
 from fpkit.store.predictions import open_predictions
 
 
-def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Dataset:
+def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike], name: str | None = None) -> xr.Dataset:
     """A training, as it was recorded: predictions, probe points, scores, lazily where they are large.
 
     Args:
         stores: of `fpkit.Recorder`, by path or pattern (`runs/*.zarr`), several as members of one ensemble; or a run of
             a workflow (`results/runs/synthetic/base`), beside its data sets.
+        name: what figures call it; that of the store where left out, of several that of their folder.
 
     Returns:
         prediction (step, member, sample, output) or, where they were recorded in its place, coefficient (step, member,
@@ -45,7 +46,7 @@ def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike]) -> xr.Data
     run.attrs["stores"] = [str(path) for path in paths]
     if "x" not in run:
         run.attrs["dataset_file"] = str(_dataset_file(paths[0], run))
-    return run
+    return run if name is None else run.assign_attrs(dataset=name)
 
 
 def _opened(path: Path) -> xr.Dataset:
@@ -197,7 +198,7 @@ def measured_on(run: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, str]:
     """
     if "dataset_file" in run.attrs:
         split = _recipe(run).get("record", {}).get("split", "train")
-        return run, netcdf.load_dataset(run.attrs["dataset_file"]), split
+        return run, netcdf.load_dataset(run.attrs["dataset_file"]).assign_attrs(name=run.attrs["dataset"]), split
     if "y" not in run:
         raise UserError("the run was recorded without targets; give some: y=...")
     x, y = run["x"].to_numpy(), run["y"].to_numpy()

@@ -75,7 +75,8 @@ class Torch:
 
     def load(self, state: dict) -> None:
         if not self.capturable:  # then torch counts steps on the host
-            state = {key: value.cpu() if key == "step" and isinstance(value, Tensor) else value for key, value in state.items()}
+            counted = {key: value.cpu() for key, value in state.items() if key == "step" and isinstance(value, Tensor)}
+            state = state | counted
         self.optimizer.state[self.flat] = state
 
 

@@ -13,7 +13,7 @@ WARMING_UP = 3
 
 
 class Repeated:
-    """A function without arguments, called again and again: launching its kernels one by one would take longer than they.
+    """A function called again and again, of whose kernels each takes less time than to be launched.
 
     Args:
         work: reads and writes the same memory at each call, and never waits for the GPU.

@@ -52,8 +52,8 @@ class Ensemble(ABC):
     def record(
         self, split: str, start: Ensemble | None = None
     ) -> Callable[[], tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """A function that gives the prediction (member, sample, output) on `split`, and the scores (member,) of each part
-        of the data: as they are now, also if updates go on before it is called.
+        """A function that gives the prediction (member, sample, output) on `split` and the scores (member,) of each
+        part: as they are now, also if updates go on before it is called.
 
         With a basis (sample, row), in place of the prediction its coefficients (member, row, output), and two more
         scores, `error_norm` and `error_overlap`: see `fpkit.training.spectrum`. `start` is then the same members as

@@ -240,9 +240,7 @@ class Block:
         if batches.size is not None:
             members = len(batches.seeds)
             # Of an epoch; and the number of the next update in it, which lies where a captured update finds it.
-            self.order = torch.empty(
-                members, len(x) // batches.size, batches.size, dtype=torch.int64, device=x.device
-            )
+            self.order = torch.empty(members, len(x) // batches.size, batches.size, dtype=torch.int64, device=x.device)
             self.next = torch.zeros(1, dtype=torch.int64, device=x.device)
             self.drawn = self.order.new_empty(members, 1, batches.size)
             self.chosen = [part.new_empty(members, batches.size, *part.shape[1:]) for part in (x, y)]

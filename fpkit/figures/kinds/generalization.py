@@ -42,7 +42,7 @@ def _of(spectra: xr.Dataset) -> tuple[str, int, int, float]:
     """Activation, bits of the target, dimensions and training fraction of a parity variant."""
     attributes = spectra.attrs
     return (
-        style.recipe(spectra)["model"]["activation"],
+        style.recipe(spectra).get("model", {}).get("activation", "network"),
         int(attributes["bits"]),
         int(attributes["dimensions"]),
         float(attributes["train_fraction"]),

@@ -11,18 +11,20 @@ from matplotlib.figure import Figure
 
 from fpkit.figures import leads, style
 
+# Fewer make panels lower than the label of the colour bar is long.
+LEAST_ROWS = 4
+
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
     """A row for each variant: first passage by frequency, the lead, and the rank correlations of both passages.
 
     Args:
-        spectra: results of `fft` or `projection`, one for each variant.
+        spectra: results of measures with first passages, one for each variant.
     """
     width = plt.rcParams["figure.figsize"][0]
     grid = {"width_ratios": [1.2, 1, 1.2]}
-    figure, (passages, lead, order) = plt.subplots(
-        1, 3, figsize=(width, 0.033 * width * len(spectra) + style.lines(9)), gridspec_kw=grid, sharey=True
-    )
+    height = 0.033 * width * max(LEAST_ROWS, len(spectra)) + style.lines(9)
+    figure, (passages, lead, order) = plt.subplots(1, 3, figsize=(width, height), gridspec_kw=grid, sharey=True)
     _passages(passages, spectra)
     leads.lead_rows(lead, spectra)
     leads.order_rows(order, spectra)

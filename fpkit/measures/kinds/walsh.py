@@ -45,10 +45,11 @@ def decompose(
     Returns:
         energy (step, member, frequency), target_energy, train_energy (frequency, the degree): sums of squared
         coefficients, which add up to the mean square; what `Decomposition.spectra` gives, where the followed degrees
-        are those that the target holds; target_coefficient (step, member): coefficient on the target's own (largest)
-        subset over the target's, 1 when learned; target_response, train_response (wave). Of predictions also
-        accuracy_train, accuracy_test (step, member), by sign, and response (wave, member) of the final output. NaN for
-        members that diverged. Attributes: dimensions, bits (of the target's subset), train_fraction.
+        are those that the target holds; target_coefficient (step, member): <h, y> / <y, y>, of parity the coefficient
+        on its subset, 1 when learned; target_response, train_response (wave). Of predictions also
+        accuracy_train, accuracy_test (step, member), by sign, of a target of signs, and response (wave, member) of the
+        final output. NaN for members that diverged. Attributes: dimensions, bits (the target's highest degree),
+        train_fraction.
 
     Raises:
         UserError: another split than `all`, several outputs, or samples that are not all sign vectors.
@@ -69,9 +70,10 @@ def decompose(
     amplitude = along.target_amplitude
     spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls, null_draws)
 
-    subset = int(np.argmax(np.abs(along.target_coefficient.isel(output=0).to_numpy())))
-    own = {"function": subset, "output": 0}
-    learned = along.coefficient.isel(own, drop=True) / along.target_coefficient.isel(own, drop=True)
+    wanted = along.target_coefficient.isel(output=0, drop=True)
+    own = np.flatnonzero(abs(wanted) > NEGLIGIBLE * abs(wanted).max())
+    wanted, made = wanted.isel(function=own), along.coefficient.isel(function=own, output=0, drop=True)
+    learned = (made * wanted).sum("function", skipna=False) / (wanted**2).sum("function")
     energy = {
         "energy": (along.coefficient, "energy of the output by degree"),
         "target_energy": (along.target_coefficient, "energy of the target by degree"),
@@ -81,7 +83,7 @@ def decompose(
         name: (basis.bands.energy(coefficients).isel(output=0, drop=True), long_name)
         for name, (coefficients, long_name) in energy.items()
     }
-    measured["target_coefficient"] = learned, "coefficient on the target's subset, relative to the target's"
+    measured["target_coefficient"] = learned, "coefficient on the target itself"
     y, along_ones = target.isel(output=0, drop=True), "along (1, ..., 1)"
     measured["target_response"] = _response(y, index), f"|F[y]| {along_ones}"
     measured["train_response"] = (
@@ -91,8 +93,8 @@ def decompose(
     if along.recorded is None:
         bad, output = diverged(predictions), along.outputs.isel(output=0, drop=True)
         correct = output * y > 0  # an output of zero takes no side
-        parts = {"train": slice(n_train), "test": slice(n_train, None)}
-        for part, chosen in parts.items() if n_train < len(index) else [("train", slice(None))]:
+        parts = {"train": slice(n_train), "test": slice(n_train, None)} if bool((abs(y) == 1).all()) else {}
+        for part, chosen in list(parts.items())[: 1 + (n_train < len(index))]:
             accuracy = correct.isel(sample=chosen).mean("sample").where(~bad)
             measured[f"accuracy_{part}"] = accuracy, f"fraction of {part}ing samples with the right sign"
         measured["response"] = _response(output.isel(step=-1, drop=True), index), f"|F[h]| {along_ones}, at the end"
@@ -100,7 +102,7 @@ def decompose(
         spectra[name] = described(values.astype(np.float32), long_name)
     attributes = {
         "dimensions": len(index).bit_length() - 1,
-        "bits": subset.bit_count(),
+        "bits": int(np.bitwise_count(own).max()),
         "train_fraction": n_train / len(index),
     }
     return finish(spectra, predictions, measure="walsh", threshold=threshold, hold=hold, **attributes)
