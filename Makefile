@@ -10,7 +10,7 @@ export CONFIG
 OVERLAYS := --configfile $$CONFIG
 endif
 
-.PHONY: figures report docs replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
+.PHONY: figures report docs examples replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -24,6 +24,12 @@ report: .venv/installed
 # The site, into site/: broken links end it. With pictures and findings of what `make figures` made.
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict --quiet
+
+# Training loops of others, recorded: what they print and draw, into docs/examples/. Some minutes.
+examples: .venv/installed
+	set -e; for one in $(basename $(notdir $(wildcard docs/examples/*.py))); do rm -rf .examples; \
+	$(BIN)/python docs/examples/$$one.py .examples | tee docs/examples/$$one.txt; mv .examples/$$one.png docs/examples/; done
+	rm -rf .examples
 
 # The claims again, on fresh seeds of members and data, below results/replication; all verdicts beside those of the run.
 # SHIFT numbers the repetition: 1, 2, ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links as they stand in the repository, as the site has them; of what it does not hold, the name alone."""
-    there = {file.src_uri for file in files}
+    there, folder = {file.src_uri for file in files}, Path(page.file.src_uri).parent
 
     def link(match: re.Match) -> str:
         text, target = match[1], match[2]
@@ -61,8 +62,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = re.sub(r"^(\.\./|docs/)", "", path)
         place = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}.get(place, place)
         place = re.sub(r"\.ipynb$", ".md", place)
-        if place in there:
+        if (folder / place).as_posix() in there:
             return f"[{text}]({place}{'#' * bool(anchor)}{anchor})"
+        if place in there:
+            return f"[{text}]({os.path.relpath(place, folder)}{'#' * bool(anchor)}{anchor})"
         return text
 
     return re.sub(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)", link, _pictures(markdown))

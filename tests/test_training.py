@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 from fpkit import config
 from fpkit.config.training import Cnn, Loss, Mlp, Optimizer, Training
 from fpkit.errors import UserError
+from fpkit.jobs import gpus
 from fpkit.store.schedule import record_steps
-from fpkit.training import activations, algorithms, checkpoint, initialization, losses, networks, trainer
+from fpkit.training import activations, algorithms, checkpoint, initialization, losses, networks
 from fpkit.training.batches import Batches
 from fpkit.training.compiled import library
 from fpkit.training.trainer import train
@@ -546,25 +547,26 @@ def test_data_in_double_precision_is_taken():
 @pytest.mark.parametrize("available", [False, True])
 def test_auto_takes_a_gpu_that_torch_can_use_and_asks_it_only_if_there_is_a_driver(monkeypatch, driver, available):
     asked = []
-    monkeypatch.setattr(trainer, "_gpu_driver", lambda: driver)
+    monkeypatch.setattr(gpus, "_driver", lambda: driver)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append(True) or available)
-    assert trainer.resolve_device("auto") == ("cuda" if driver and available else "cpu")
+    assert gpus.resolve("auto") == ("cuda" if driver and available else "cpu")
     assert bool(asked) == driver
+    assert gpus.resolve("auto", pays=lambda: False) == "cpu"
 
 
 @pytest.mark.parametrize("available", [False, True])
 def test_device_that_is_named_is_taken_or_missed(monkeypatch, available):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert trainer.resolve_device("cpu") == "cpu"
+    assert gpus.resolve("cpu") == "cpu"
     if available:
-        assert trainer.resolve_device("cuda") == "cuda"
+        assert gpus.resolve("cuda") == "cuda"
     else:
         with pytest.raises(UserError, match=r"device is cuda, but torch finds no GPU here; set it to auto or cpu"):
-            trainer.resolve_device("cuda")
+            gpus.resolve("cuda")
 
 
 def test_where_torch_finds_a_gpu_there_is_a_driver():
-    assert trainer._gpu_driver() or not torch.cuda.is_available()
+    assert gpus._driver() or not torch.cuda.is_available()
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

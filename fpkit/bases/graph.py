@@ -11,6 +11,7 @@ from fpkit.bases.basis import Bands, Basis, over
 from fpkit.datasets import kernel
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
+from fpkit.jobs import devices
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -77,8 +78,12 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
         )
     if np.ptp(x, axis=0).max() == 0:
         raise UserError("graph needs inputs that differ; all of them are alike")
-    algorithm = "kd_tree" if len(x) > MANY_SAMPLES and x.shape[1] <= FEW_FEATURES else "brute"
-    linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm=algorithm).fit(x).kneighbors_graph())
+    if devices.chosen() != "cpu":
+        near = devices.nearest(x, neighbours)
+        linked = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, neighbours)), (len(x),) * 2)
+    else:
+        algorithm = "kd_tree" if len(x) > MANY_SAMPLES and x.shape[1] <= FEW_FEATURES else "brute"
+        linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm=algorithm).fit(x).kneighbors_graph())
     return csr_array((linked + linked.T) / 2)
 
 
@@ -132,7 +137,7 @@ class Graph(Basis):
 
         def product(block: np.ndarray) -> np.ndarray:
             # One product of two matrices.
-            flat = block.reshape(-1, block.shape[-1]) @ self.vectors.astype(block.dtype, copy=False)
+            flat = devices.matmul(block.reshape(-1, block.shape[-1]), self.vectors.astype(block.dtype, copy=False))
             return flat.reshape(*block.shape[:-1], -1)
 
         return over(product, values, dim="sample", result="function", size=len(self.bands.of))

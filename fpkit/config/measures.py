@@ -32,6 +32,8 @@ class Measure(Entry):
     """Those of them that coefficients, recorded in place of predictions, do not tell."""
     of_parameters: ClassVar[tuple[str, ...]] = ()
     """Those of them that are NaN unless the parameters at the end are kept (`record.parameters`)."""
+    on_gpu: ClassVar[bool] = False
+    """Whether a GPU has a large part in it."""
 
     nulls: list[Null] | None = []
     """Errors that prefer no frequency, of which it computes the same: `share`, every frequency loses the same share of
@@ -147,6 +149,7 @@ class Filtering(Measure):
     """Gaussian low-pass filter in input space, for a range of widths."""
 
     suits = (Images,)
+    on_gpu = True
     gives = ("low_error", "high_error", *REMAINING)
     controlled: ClassVar = {"share": gives, "paces": REMAINING}
 
@@ -159,6 +162,7 @@ class Graph(OnBasis):
     """Eigenvectors of a graph on the inputs, near ones linked, in bands of their rank from smooth to rough."""
 
     suits = (Samples,)
+    on_gpu = True
     gives = (*PASSAGES, "mean_frequency_output", "mean_frequency_residual")
 
     nulls: list[Null] | None = None
@@ -237,6 +241,7 @@ class Ntk(OnBasis):
     """Decay rates along the eigenvectors of the neural tangent kernel, measured and predicted by it."""
 
     suits = (Samples,)
+    on_gpu = True
     splits = ("train",)
     gives = (*PASSAGES, "predicted_rate", "final_rate", "measured_rate", "kernel_change")
     of_parameters = ("final_rate", "kernel_change")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.linalg
 from scipy.spatial.distance import pdist, squareform
 
 from fpkit.errors import UserError
+from fpkit.jobs import devices
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -61,7 +61,7 @@ def modes(similarity: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndar
         positive.
     """
     similarity -= BELOW * np.outer(root, root)
-    values, vectors = scipy.linalg.eigh(similarity, driver="evd", overwrite_a=True, check_finite=False)
+    values, vectors = devices.eigh(similarity)
     values, vectors = values[:0:-1], vectors[:, :0:-1]
     largest = np.abs(vectors).argmax(axis=0)
     return 1 - values, vectors * np.sign(vectors[largest, np.arange(len(values))])

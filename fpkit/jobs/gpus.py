@@ -1,14 +1,18 @@
-"""GPUs of this machine, found without torch; and one for each training, where several train at once."""
+"""GPUs of this machine, found without torch; one for each job, where several run at once; whether a job takes one."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+from fpkit.errors import PassingError
 
 NVIDIA, AMD = Path("/proc/driver/nvidia/gpus"), Path("/sys/class/kfd/kfd/topology/nodes")
 
@@ -44,6 +48,36 @@ def take() -> str | None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
             return gpu
     return None
+
+
+def resolve(device: str, pays: Callable[[], bool] = lambda: True) -> str:
+    """`cpu` or `cuda`, of a config `device`: `auto` takes a GPU that torch can use, if it pays.
+
+    Raises:
+        PassingError: `cuda`, and torch finds no GPU.
+    """
+    if device == "cpu" or (device == "auto" and not (_driver() and pays())):
+        return "cpu"
+    import torch  # takes a second
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise PassingError(
+            "training.device is cuda, but torch finds no GPU here; set it to auto or cpu, or train where there is one"
+        )
+    return "cpu"
+
+
+def _driver() -> bool:
+    """Whether torch can possibly find a GPU: there is NVIDIA's driver, or AMD's."""
+    if os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _count() -> int:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from fpkit.jobs import devices
+
 Array = Any
 """A float32 tensor of torch's, on any device, or array of numpy's: results are of the same kind."""
 
@@ -24,12 +26,10 @@ SMOOTH_BYTES, LEAST_ROWS = 96 * 2**20, 64
 
 
 def array_of(values: np.ndarray) -> Array:
-    """Numbers as what is computed with: a tensor where torch is installed, which is the faster."""
+    """Numbers as what is computed with: a tensor, where torch is installed, which is the faster."""
     if find_spec("torch") is None:
         return values
-    import torch
-
-    return torch.from_numpy(values)
+    return devices.as_tensor(values)
 
 
 def low_high_energy(

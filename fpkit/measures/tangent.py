@@ -27,8 +27,8 @@ def kernel(model: dict, network: Network, parameters: Sequence[Tensor], x: Tenso
         x: (sample, *feature).
     """
     if model["kind"] == "mlp":
-        return _by_layers(activations.build(model["activation"]), parameters, x).numpy()
-    return _by_jacobian(network, parameters, x).numpy()
+        return _by_layers(activations.build(model["activation"]), parameters, x).numpy(force=True)
+    return _by_jacobian(network, parameters, x).numpy(force=True)
 
 
 def largest_eigenvalue(network: Network, parameters: Sequence[Tensor], x: Tensor) -> float:
@@ -41,10 +41,10 @@ def largest_eigenvalue(network: Network, parameters: Sequence[Tensor], x: Tensor
         pulled = torch.autograd.grad(value, member, direction, create_graph=True, materialize_grads=True)
 
     def product(vector: np.ndarray) -> np.ndarray:
-        cotangent = torch.from_numpy(vector.astype(np.float32)).view(value.shape)
+        cotangent = torch.from_numpy(vector.astype(np.float32)).view(value.shape).to(value.device)
         gradient = torch.autograd.grad(value, member, cotangent, retain_graph=True, materialize_grads=True)
         (pushed,) = torch.autograd.grad(pulled, direction, gradient, retain_graph=True)
-        return pushed.flatten().numpy().astype(np.float64)
+        return pushed.flatten().numpy(force=True).astype(np.float64)
 
     size = value.numel()
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
@@ -78,7 +78,7 @@ def _by_layers(activation, parameters: Sequence[Tensor], x: Tensor) -> Tensor:
 def _by_jacobian(network: Network, parameters: Sequence[Tensor], x: Tensor) -> Tensor:
     """Of any network: J J^T, some rows of J at a time."""
     count = sum(parameter.numel() for parameter in parameters)
-    blocks = torch.arange(len(x)).split(max(1, JACOBIAN_BYTES // (8 * count)))
+    blocks = torch.arange(len(x), device=x.device).split(max(1, JACOBIAN_BYTES // (8 * count)))
 
     def of_output(output: int, some: Tensor) -> Tensor:
         def value(member: Sequence[Tensor], sample: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ def _by_jacobian(network: Network, parameters: Sequence[Tensor], x: Tensor) -> T
 
     with torch.no_grad():
         outputs = network.forward([parameter[None] for parameter in parameters], x[:1]).shape[2]
-    total = torch.zeros(len(x), len(x), dtype=torch.float64)
+    total = torch.zeros(len(x), len(x), dtype=torch.float64, device=x.device)
     for output in range(outputs):
         for number, some in enumerate(blocks):
             rows = of_output(output, some)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +20,10 @@ from fpkit.training.batches import Batches
 from fpkit.training.capture import Repeated
 from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 from fpkit.training.layout import joined, put
-from fpkit.training.transformer import tokens
+from fpkit.training.work import CONVOLUTIONAL, operations
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
-CONVOLUTIONAL = ("cnn", "residual_cnn")
 # Members that are convolved together, at most. Large networks are fastest alone.
 CONVOLVED_TOGETHER = 4
 # Where there are not enough threads, some are left to others: Zarr's.
@@ -201,17 +199,11 @@ def _blocks(
         return members
     if initial[0].device.type != "cpu":
         return 1
-    operations = 6 * inputs[0] * sum(parameter.numel() for parameter in initial)
-    if model["kind"] == "transformer":
-        operations *= tokens(inputs[1:], model["patch"])
+    of_one = operations(model, [parameter.shape[1:] for parameter in initial], inputs)
     if model["kind"] in CONVOLUTIONAL:
-        # The libraries choose by the number of channels how they convolve. Kernels are used at each place, of which
-        # there are a quarter of the pixels or fewer.
-        places, kernels = math.prod(inputs[2:]) // 4, (weight.numel() for weight in initial if weight.dim() == 5)
-        operations += 6 * inputs[0] * places * sum(kernels)
-        together = round(members * BLOCK_OPERATIONS / operations)
-        return -(-members // min(max(1, together), CONVOLVED_TOGETHER))
-    count = max(1, round(operations / BLOCK_OPERATIONS))
+        # The libraries choose by the number of channels how they convolve.
+        return -(-members // min(max(1, round(BLOCK_OPERATIONS / of_one)), CONVOLVED_TOGETHER))
+    count = max(1, round(members * of_one / BLOCK_OPERATIONS))
     if gradients.by_hand(model, loss):
         count = -(-max(threads, count) // threads) * threads  # as many for each thread
     return min(members, count)

@@ -7,8 +7,6 @@ have `records` (how many it holds), `append(step, prediction, **scores)`, `flush
 
 from __future__ import annotations
 
-import ctypes
-import os
 import time
 from bisect import bisect
 from collections import deque
@@ -20,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from fpkit import parts
-from fpkit.errors import PassingError
+from fpkit.jobs import gpus
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint
+from fpkit.training import checkpoint, initialization, work
 from fpkit.training.compiled.ensemble import CompiledEnsemble, can
 from fpkit.training.ensemble import Ensemble
 
@@ -86,9 +84,15 @@ def train(
     if state and state["step"] >= steps:
         print(f"already trained, to step {state['step']}", flush=True)
         return state["device"]
-    device = resolve_device(device)
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     algorithm |= {"schedule": schedule, "weight_decay": weight_decay, "clip_norm": clip_norm}
+    if device == "auto" and state:
+        device = state["device"].split(",")[0]  # as it began, if that is here
+        device = gpus.resolve("auto") if device == "cuda" else device
+    elif device == "auto":
+        device = gpus.resolve(device, partial(_pays, model, data, members, algorithm, loss, batch_size, steps, threads))
+    else:
+        device = gpus.resolve(device)
     seeds = range(seed_offset, seed_offset + members)
     due_steps = record_steps(steps, per_decade)
     own = parts.blamed(*parts.own_of(model, optimizer, loss))
@@ -152,7 +156,7 @@ def build(
     """The members with these seeds, for compiled code if it `can` train them, else for torch.
 
     Args:
-        algorithm: arguments of `fpkit.training.algorithms.build` but `flat`. device: one that `resolve_device` returns.
+        algorithm: arguments of `fpkit.training.algorithms.build` but `flat`. device: `cpu` or `cuda`.
             The others are those of `train`.
 
     Raises:
@@ -169,34 +173,32 @@ def build(
     return StackedEnsemble(model, data, seeds, algorithm, loss, batch_size, device, threads, basis)
 
 
-def resolve_device(device: str) -> str:
-    """`auto` takes the GPU if there is one.
+def _pays(
+    model: dict,
+    data: dict[str, np.ndarray],
+    members: int,
+    algorithm: dict,
+    loss: str,
+    batch_size: int | None,
+    steps: int,
+    threads: int,
+) -> bool:
+    """Whether a GPU would be sooner done, by what is known before; it says so."""
+    x, y = data["x_train"], data["y_train"]
+    if model["kind"] == "mlp":
+        weights = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
+    else:
+        from fpkit.training import networks  # with torch
 
-    Raises:
-        PassingError: `cuda`, and torch finds no GPU.
-    """
-    if device == "cpu" or (device == "auto" and not _gpu_driver()):
-        return "cpu"
-    import torch  # takes a second
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if device == "cuda":
-        raise PassingError(
-            "training.device is cuda, but torch finds no GPU here; set it to auto or cpu, or train where there is one"
-        )
-    return "cpu"
-
-
-def _gpu_driver() -> bool:
-    """Whether torch can possibly find a GPU: there is NVIDIA's driver, or AMD's."""
-    if os.path.exists("/dev/kfd"):
-        return True
-    try:
-        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
+        network = networks.build(features=x.shape[1:], outputs=y.shape[1], **model)
+        weights = [parameter.shape[1:] for parameter in network.initialize([0])]
+    per_update = members * work.operations(model, weights, (batch_size or len(x), *x.shape[1:]))
+    cpu, gpu = work.seconds(per_update, steps, threads, can(model, algorithm, loss, "cpu"))
+    print(
+        f"about {cpu:.2g} s on the CPU, {gpu:.2g} s on the GPU: trained on the {'GPU' if gpu < cpu else 'CPU'}",
+        flush=True,
+    )
+    return gpu < cpu
 
 
 def _last_state(path: Path | None, sink) -> dict | None:

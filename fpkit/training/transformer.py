@@ -10,11 +10,7 @@ from torch import Tensor, nn
 
 from fpkit.errors import UserError
 from fpkit.training import activations
-
-
-def tokens(features: tuple[int, ...], patch: int) -> int:
-    """How many tokens an input of shape `features` makes: patches of an image, or the numbers of a vector."""
-    return math.prod(features) if len(features) == 1 else features[1] // patch * (features[2] // patch)
+from fpkit.training.work import tokens
 
 
 def transformer(

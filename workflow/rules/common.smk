@@ -129,6 +129,13 @@ def recorded_split(wildcards):
     return fpconfig.MEASURES[wildcards.measure].splits[0]
 
 
+def device_of(wildcards):
+    """Where a measure is taken: as the training says, if a GPU would have a large part in it."""
+    on_gpu = fpconfig.MEASURES[wildcards.measure].on_gpu
+    training = variant_of(wildcards).training or {}
+    return training.get("device", "auto") if on_gpu else "cpu"
+
+
 def grouped(paths, axis):
     """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
     groups, names = {}, {}

@@ -19,11 +19,12 @@ rule decompose:
     resources:
         mem_mb=growing("mem_mb", 4000),
         runtime=growing("runtime", 60),
-        gpu=0,
+        gpu=lambda w: int(device_of(w) in GPU_DEVICES),
     params:
         measure=lambda w: variant_of(w).decomposition[w.measure],
         split=recorded_split,
         recorded=lambda w: bool(variant_of(w).recorded),
+        device=device_of,
         recipe=lambda w: run_recipe(variant_of(w)),
         code=lambda w: decomposition_code(variant_of(w), w.measure),
     script:

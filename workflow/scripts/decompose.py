@@ -20,6 +20,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     if not any(map(is_large, stores)):
         without_dask()
 
+    from fpkit.jobs import devices, gpus
     from fpkit.measures.scheduler import scheduler
     from fpkit.store import netcdf
 
@@ -39,7 +40,11 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
         else:
             dataset = opened.enter_context(netcdf.open_dataset(snakemake.input.dataset))
             predictions = open_predictions(stores[0])
-        with scheduler(predictions, address, snakemake.threads):
+        wanted, large_enough = snakemake.params.device, predictions.sizes.get("sample", 0) >= devices.WORTH_SAMPLES
+        if (wanted == "cuda" or (wanted == "auto" and large_enough)) and (gpu := gpus.take()):
+            print(f"on GPU {gpu}")
+        device = gpus.resolve(wanted, lambda: large_enough)
+        with scheduler(predictions, address, snakemake.threads), devices.computing_on(device):
             spectra = decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large)
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,

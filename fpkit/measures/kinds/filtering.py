@@ -9,6 +9,7 @@ import xarray as xr
 
 from fpkit.config.names import NULLS
 from fpkit.errors import UserError
+from fpkit.jobs.devices import as_numpy
 from fpkit.measures.low_pass import Array, array_of, low_high_energy, median_distance, there_and_back
 from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced
 from fpkit.measures.spectra import described, finish, outputs_of, target_of
@@ -137,7 +138,7 @@ def _probes(x: Array, first: np.ndarray, widths: list[float]) -> np.ndarray:
     """
     members, samples, outputs = first.shape
     columns = array_of(np.moveaxis(first, 1, 0).reshape(samples, -1))
-    parts = [np.asarray(part) for part in there_and_back(x, columns, widths)]
+    parts = [as_numpy(part) for part in there_and_back(x, columns, widths)]
     both = np.stack(parts, axis=1).reshape(2 * len(widths), samples, members, outputs)
     return np.ascontiguousarray(np.moveaxis(centred(np.moveaxis(both, 1, 2)), 0, -1))
 
@@ -168,4 +169,4 @@ def _of_noise(
 def _energies(x: Array, values: np.ndarray, widths: list[float]) -> tuple[np.ndarray, np.ndarray]:
     """Energy of values (sample, *others, output) below and above the filter: two arrays (width, *others)."""
     parts = low_high_energy(x, array_of(values.reshape(len(values), -1)), widths)
-    return tuple(np.asarray(part).reshape(len(widths), *values.shape[1:]).sum(axis=-1) for part in parts)
+    return tuple(as_numpy(part).reshape(len(widths), *values.shape[1:]).sum(axis=-1) for part in parts)

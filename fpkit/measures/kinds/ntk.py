@@ -19,6 +19,7 @@ from fpkit.bases.basis import Basis
 from fpkit.bases.eigenvectors import Eigenvectors
 from fpkit.config.names import MOST_KERNEL_SAMPLES
 from fpkit.errors import UserError
+from fpkit.jobs import devices
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
 from fpkit.measures.spectra import described, finish, target_of
@@ -161,15 +162,14 @@ class _Kernels:
     """
 
     def __init__(self, model: dict, predictions: xr.Dataset, x: xr.DataArray, outputs: int):
-        import torch
-
         from fpkit.measures import tangent
         from fpkit.training import gradients, networks
 
         self.model, self.predictions, self.kernel = model, predictions, tangent.kernel
-        self.x = torch.from_numpy(np.ascontiguousarray(x.to_numpy(), np.float32))
+        self.x = devices.as_tensor(x.to_numpy().astype(np.float32))
         self.network = networks.build(features=x.shape[1:], outputs=outputs, **model)
-        self.parameters = self.network.initialize(predictions["member"].to_numpy().tolist())
+        drawn = self.network.initialize(predictions["member"].to_numpy().tolist())
+        self.parameters = [stack.to(devices.chosen()) for stack in drawn]
         self.dense = gradients.by_hand(model, "mse")
         self.largest = np.array(
             [tangent.largest_eigenvalue(self.network, member, self.x) for member in zip(*self.parameters, strict=True)]
@@ -181,14 +181,12 @@ class _Kernels:
 
     def at_end(self, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """The number of each chosen member and its kernel, where parameters were kept."""
-        import torch
-
         from fpkit.training import layout
 
         if "parameter" not in self.predictions:
             return
         numbers = self.predictions["parameter"].transpose("member", "weight").to_numpy()
-        stacks = [torch.from_numpy(stack.copy()) for stack in layout.apart(numbers, self.parameters, self.dense)]
+        stacks = [devices.as_tensor(stack) for stack in layout.apart(numbers, self.parameters, self.dense)]
         for number in np.flatnonzero(chosen):
             yield number, self.kernel(self.model, self.network, [stack[number] for stack in stacks], self.x)
 

@@ -1,0 +1,84 @@
+"""What a job computes on, the CPU unless it is said otherwise; what a GPU has a large part in is asked to go there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+# Below so many samples a GPU takes longer to be started than a measure takes without.
+WORTH_SAMPLES = 4000
+
+# Distances that are held at a time; neighbours beyond those wanted, as roundings may exchange some.
+DISTANCES, SPARE_NEIGHBOURS = 2**28, 6
+
+_chosen = "cpu"
+
+
+@contextmanager
+def computing_on(device: str) -> Iterator[None]:
+    """Inside, `chosen` is `cpu` or `cuda`."""
+    global _chosen
+    before, _chosen = _chosen, device
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def chosen() -> str:
+    """`cpu` or `cuda`."""
+    return _chosen
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b, on the GPU if that is chosen, where single precision is single precision."""
+    if _chosen == "cpu":
+        return a @ b
+    return as_numpy(as_tensor(a) @ as_tensor(b))
+
+
+def eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, which is overwritten."""
+    if _chosen == "cpu":
+        from scipy.linalg import eigh
+
+        return eigh(matrix, driver="evd", overwrite_a=True, check_finite=False)
+    import torch
+
+    values, vectors = torch.linalg.eigh(as_tensor(matrix))
+    return as_numpy(values), as_numpy(vectors)
+
+
+def nearest(x: np.ndarray, neighbours: int) -> np.ndarray:
+    """Numbers of the nearest neighbours (sample, neighbour) of inputs (sample, feature), some samples at a time.
+
+    Candidates by single precision, of centred inputs, and some more than are wanted; chosen among by double.
+    """
+    import torch
+
+    inputs = as_tensor((x - x.mean(axis=0)).astype(np.float32))
+    squares, found = inputs.square().sum(dim=1), []
+    count = min(len(x) - 1, neighbours + SPARE_NEIGHBOURS)
+    for rows in torch.arange(len(x), device=inputs.device).split(max(1, DISTANCES // len(x))):
+        distances = torch.addmm(squares, inputs[rows], inputs.T, alpha=-2)
+        distances[torch.arange(len(rows), device=inputs.device), rows] = torch.inf  # no neighbour of its own
+        near = distances.topk(count, largest=False).indices
+        exact = (inputs[near].double() - inputs[rows, None].double()).square().sum(dim=2)
+        found.append(near.gather(1, exact.topk(neighbours, largest=False).indices))
+    return as_numpy(torch.cat(found))
+
+
+def as_tensor(values: np.ndarray) -> Any:
+    """A tensor of torch's, on what is chosen."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.from_numpy(np.ascontiguousarray(values)).to(_chosen)
+
+
+def as_numpy(values: Any) -> np.ndarray:
+    """An array of numpy's, from wherever."""
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()
