@@ -10,7 +10,7 @@ export CONFIG
 OVERLAYS := --configfile $$CONFIG
 endif
 
-.PHONY: figures report docs examples replicate old clear-old test test-faults test-cluster test-image test-oldest test-latest lint clean again
+.PHONY: figures report docs examples replicate old clear-old test test-gpu test-faults test-cluster test-image test-oldest test-latest lint clean again
 .DEFAULT_GOAL := figures
 
 figures: .venv/installed
@@ -50,6 +50,11 @@ clear-old: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# On a machine with a GPU, where PYTHON has torch and numpy: the checks of tests/gpu, then speeds beside peers.
+test-gpu:
+	$(PYTHON) -m tests.gpu
+	$(PYTHON) -m benchmarks.gpu
 
 # The Slurm profile, on a cluster of three nodes that lives on this machine while the tests run.
 test-cluster: .venv/installed

@@ -53,7 +53,9 @@ def operations(case: dict) -> float:
 
 
 def _steps(case: dict) -> int:
-    steps = int(SECONDS / (operations(case) / 4e10 + 3e-5 * case["members"]))
+    on_gpu = case["device"] == "cuda"
+    update = operations(case) / 2e13 + 1e-4 if on_gpu else operations(case) / 4e10 + 3e-5 * case["members"]
+    steps = int(SECONDS / update)
     return max(20, min(400, steps if steps < 50 else steps // 50 * 50))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +148,7 @@ def _startable(threads: int) -> int:
 
 
 def _make_reproducible() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
@@ -180,6 +183,7 @@ def _fitting(
             blocks = None
             if count == members:
                 raise
+        gc.collect()  # what was tried, and all that it held
         torch.cuda.empty_cache()
         count = min(members, 2 * count)
         print(f"the GPU holds {-(-members // count)} of {members} members at a time", flush=True)
