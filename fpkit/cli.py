@@ -109,6 +109,7 @@ def check(files: list[str]) -> str:
         UserError: what is wrong with it, a line for each problem.
     """
     from fpkit.config import load, merged, read_yaml, variants
+    from fpkit.planning import estimate
 
     # Where the workflow looks for parts of the user's own, and for those that come with it.
     for folder in (os.path.dirname(os.path.abspath(files[0])), os.getcwd(), str(beside("presets").parent)):
@@ -123,7 +124,7 @@ def check(files: list[str]) -> str:
         "figure": len(config.figures),
     }
     told = ", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
-    return f"{' + '.join(files)}: {told}"
+    return f"{' + '.join(files)}: {told}; {estimate(config)}"
 
 
 def _watch(asked: argparse.Namespace) -> None:

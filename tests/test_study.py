@@ -19,6 +19,8 @@ from fpkit.errors import UserError
 FILES = [".gitignore", "Snakefile", "config.yaml", "parts/bumps.py", "profiles/default/profile.yaml"]
 WHEEL = ["setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml"]
 
+TRAININGS = "trainings: about 1 core minute on the CPU, 1 MB of predictions"
+
 
 def files_of(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -48,7 +50,7 @@ def test_a_study_is_made_in_a_new_or_an_empty_folder(there, tmp_path, capsys, mo
     assert said.splitlines()[-1] == f"next: cd '{study}', then: snakemake --cores 8 figures"
     code, said = run(capsys, monkeypatch, "check", str(study / "config.yaml"))
     assert code is None
-    assert said == f"{study}/config.yaml: 1 data set, 1 experiment, 3 variants, 1 claim, 2 figures\n"
+    assert said == f"{study}/config.yaml: 1 data set, 1 experiment, 3 variants, 1 claim, 2 figures; {TRAININGS}\n"
 
 
 def test_the_study_of_the_paper_is_the_repositorys(tmp_path):
@@ -111,7 +113,9 @@ def test_problems_are_one_line_each_and_overlays_are_laid_over(tmp_path, capsys,
         "figures.order.experiment",
     ]
     overlay.write_text("claims: null\n")
-    assert run(capsys, monkeypatch, "check", config, str(overlay))[1].endswith("3 variants, 0 claims, 2 figures\n")
+    assert run(capsys, monkeypatch, "check", config, str(overlay))[1].endswith(
+        f"3 variants, 0 claims, 2 figures; {TRAININGS}\n"
+    )
     (study / "config.yaml").write_text("datasets: [\n")
     code, _ = run(capsys, monkeypatch, "check", config)
     assert code.startswith(f"{config}, line 2: broken YAML")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,9 +22,17 @@ from fpkit.config.fields import (
     tagged,
 )
 
+# Training samples, test samples, shape of an input, outputs.
+Extent = tuple[int, int, tuple[int, ...], int]
+
 
 class Samples(Entry):
     """What all data sets say of themselves."""
+
+    @property
+    def extent(self) -> Extent | None:
+        """How much data there will be; None where nothing is known of it."""
+        return None
 
     @property
     def classes(self) -> bool:
@@ -83,6 +91,10 @@ class Sines(Samples):
                 f" {self.samples} samples on [{start:g}, {stop:g}); raise samples or lower the frequency"
             )
         return self
+
+    @property
+    def extent(self) -> Extent:
+        return self.samples, self.test_samples, (2 if self.embedding == "circle" else 1,), 1
 
     @property
     def lacks(self) -> list[str]:
@@ -162,6 +174,16 @@ class Images(Samples):
                     raise ValueError(f"{key} changes labels, which target replaces; give target a strength, or drop it")
         return self
 
+    whole: ClassVar[tuple[int, int, int, int]]
+    """Images for training, and for the test; channels, and pixels per side."""
+
+    @property
+    def extent(self) -> Extent:
+        train, test, channels, side = self.whole
+        shape = channels, side // self.pool, side // self.pool
+        train -= self.validation_limit or 0
+        return min(self.limit or train, train), min(self.test_limit or test, test), shape, 10 if self.classes else 1
+
     @property
     def classes(self) -> bool:
         return self.one_hot or self.target.strength is not None  # which is added to all outputs alike
@@ -179,6 +201,7 @@ class Digits(Images):
     """scikit-learn's 1,797 handwritten digits, 8 x 8; a fifth of them is the test part."""
 
     kind: Literal["digits"]
+    whole = (1437, 360, 1, 8)
 
 
 class Downloaded(Images):
@@ -196,18 +219,21 @@ class FashionMnist(Downloaded):
     """Fashion-MNIST (Xiao, Rasul, Vollgraf; arXiv:1708.07747): 60,000 + 10,000 grey images, 28 x 28."""
 
     kind: Literal["fashion_mnist"]
+    whole = (60_000, 10_000, 1, 28)
 
 
 class Mnist(Downloaded):
     """MNIST (LeCun, Cortes, Burges): 60,000 + 10,000 grey images, 28 x 28."""
 
     kind: Literal["mnist"]
+    whole = (60_000, 10_000, 1, 28)
 
 
 class Cifar10(Downloaded):
     """CIFAR-10, binary version (Krizhevsky, 2009): 50,000 + 10,000 colour images, 32 x 32."""
 
     kind: Literal["cifar10"]
+    whole = (50_000, 10_000, 3, 32)
 
 
 class Parity(Samples):
@@ -227,6 +253,11 @@ class Parity(Samples):
             raise ValueError(f"bits {self.bits} exceeds dimensions {self.dimensions}; lower it")
         return self
 
+    @property
+    def extent(self) -> Extent:
+        train = round(self.train_fraction * 2**self.dimensions)
+        return train, 2**self.dimensions - train, (self.dimensions,), 1
+
 
 class Photograph(Samples):
     """Grey value of a photograph at a point: scikit-learn's sample images, cut to a square, as a regression."""
@@ -242,6 +273,10 @@ class Photograph(Samples):
     seed: Seed = 0
     target: MadeTarget | None = None
     """A made target on the coordinates, whatever the network sees of them; left out, the grey values."""
+
+    @property
+    def extent(self) -> Extent:
+        return self.size**2, 0, (2 * self.fourier_features if self.fourier_scale else 2,), 1
 
     @property
     def lacks(self) -> list[str]:

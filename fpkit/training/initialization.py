@@ -45,6 +45,43 @@ def dense(features: Sequence[int], widths: Sequence[int], outputs: int) -> list[
     return list(pairwise([math.prod(features), *widths, outputs]))
 
 
+def weights(model: dict, features: Sequence[int], outputs: int) -> list[tuple[int, ...]] | None:
+    """The shapes of the weights of a config `model` entry, biases and norms left out; None of one's own.
+
+    Dense ones (inputs, units), of a convolution (units, in_channels, kernel, kernel).
+    """
+    kind = model["kind"]
+    if kind == "mlp":
+        return dense(features, model["widths"], outputs)
+    if kind == "residual_mlp":
+        width = model["width"]
+        return [(math.prod(features), width), *[(width, width)] * model["blocks"], (width, outputs)]
+    if kind == "cnn":
+        return convolutional(features, model["channels"], model["kernel"], model["widths"], outputs)
+    if kind == "residual_cnn":
+        first, last = convolutional(features, [model["channels"]], model["kernel"], [], outputs)
+        inner = (model["channels"], *first[:1], *first[2:])
+        return [first, *[inner] * (2 * model["blocks"]), last]
+    if kind == "transformer":
+        width, patch = model["width"], model["patch"]
+        numbers = features[0] * patch**2 if len(features) == 3 else 1
+        layer = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
+        return [(numbers, width), *layer * model["layers"], (width, outputs)]
+    return None
+
+
+def convolutional(
+    features: Sequence[int], channels: Sequence[int], kernel: int, widths: Sequence[int], outputs: int
+) -> list[tuple[int, ...]]:
+    """Of convolutions, each of which halves an image (channel, row, column), and the dense layers behind them."""
+    in_channels, rows, columns = features
+    shapes: list[tuple[int, ...]] = []
+    for out_channels in channels:
+        shapes.append((out_channels, in_channels, kernel, kernel))
+        in_channels, rows, columns = out_channels, (rows + 1) // 2, (columns + 1) // 2
+    return shapes + dense((in_channels, rows, columns), widths, outputs)
+
+
 def _fans(weight: tuple[int, ...]) -> tuple[int, int, int]:
     """(units, fan_in, fan_out) of a weight of this shape."""
     if len(weight) == 2:

@@ -6,7 +6,6 @@ output, and its gradient under a loss summed over members, do not depend on the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -47,9 +46,10 @@ def build(kind: str, features: Sequence[int], outputs: int, **options) -> Networ
         return _module(parts.load(kind), tuple(features), outputs, options["options"])
     if kind == "transformer":
         return _module(transformer, tuple(features), outputs, options)
+    weights = initialization.weights({"kind": kind, **options}, features, outputs)
     activation, initially, std = (options.pop(key) for key in ("activation", "initialization", "std"))
     builders = {"mlp": _mlp, "residual_mlp": _residual_mlp, "cnn": _cnn, "residual_cnn": _residual_cnn}
-    weights, forward = builders[kind](tuple(features), outputs, activations.build(activation), **options)
+    forward = builders[kind](tuple(features), activations.build(activation), **options)
 
     def initialize(seeds: Sequence[int]) -> list[Tensor]:
         return [torch.from_numpy(stack) for stack in initialization.initialize(weights, initially, std, seeds)]
@@ -57,7 +57,7 @@ def build(kind: str, features: Sequence[int], outputs: int, **options) -> Networ
     return Network(initialize, forward)
 
 
-# --- architectures: the shapes of the weights, and the forward function ---------------------------------------------
+# --- architectures: forward functions ---------------------------------------------------------------------------------
 # Parameters come as weight and bias of each layer in turn. A weight is (fan_in, units) or, of a convolution, (units,
 # in_channels, kernel, kernel), after the member dimension.
 
@@ -80,14 +80,14 @@ def flattened(x: Tensor, features: int, members: int) -> Tensor:
     return x.expand(members, *x.shape[-2:])
 
 
-def _mlp(features, outputs, activation, widths: Sequence[int]):
+def _mlp(features, activation, widths: Sequence[int]):
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
         return _dense(parameters, flattened(x, len(features), len(parameters[0])), activation)
 
-    return initialization.dense(features, widths, outputs), forward
+    return forward
 
 
-def _residual_mlp(features, outputs, activation, width: int, blocks: int):
+def _residual_mlp(features, activation, width: int, blocks: int):
     """x <- x + activation(x W + b), `blocks` times, between a linear layer in and one out."""
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def _residual_mlp(features, outputs, activation, width: int, blocks: int):
             x = x + activation(_dense(parameters[layer : layer + 2], x, activation))
         return _dense(parameters[-2:], x, activation)
 
-    return [(math.prod(features), width), *[(width, width)] * blocks, (width, outputs)], forward
+    return forward
 
 
 def _convolve(parameters: Sequence[Tensor], x: Tensor, members: int, stride: int) -> Tensor:
@@ -125,32 +125,21 @@ def _apart(x: Tensor, members: int) -> Tensor:
     return x.unflatten(1, (members, -1)).transpose(0, 1).flatten(2)
 
 
-def _halved(size: int) -> int:
-    return (size + 1) // 2
-
-
-def _cnn(features, outputs, activation, channels: Sequence[int], kernel: int, widths: Sequence[int]):
+def _cnn(features, activation, channels: Sequence[int], kernel: int, widths: Sequence[int]):
     """Convolutions of stride 2, then fully connected layers."""
-    in_channels, rows, columns = features
-    convolutions = []
-    for out_channels in channels:
-        convolutions.append((out_channels, in_channels, kernel, kernel))
-        in_channels, rows, columns = out_channels, _halved(rows), _halved(columns)
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
         members = len(parameters[0])
         x = _side_by_side(x)
-        for layer in range(0, 2 * len(convolutions), 2):
+        for layer in range(0, 2 * len(channels), 2):
             x = activation(_convolve(parameters[layer : layer + 2], x, members, stride=2))
-        return _dense(parameters[2 * len(convolutions) :], _apart(x, members), activation)
+        return _dense(parameters[2 * len(channels) :], _apart(x, members), activation)
 
-    return convolutions + initialization.dense((in_channels, rows, columns), widths, outputs), forward
+    return forward
 
 
-def _residual_cnn(features, outputs, activation, channels: int, blocks: int, kernel: int):
+def _residual_cnn(features, activation, channels: int, blocks: int, kernel: int):
     """A convolution of stride 2, then x <- x + conv(activation(conv(x))), `blocks` times, then a linear layer."""
-    in_channels, rows, columns = features
-    shapes = [(channels, in_channels, kernel, kernel), *[(channels, channels, kernel, kernel)] * (2 * blocks)]
 
     def forward(parameters: Sequence[Tensor], x: Tensor) -> Tensor:
         members = len(parameters[0])
@@ -160,7 +149,7 @@ def _residual_cnn(features, outputs, activation, channels: int, blocks: int, ker
             x = x + _convolve(parameters[layer + 2 : layer + 4], inner, members, stride=1)
         return _dense(parameters[-2:], _apart(activation(x), members), activation)
 
-    return [*shapes, (channels * _halved(rows) * _halved(columns), outputs)], forward
+    return forward
 
 
 def _module(make: Callable[..., torch.nn.Module], features: tuple[int, ...], outputs: int, options: dict) -> Network:

@@ -185,10 +185,9 @@ def _pays(
 ) -> bool:
     """Whether a GPU would be sooner done, by what is known before; it says so."""
     x, y = data["x_train"], data["y_train"]
-    if model["kind"] == "mlp":
-        weights = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
-    else:
-        from fpkit.training import networks  # with torch
+    weights = initialization.weights(model, x.shape[1:], y.shape[1])
+    if weights is None:  # one's own
+        from fpkit.training import networks
 
         network = networks.build(features=x.shape[1:], outputs=y.shape[1], **model)
         weights = [parameter.shape[1:] for parameter in network.initialize([0])]

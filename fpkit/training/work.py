@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 CONVOLUTIONAL = ("cnn", "residual_cnn")
-# Floating-point operations a second: of a thread in compiled code, and in torch's; of a GPU. Seconds until a GPU works,
-# and of an update on it, however small. Rough: they decide where nothing else is said.
-COMPILED, TORCH, GPU = 5e10, 1e10, 1e13
+# Floating-point operations a second: of a core with AVX-512 in compiled code, and in torch's; of a GPU. Seconds until a
+# GPU works, and of an update on it, however small. The CPU's are measured (docs/performance.md), a GPU's are guessed.
+COMPILED, TORCH, GPU = 1e11, 2.5e10, 1e13
 GPU_STARTS, GPU_UPDATE = 6.0, 1.5e-4
 
 

@@ -1,0 +1,59 @@
+"""How long the trainings of a configuration take, and how much they leave on the disk, before any of it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fpkit.config import plain
+from fpkit.config.schema import Config, Experiment
+from fpkit.store.schedule import record_steps
+from fpkit.training import initialization, work
+from fpkit.training.compiled.ensemble import can
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of all trainings of a configuration.
+
+    Attributes:
+        core_seconds: on the CPU, at the rates of `fpkit.training.work`. prediction_bytes: recorded, not compressed.
+        unknown: variants with data or models of one's own, of which nothing is known before: they are not counted.
+    """
+
+    core_seconds: float
+    prediction_bytes: float
+    unknown: int
+
+    def __str__(self) -> str:
+        hours, minutes = self.core_seconds / 3600, max(1, round(self.core_seconds / 60))
+        took = f"{hours:,.0f} core hours" if hours >= 2 else f"{minutes} core minute{'s' * (minutes > 1)}"
+        size = self.prediction_bytes / 2**30
+        left = f"{size:,.0f} GB" if size >= 2 else f"{max(1, round(1024 * size))} MB"
+        told = f"trainings: about {took} on the CPU, {left} of predictions"
+        return told + f"; {self.unknown} variants with data or models of one's own are not counted" * bool(self.unknown)
+
+
+def estimate(config: Config) -> Estimate:
+    """Of a configuration that was checked; measures, figures and claims come on top."""
+    seconds = left = unknown = 0
+    for name, experiment in config.experiments.items():
+        if not isinstance(experiment, Experiment):
+            continue
+        for _, point in config.points(name):
+            extent = config.dataset(point.dataset).extent
+            training, model = plain(point.training), plain(point.model)
+            weights = extent and initialization.weights(model, *extent[2:])
+            if not weights:
+                unknown += 1
+                continue
+            train, test, features, outputs = extent
+            updated = min(training["batch_size"] or train, train), *features
+            algorithm = {"name": training["optimizer"], **training}
+            compiled = can(model, algorithm, training["loss"], "cpu")
+            of_one = work.operations(model, weights, updated)
+            seconds += training["members"] * training["steps"] * of_one / (work.COMPILED if compiled else work.TORCH)
+            if point.record.content == "predictions":
+                samples = {"train": train, "test": test, "all": train + test}[point.record.split]
+                records = len(record_steps(training["steps"], point.record.per_decade))
+                left += 4 * records * training["members"] * samples * outputs
+    return Estimate(seconds, left, unknown)
