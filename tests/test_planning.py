@@ -66,3 +66,15 @@ def test_a_dry_run_tells_it_and_a_run_does_not(project):
     told = "trainings: about 1 core minute on the CPU"
     assert told in project.make("--dry-run").stderr
     assert told not in project.make("results/datasets/sines.nc").stderr
+
+
+def test_the_small_paper_is_the_paper_with_a_tenth_of_the_steps():
+    layers = [config.read_yaml(REPOSITORY / name) for name in ("config.yaml", "presets/paper.yaml")]
+    small = config.read_yaml(REPOSITORY / "presets/paper-small.yaml")
+    paper, reduced = config.load(config.merged(*layers, {})), config.load(config.merged(*layers, small, {}))
+    assert reduced.experiments.keys() == paper.experiments.keys()
+    for name in small["experiments"]:
+        assert reduced.experiments[name].training.steps == paper.experiments[name].training.steps // 10, name
+    told = planning.estimate(reduced)
+    assert 8 * told.core_seconds < planning.estimate(paper).core_seconds
+    assert "mnist" not in reduced.datasets
