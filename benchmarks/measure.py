@@ -35,6 +35,11 @@ class Timing:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def spread(self) -> str:
+        """The fastest and the slowest repetition, as parts of the median."""
+        return f"{min(self.seconds) / self.median:.2f}-{max(self.seconds) / self.median:.2f}"
+
 
 def in_turn(contenders: dict[str, Contender], case: dict, threads: int, repetitions: int) -> dict[str, Timing | str]:
     """Run the contenders A B C A B C ... on a case; of each its timing, or why it could not run.
@@ -216,6 +221,7 @@ def row(case: str, threads: int, contender: str, timing: Timing, floor: float) -
         "threads": threads,
         "contender": contender,
         "seconds": f"{timing.median:.4g}",
+        "spread": timing.spread,
         "floor_seconds": f"{floor:.4g}",
         "fraction_of_floor": f"{floor / timing.median:.3f}",
         "peak_mb": round(timing.peak_bytes / 2**20),

@@ -100,9 +100,60 @@ def start_seconds(kind: str, repetitions: int) -> float:
     return statistics.median(seconds)
 
 
+def import_seconds(repetitions: int) -> list[float]:
+    """Of `import fpkit`, beyond those of Python itself."""
+
+    def took(program: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True)
+        return time.perf_counter() - began
+
+    return [took("import fpkit") - took("pass") for _ in range(repetitions)]
+
+
+def plan_seconds(variants: int, repetitions: int) -> list[float]:
+    """Of planning a sweep of so many variants, of which nothing is made yet."""
+    with tempfile.TemporaryDirectory(dir=".") as temporary:
+        folder = Path(temporary)
+        for name in ("Snakefile", "presets", "profiles", "workflow", "fpkit"):
+            link = shutil.copy2 if Path(name).is_file() else shutil.copytree
+            link(name, folder / name)
+        (folder / "config.yaml").write_text(
+            "datasets: {sines: {kind: sines, frequencies: [1, 2]}}\n"
+            "experiments: {many: {dataset: sines, model: {kind: mlp}, training: {steps: 10, members: 2},"
+            f" decomposition: {{fft: {{}}}}, sweep: {{training.seed_offset: {list(range(1, variants + 1))}}}}}}}\n"
+            "figures: {order: {kind: order, experiment: many}}\n"
+        )
+        return [snakemake(folder, "--dry-run", "--quiet", "all") for _ in range(repetitions)]
+
+
+def recorder_share(repetitions: int) -> list[float]:
+    """What part of an hour's training of 1,000 updates a minute a recorder takes: a small network on 1,000 images."""
+    import numpy as np
+    import torch
+
+    import fpkit
+    from fpkit.store.schedule import record_steps
+
+    torch.set_num_threads(1)
+    layers = torch.nn.Conv2d(1, 16, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(16 * 26 * 26, 10)
+    model, shares = torch.nn.Sequential(*layers), []
+    x, y = np.random.default_rng(0).standard_normal((1000, 1, 28, 28)).astype(np.float32), np.arange(1000) % 10
+    for _ in range(repetitions):
+        with tempfile.TemporaryDirectory() as folder, fpkit.Recorder(f"{folder}/a.zarr", x, y, outputs="logits") as one:
+            for step in record_steps(60_000, 50):
+                one(step, model)
+            shares.append(one.seconds / 3600)
+    return shares
+
+
 def measure(repetitions: int) -> list[dict]:
     """Rows of all measurements, and of the goals."""
-    rows = []
+    rows = [
+        goal("import fpkit (s)", statistics.median(import_seconds(repetitions)), "<= 0.1"),
+        goal("recorder: part of an hour's training", statistics.median(recorder_share(min(3, repetitions))), "<= 0.02"),
+        goal("plan of 1,000 variants (s)", statistics.median(plan_seconds(1000, min(3, repetitions))), "<= 60"),
+    ]
     with tempfile.TemporaryDirectory(dir=".") as temporary:
         folder = Path(temporary)
         copy(folder)

@@ -248,6 +248,7 @@ def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> di
         "threads": case["threads"],
         "contender": contender,
         "ms_per_step": f"{1e3 * per_step:.4g}",
+        "spread": timing.spread,
         "floor_ms": f"{1e3 * seconds_floor:.4g}",
         "fraction_of_floor": f"{seconds_floor / per_step:.3f}",
         "peak_mb": round(timing.peak_bytes / 2**20),
