@@ -25,6 +25,8 @@ rule decompose:
         split=recorded_split,
         recorded=lambda w: bool(variant_of(w).recorded),
         device=device_of,
+        # Work in progress, which is no result.
+        partial=place("results/.partial"),
         recipe=lambda w: run_recipe(variant_of(w)),
         code=lambda w: decomposition_code(variant_of(w), w.measure),
     script:

@@ -9,6 +9,8 @@ place = "/".join(snakemake.wildcards)
 with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.rule, LARGE):
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
+    import hashlib
+    import json
     from contextlib import ExitStack
     from importlib import import_module
     from inspect import signature
@@ -21,6 +23,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
         without_dask()
 
     from fpkit.jobs import devices, gpus
+    from fpkit.measures.pieces import keeping
     from fpkit.measures.scheduler import scheduler
     from fpkit.store import netcdf
 
@@ -44,7 +47,11 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
         if (wanted == "cuda" or (wanted == "auto" and large_enough)) and (gpu := gpus.take()):
             print(f"on GPU {gpu}")
         device = gpus.resolve(wanted, lambda: large_enough)
-        with scheduler(predictions, address, snakemake.threads), devices.computing_on(device):
+        opened.enter_context(scheduler(predictions, address, snakemake.threads))
+        opened.enter_context(devices.computing_on(device))
+        made_of = {name: value for name, value in snakemake.params.items() if name not in ("device", "partial")}
+        key = hashlib.sha256(json.dumps([place, made_of, device], sort_keys=True, default=str).encode()).hexdigest()
+        with keeping(f"{snakemake.params.partial}/{place}.npz", key):
             spectra = decompose(predictions, dataset, split=snakemake.params.split, **snakemake.params.measure, **large)
         spectra.attrs.update(
             experiment=snakemake.wildcards.experiment,

@@ -12,6 +12,7 @@ from fpkit.errors import UserError
 from fpkit.jobs.devices import as_numpy
 from fpkit.measures.low_pass import Array, array_of, low_high_energy, median_distance, there_and_back
 from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced
+from fpkit.measures.pieces import pieces
 from fpkit.measures.spectra import described, finish, outputs_of, target_of
 
 COLUMN_BYTES = 384 * 2**20
@@ -65,7 +66,7 @@ def decompose(
     overlap = np.empty((steps, members, probes.shape[-1]))
     found = np.empty((steps, members, 2 + len(dealt) * weights.shape[-1]))
     per_block = max(1, COLUMN_BYTES // (2 * 4 * y.size * members))
-    for start in range(0, steps, per_block):
+    for start in pieces(range(0, steps, per_block), {"energy": energy, "overlap": overlap, "found": found}):
         block = slice(start, start + per_block)
         error = outputs[block].to_numpy()
         if nulls:
