@@ -14,6 +14,9 @@ from fpkit.config import FIGURES, MEASURES
 ROOT = Path(__file__).parents[1]
 
 
+pytest.importorskip("mkdocs")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     built = tmp_path_factory.mktemp("site")
