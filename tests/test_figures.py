@@ -337,7 +337,7 @@ def assert_labelled(figure: plt.Figure, least: int) -> None:
         named_ticks = any(not re.match(r"^[−\d.$]|^$", tick.get_text()) for tick in ticks)
         assert ax.get_ylabel() or named_ticks or any(other.get_ylabel() for other in left)
     for bar in (ax for ax in figure.axes if ax.get_label() == "<colorbar>"):
-        assert bar.get_ylabel()
+        assert bar.get_ylabel() or bar.get_xlabel()
 
 
 @pytest.mark.parametrize("count", [1, None])

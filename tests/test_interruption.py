@@ -19,9 +19,9 @@ from fpkit.errors import UserError
 from fpkit.figures import style
 from fpkit.figures.kinds import synthetic
 from fpkit.measures.kinds import fft
-from fpkit.store import netcdf
+from fpkit.store import checkpoint, netcdf
 from fpkit.store.predictions import Writer, open_predictions, reading
-from fpkit.training import checkpoint, trainer
+from fpkit.training import trainer
 from fpkit.training.compiled import library
 from fpkit.training.compiled.ensemble import CompiledEnsemble
 from fpkit.training.run import STORE

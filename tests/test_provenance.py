@@ -154,6 +154,7 @@ def test_imports_of_a_script_are_found_in_every_form_and_place(copy):
     wanted = {"fpkit/measures/convergence", "fpkit/training/networks", "fpkit/store/schedule", "fpkit/errors", "fpkit"}
     wanted |= {"fpkit/measures", "fpkit/store", "fpkit/training"}
     of_networks = {"fpkit/training/activations", "fpkit/training/initialization", "fpkit/parts"}
+    of_networks |= {"fpkit/training/transformer", "fpkit/training/work"}
     assert found == wanted | of_networks | {"forms.py"}
 
 

@@ -15,8 +15,9 @@ from fpkit import config
 from fpkit.config.training import Cnn, Loss, Mlp, Optimizer, Training
 from fpkit.errors import UserError
 from fpkit.jobs import gpus
+from fpkit.store import checkpoint
 from fpkit.store.schedule import record_steps
-from fpkit.training import activations, algorithms, checkpoint, initialization, losses, networks
+from fpkit.training import activations, algorithms, initialization, losses, networks
 from fpkit.training.batches import Batches
 from fpkit.training.compiled import library
 from fpkit.training.trainer import train

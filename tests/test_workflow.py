@@ -69,11 +69,10 @@ def test_the_workflow_runs_from_other_folders(project, tmp_path):
 
 def test_snakemake_looks_for_jobs_when_one_has_ended_and_not_ever_more_often(project):
     looked = "Resources before job selection"
-    assert project.make("figures", "--verbose").stderr.count(looked) <= 2 * len(ALL)
+    ours = project.make("figures", "--verbose").stderr.count(looked)
+    assert ours <= 2 * len(ALL)
     limited = project.make("figures", "--verbose", "--forceall", "--max-jobs-per-timespan", "99/1s")
-    assert limited.stderr.count(looked) > 2 * len(ALL), (
-        "of its own accord; what workflow/Snakefile does is needed no more"
-    )
+    assert limited.stderr.count(looked) > ours, "of its own accord; what workflow/Snakefile does is needed no more"
 
 
 def test_nothing_to_do_after_a_full_run(finished_run):
@@ -207,7 +206,7 @@ def test_comments_and_docstrings_plan_nothing(finished):
         head = text.replace('"""', '"""Edited. ', 1) if text.startswith('"""') else text
         path.write_text(f"# A comment.\n{head}\n\n# Another.\n")
     finished.edit("workflow/scripts/plot.py", "\n    figure = ", "\n\n    figure  =  ")
-    finished.edit("fpkit/training/checkpoint.py", '"""The state last saved', '"""Otherwise said: the state last saved')
+    finished.edit("fpkit/store/checkpoint.py", '"""The state last saved', '"""Otherwise said: the state last saved')
     assert finished.plan() == set()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fpkit.training import checkpoint
+from fpkit.store import checkpoint
 
 # At most so often pieces are kept.
 SECONDS = 60.0

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from fpkit import parts
 from fpkit.errors import UserError
-from fpkit.training import algorithms, checkpoint, networks
+from fpkit.store import checkpoint
+from fpkit.training import algorithms, networks
 from fpkit.training.stacked import StackedEnsemble
 
 SAMPLES, MEMBERS, STEPS = 2, 3, 4

@@ -30,11 +30,10 @@ import zarr
 import fpkit
 from fpkit.errors import UserError
 from fpkit.jobs import locks
-from fpkit.store import netcdf
+from fpkit.store import checkpoint, netcdf
 from fpkit.store.arrays import copy
 from fpkit.store.predictions import Writer, exploded
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint
 from fpkit.training.ensemble import PARTS
 from fpkit.training.trainer import train
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from bisect import bisect
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -19,8 +18,9 @@ import numpy as np
 
 from fpkit import parts
 from fpkit.jobs import gpus
+from fpkit.store import checkpoint
 from fpkit.store.schedule import record_steps
-from fpkit.training import checkpoint, initialization, work
+from fpkit.training import initialization, work
 from fpkit.training.compiled.ensemble import CompiledEnsemble, can
 from fpkit.training.ensemble import Ensemble
 
@@ -109,14 +109,14 @@ def train(
         sink.truncate(records)
         used = f"{device}, compiled" if isinstance(ensemble, CompiledEnsemble) else device
         last_save, save_cost = time.monotonic(), 0.0
-        pending: deque[tuple[int, Callable]] = deque()  # records that are taken, and not yet written
+        pending: list[tuple[int, Callable]] = []  # the record that is taken, and not yet written
 
         def write() -> None:
-            while pending:
-                taken_at, taken = pending.popleft()
+            for taken_at, taken in pending:
                 recorded, scores = taken()
                 sink.append(taken_at, recorded, **scores)
                 progress(taken_at, scores["loss_train"])
+            pending.clear()
 
         while True:
             if records < len(due_steps) and step == due_steps[records]:

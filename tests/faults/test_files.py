@@ -14,9 +14,8 @@ from benchmarks import pipeline
 from fpkit.claims import verdicts
 from fpkit.datasets import sines
 from fpkit.errors import UserError
-from fpkit.store import netcdf
+from fpkit.store import checkpoint, netcdf
 from fpkit.store.predictions import Writer, open_predictions, reading
-from fpkit.training import checkpoint
 
 
 def damages(content: bytes, seed: int, flips: int):

@@ -30,7 +30,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     leads.order_rows(order, spectra)
     style.legend(lead, ncols=1, handles=leads.handles(lead))
     style.legend(order, ncols=1)
-    style.panel(passages, "a", "Median first passage (training step)")
+    style.panel(passages, "a", "Median first passage")
     style.panel(lead, "b", "Lead")
     style.panel(order, "c", "Order")
     style.diverged_note(figure, spectra)
@@ -57,7 +57,7 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
     units = {variant["frequency"].attrs["units"] for variant in spectra}
     never = "\n\N{MULTIPLICATION SIGN} never" if np.isinf(table).any() else ""
     axes.set_xlabel(f"frequency ({' or '.join(sorted(units))}){never}")
-    # What the colours are stands in the title: beside the bar it would read like the label of the next panel.
-    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02)
+    # Below, where the other panels have their legends: beside it, its label would read like that of the next panel.
+    bar = axes.figure.colorbar(mesh, ax=axes, label="training step", location="bottom", aspect=30, pad=0.02)
     bar.outline.set_visible(False)
-    style.plain_log(bar.ax.yaxis)
+    style.plain_log(bar.ax.xaxis)
