@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fpkit.config import plain
+from fpkit.config.datasets import Extent, Samples
 from fpkit.config.schema import Config, Experiment
 from fpkit.store.schedule import record_steps
 from fpkit.training import initialization, work
@@ -41,19 +42,37 @@ def estimate(config: Config) -> Estimate:
             continue
         for _, point in config.points(name):
             extent = config.dataset(point.dataset).extent
-            training, model = plain(point.training), plain(point.model)
-            weights = extent and initialization.weights(model, *extent[2:])
-            if not weights:
+            training = plain(point.training)
+            took = _seconds(extent, plain(point.model), training, threads=1)
+            if took is None:
                 unknown += 1
                 continue
-            train, test, features, outputs = extent
-            updated = min(training["batch_size"] or train, train), *features
-            algorithm = {"name": training["optimizer"], **training}
-            compiled = can(model, algorithm, training["loss"], "cpu")
-            of_one = work.operations(model, weights, updated)
-            seconds += training["members"] * training["steps"] * of_one / (work.COMPILED if compiled else work.TORCH)
+            seconds += took[0]
+            train, test, _, outputs = extent
             if point.record.content == "predictions":
                 samples = {"train": train, "test": test, "all": train + test}[point.record.split]
                 records = len(record_steps(training["steps"], point.record.per_decade))
                 left += 4 * records * training["members"] * samples * outputs
     return Estimate(seconds, left, unknown)
+
+
+def pays(dataset: Samples, model: dict, training: dict) -> bool:
+    """Whether a training would be sooner done on a GPU, or may be, as nothing is known of its data or its model.
+
+    Args:
+        dataset: its entry. model, training: config entries as plain dictionaries.
+    """
+    took = _seconds(dataset.extent, model, training, training["threads"])
+    return took is None or took[1] < took[0]
+
+
+def _seconds(extent: Extent | None, model: dict, training: dict, threads: int) -> tuple[float, float] | None:
+    """Of a training on the CPU and on a GPU; None where that cannot be known."""
+    weights = extent and initialization.weights(model, *extent[2:])
+    if not weights:
+        return None
+    train, _, features, _ = extent
+    updated = min(training["batch_size"] or train, train), *features
+    compiled = can(model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
+    per_update = training["members"] * work.operations(model, weights, updated)
+    return work.seconds(per_update, training["steps"], threads, compiled)

@@ -12,10 +12,12 @@ from fpkit.jobs import gpus
 
 SWEEP = """
 datasets:
-  sines: {kind: sines, frequencies: [1, 2, 3], samples: 32, test_samples: 16}
+  unknown: {kind: "presets.authors:target"}
+  small: {kind: sines, frequencies: [1, 2, 3], samples: 32, test_samples: 16}
+  large: {kind: mnist}
 experiments:
   short:
-    dataset: sines
+    dataset: unknown
     model: {kind: mlp, widths: [16]}
     training: {steps: 20, members: 2, device: DEVICE}
     record: {per_decade: 10}
@@ -74,6 +76,28 @@ def test_as_many_trainings_at_once_as_there_are_gpus(case, project, listed):
     assert at_once(done.stderr) == expected
     logs = [project.log(f"runs/short/training~{name}.log") for name in NAMES]
     assert [bool(re.search("^on GPU [01]$", log, re.MULTILINE)) for log in logs] == [expected < 4] * 4
+
+
+@without_gpus
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("experiment", "expected"),
+    [
+        ("{dataset: small, model: {kind: mlp}, training: {steps: 100}, decomposition: {graph: {}}}", [0, 0]),
+        ("{dataset: large, model: {kind: cnn}, training: {batch_size: 64}, decomposition: {graph: {}}}", [1, 1]),
+        ("{dataset: large, model: {kind: cnn}, training: {batch_size: 64}, decomposition: {projection: {}}}", [0, 1]),
+        ("{dataset: large, model: {kind: mlp, widths: [4]}, training: {steps: 9}, decomposition: {graph: {}}}", [1, 0]),
+        ("{dataset: unknown, model: {kind: mlp}, training: {steps: 9}, decomposition: {fft: {}}}", [0, 1]),
+    ],
+)
+def test_auto_asks_for_a_gpu_where_it_is_sooner_done_or_may_be(experiment, expected, project, listed):
+    """Of `decompose` and of `train`."""
+    listed(1)
+    (project / "config.yaml").write_text(SWEEP.partition("experiments:")[0] + f"experiments: {{one: {experiment}}}\n")
+    measure = re.search(r"decomposition: {(\w+)", experiment)[1]
+    done = project.make(f"results/spectra/one/base/{measure}.nc", "--dry-run", overlays=())
+    asked = dict(re.findall(r"^(?:local)?rule (\w+):$.*?gpu=(\d)", done.stdout, re.MULTILINE | re.DOTALL))
+    assert [int(asked[rule]) for rule in ("decompose", "train")] == expected
 
 
 @without_gpus

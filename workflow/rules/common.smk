@@ -136,6 +136,22 @@ def device_of(wildcards):
     return training.get("device", "auto") if on_gpu else "cpu"
 
 
+def asks_for_gpu(wildcards, device):
+    """How many GPUs a training or a decomposition asks for: none where it would be sooner done without."""
+    if device not in GPU_DEVICES or device == "cuda":
+        return int(device in GPU_DEVICES)
+    from fpkit import planning
+    from fpkit.jobs.devices import WORTH_SAMPLES
+
+    variant = variant_of(wildcards)
+    dataset = DATASETS.get(variant.dataset)
+    if dataset is None or dataset.extent is None:
+        return 1
+    if "measure" in wildcards.keys():
+        return int(dataset.extent[0] >= WORTH_SAMPLES)
+    return int(planning.pays(dataset, variant.model, variant.training))
+
+
 def grouped(paths, axis):
     """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
     groups, names = {}, {}

@@ -19,7 +19,7 @@ rule decompose:
     resources:
         mem_mb=growing("mem_mb", 4000),
         runtime=growing("runtime", 60),
-        gpu=lambda w: int(device_of(w) in GPU_DEVICES),
+        gpu=lambda w: asks_for_gpu(w, device_of(w)),
     params:
         measure=lambda w: variant_of(w).decomposition[w.measure],
         split=recorded_split,

@@ -31,7 +31,7 @@ rule train:
     resources:
         mem_mb=growing("mem_mb", 8000),
         runtime=growing("runtime", 240),
-        gpu=lambda w: int(variant_of(w).training["device"] in GPU_DEVICES),
+        gpu=lambda w: asks_for_gpu(w, variant_of(w).training["device"]),
     params:
         model=lambda w: variant_of(w).model,
         training=lambda w: training_recipe(variant_of(w)),

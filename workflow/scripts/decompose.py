@@ -44,7 +44,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
             dataset = opened.enter_context(netcdf.open_dataset(snakemake.input.dataset))
             predictions = open_predictions(stores[0])
         wanted, large_enough = snakemake.params.device, predictions.sizes.get("sample", 0) >= devices.WORTH_SAMPLES
-        if (wanted == "cuda" or (wanted == "auto" and large_enough)) and (gpu := gpus.take()):
+        if snakemake.resources.gpu and (gpu := gpus.take()):
             print(f"on GPU {gpu}")
         device = gpus.resolve(wanted, lambda: large_enough)
         opened.enter_context(scheduler(predictions, address, snakemake.threads))

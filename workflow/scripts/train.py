@@ -14,7 +14,7 @@ with job(snakemake.log[0], f"train {name}", snakemake.threads, snakemake.rule, L
     from fpkit.training.run import run
 
     params = snakemake.params
-    if params.training["device"] != "cpu" and (gpu := gpus.take()):
+    if snakemake.resources.gpu and (gpu := gpus.take()):
         print(f"on GPU {gpu}")
     with Progress(name, params.training["steps"], params.progress) as progress:
         run(
