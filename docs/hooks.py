@@ -45,7 +45,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, f"{notebook.stem}.md", content=content))
         for name, picture in resources["outputs"].items():
             files.append(File.generated(config, name, content=picture))
-    for picture in sorted((RESULTS / "figures").glob("*.png")):
+    for picture in sorted((RESULTS / "figures").glob("*")):
+        if picture.suffix not in (".png", ".gif"):
+            continue
         files.append(File.generated(config, f"figures/{picture.name}", abs_src_path=str(picture)))
     return files
 
@@ -72,6 +74,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _pictures(markdown: str) -> str:
+    # What draws such a chart would be loaded from elsewhere.
+    markdown = markdown.replace("```mermaid", "```text")
     return re.sub(r"!\[([^\]]*)\]\((?:docs/|\.\./)([^)]+)\)", r"![\1](\2)", markdown)
 
 
@@ -85,8 +89,9 @@ def _gallery() -> str:
     for name, figure in config.figures.items():
         kind = FIGURES[figure.kind]
         lines += [f"## {name}", "", kind.shows, ""]
-        if (RESULTS / f"figures/{name}.png").exists():
-            lines += [f"![{kind.shows}](figures/{name}.png)", ""]
+        ending = "gif" if kind.animated else "png"
+        if (RESULTS / f"figures/{name}.{ending}").exists():
+            lines += [f"![{kind.shows}](figures/{name}.{ending})", ""]
         lines += [f"*{kind.look}*", ""]
         for claim_id, claim in config.claims.items():
             if claim.experiment in figure.experiments and claim.measure in kind.measures and claim_id in judged:

@@ -61,3 +61,4 @@ def test_nothing_is_loaded_from_elsewhere(site):
     for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text())
         assert [one for one in loaded if "canonical" not in one] == [], page
+        assert 'class="mermaid"' not in page.read_text(), "whose script is"
