@@ -93,9 +93,10 @@ def decompose(
     if along.recorded is None:
         bad, output = diverged(predictions), along.outputs.isel(output=0, drop=True)
         correct = output * y > 0  # an output of zero takes no side
-        parts = {"train": slice(n_train), "test": slice(n_train, None)} if bool((abs(y) == 1).all()) else {}
-        for part, chosen in list(parts.items())[: 1 + (n_train < len(index))]:
-            accuracy = correct.isel(sample=chosen).mean("sample").where(~bad)
+        parts = {"train": slice(n_train), "test": slice(n_train, None)}
+        told = ["train", "test"][: 1 + (n_train < len(index))] if bool((abs(y) == 1).all()) else []
+        for part in told:
+            accuracy = correct.isel(sample=parts[part]).mean("sample").where(~bad)
             measured[f"accuracy_{part}"] = accuracy, f"fraction of {part}ing samples with the right sign"
         measured["response"] = _response(output.isel(step=-1, drop=True), index), f"|F[h]| {along_ones}, at the end"
     for name, (values, long_name) in measured.items():
