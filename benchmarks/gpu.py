@@ -6,11 +6,10 @@ is the time of the matrix products at the rate of one large product, in single p
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from functools import partial
 
-from benchmarks import filtering, training
+from benchmarks import filtering, networks, training
 from benchmarks.measure import Timing, gemm_rate, goal, in_turn, options, row, write
 
 # As in `benchmarks.training`: many small ones; of the default configuration and of presets/paper.yaml; wide ones.
@@ -20,6 +19,7 @@ GRID = [
     (6, [200, 100], 1437, 64, 10, 256, "adam"),
     (10, training.PAPER, 60_000, 784, 10, 128, "adam"),
     (16, [2048, 2048], 4096, 784, 10, None, "adam"),
+    (10, [400], 60_000, (1, 28, 28), 10, 128, "adam", [32, 64]),
 ]
 SMALL, WIDE = 0, 4
 # Of the CPU's two cores so many images: their time grows as the square.
@@ -32,11 +32,7 @@ def vmapped(case: dict):
 
     torch.backends.cuda.matmul.allow_tf32 = False
     x, y = (torch.from_numpy(array).to(case["device"]) for array in training._data(case).values())
-    units = training._units(case)
-    layers = []
-    for fan_in, fan_out in itertools.pairwise(units):
-        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.Tanh()]
-    network = torch.nn.Sequential(*layers[:-1]).to(case["device"])
+    network = networks.in_torch(case).to(case["device"])
     stacked = {
         name: torch.stack([0.1 * torch.randn_like(value) for _ in range(case["members"])]).requires_grad_()
         for name, value in network.named_parameters()
@@ -71,8 +67,8 @@ def vmapped(case: dict):
 def _training(device: str, repetitions: int) -> list[dict]:
     rows, against, fractions = [], {}, []
     rate = gemm_rate(device, 4096 if device == "cuda" else 1024)
-    for index, values in enumerate(GRID):
-        case = dict(zip(training.NAMES, values, strict=True)) | {"threads": 1, "device": device}
+    for index, case in enumerate(training.cases(GRID)):
+        case |= {"threads": 1, "device": device}
         contenders = {"fpkit": training.ours, "loop": training.loop, "vmap": vmapped, "jax": training.jax}
         results = in_turn(contenders, case, 1, repetitions)
         floor = training.operations(case) / rate

@@ -1,4 +1,4 @@
-"""Training an ensemble of fully connected networks: fpkit against a loop over networks in PyTorch, and JAX.
+"""Training an ensemble of networks: fpkit against a loop over networks in PyTorch, and JAX.
 
 The cases are those of the default configuration and of presets/paper.yaml, the goals', and one small network. fpkit is
 called as in a training: up to a record, and for at most 50 updates. The JAX peer is what a careful user writes: `vmap`
@@ -10,7 +10,6 @@ torch and numpy (and JAX if there).
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 from bisect import bisect
@@ -18,6 +17,7 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks import networks
 from benchmarks.measure import Timing, gemm_rate, goal, in_turn, options, write
 
 PAPER = [200, 200, 200, 100]
@@ -34,22 +34,29 @@ GRID = [
     (10, PAPER, 61, 1, 1, None, "adam"),
     (64, [32, 32, 32], 200, 1, 1, None, "adam"),
     (1, [16], 32, 1, 1, None, "adam"),
+    (6, [64], 1437, (1, 8, 8), 10, 256, "adam", [8, 16]),  # images: convolutions
+    (6, [64], 5000, (1, 14, 14), 10, 256, "adam", [8, 16]),
+    (6, [64], 5000, (1, 28, 28), 10, 128, "adam", [8, 16]),
+    (10, [400], 60_000, (1, 28, 28), 10, 128, "adam", [32, 64]),  # and at the paper's scale
+    (6, [], 1437, (1, 8, 8), 10, 256, "adam", [8], 2),  # with residual blocks
+    (10, [], 60_000, (1, 28, 28), 10, 128, "adam", [32], 3),
 ]
-NAMES = ("members", "widths", "samples", "features", "outputs", "batch_size", "algorithm")
+NAMES = ("members", "widths", "samples", "features", "outputs", "batch_size", "algorithm", "channels", "blocks")
+SMALL_IMAGES = ("6 x CNN 8-16 + 64, 1437 x 8x8", "6 x CNN 8-16 + 64, 5000 x 14x14")
 SECONDS = 0.15  # of work in each measurement, about
 FIRST, WHOLE_RUN = 1000, 3000  # the updates measured begin here, in a training of so many
 
 
-def _units(case: dict) -> list[int]:
-    return [case["features"], *case["widths"], case["outputs"]]
+def cases(grid: list[tuple]) -> list[dict]:
+    """Each a dictionary; what it does not name it has not."""
+    return [dict(zip(NAMES, values, strict=False)) for values in grid]
 
 
 def operations(case: dict) -> float:
     """Floating-point operations of the matrix products of one step: forward, and backward twice as many."""
-    units = _units(case)
-    products = sum(a * b for a, b in itertools.pairwise(units))
+    products = [math.prod(layer) for layer in networks.layers(case)]
     # The gradient by the inputs is needed by nobody.
-    return 2 * case["members"] * (case["batch_size"] or case["samples"]) * (3 * products - units[0] * units[1])
+    return 2 * case["members"] * (case["batch_size"] or case["samples"]) * (3 * sum(products) - products[0])
 
 
 def _steps(case: dict) -> int:
@@ -82,11 +89,17 @@ def _records() -> list[int]:
 def _ensemble(case: dict, data: dict):
     from fpkit.training.trainer import build
 
-    model = {"kind": "mlp", "widths": case["widths"], "activation": "tanh", "initialization": "scaled", "std": 0.1}
     algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
     loss = "mse"
     return build(
-        model, data, range(case["members"]), algorithm, loss, case["batch_size"], case["device"], case["threads"]
+        networks.model(case),
+        data,
+        range(case["members"]),
+        algorithm,
+        loss,
+        case["batch_size"],
+        case["device"],
+        case["threads"],
     )
 
 
@@ -109,23 +122,19 @@ def loop(case: dict, threads: int | None = None):
 
     torch.set_num_threads(threads or case["threads"])
     data = {name: torch.from_numpy(array).to(case["device"]) for name, array in _data(case).items()}
-    units = _units(case)
-    networks = []
+    members = []
     for seed in range(case["members"]):
         torch.manual_seed(seed)
-        layers = []
-        for fan_in, fan_out in itertools.pairwise(units):
-            layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.Tanh()]
-        network = torch.nn.Sequential(*layers[:-1]).to(case["device"])
+        network = networks.in_torch(case).to(case["device"])
         optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[case["algorithm"]]
-        networks.append((network, optimizer(network.parameters(), lr=1e-3)))
+        members.append((network, optimizer(network.parameters(), lr=1e-3)))
 
     x, y = data["x_train"], data["y_train"]
     size, per_epoch = case["batch_size"], case["samples"] // (case["batch_size"] or case["samples"])
     order = torch.randperm(len(x))
 
     def work():
-        for network, optimizer in networks:
+        for network, optimizer in members:
             drawn = order
             for step in range(_steps(case)):
                 if size and step and step % per_epoch == 0:
@@ -145,19 +154,13 @@ def jax(case: dict):
     import jax
     import jax.numpy as jnp
 
-    units, steps = _units(case), _steps(case)
-    keys = jax.random.split(jax.random.PRNGKey(0), len(units))
-    parameters = [
-        (jax.random.normal(key, (case["members"], a, b)) / math.sqrt(a), jnp.zeros((case["members"], b)))
-        for key, a, b in zip(keys, units[:-1], units[1:], strict=False)
-    ]
+    steps = _steps(case)
+    parameters, forward = networks.in_jax(case, jax.random.PRNGKey(0))
     x, y = (jnp.asarray(array) for array in _data(case).values())
 
     def loss(network, batch):
         h, target = (x, y) if batch is None else (x[batch], y[batch])
-        for weight, bias in network[:-1]:
-            h = jnp.tanh(h @ weight + bias)
-        return ((h @ network[-1][0] + network[-1][1] - target) ** 2).mean()
+        return ((forward(network, h) - target) ** 2).mean()
 
     def adam(network, mean, square, step, batch):
         gradient = jax.grad(loss)(network, batch)
@@ -198,12 +201,12 @@ def jax(case: dict):
 
 def _data(case: dict) -> dict:
     """Inputs (sample, feature) and targets (sample, output), smooth in the inputs."""
-    shape = (case["samples"], case["features"])
+    shape = (case["samples"], *networks.features(case))
     if case["features"] == 1:
         x = np.linspace(-math.pi, math.pi, case["samples"], endpoint=False, dtype=np.float32)[:, np.newaxis]
     else:
         x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    return {"x_train": x, "y_train": np.repeat(np.sin(x[:, :1]), case["outputs"], axis=1)}
+    return {"x_train": x, "y_train": np.repeat(np.sin(x.reshape(len(x), -1)[:, :1]), case["outputs"], axis=1)}
 
 
 def _wait(case: dict) -> None:
@@ -236,7 +239,17 @@ def describe(case: dict) -> str:
     widths = "-".join(map(str, case["widths"]))
     if len(case["widths"]) > 4:
         widths = f"{case['widths'][0]} ({len(case['widths'])} layers)"
-    return f"{case['members']} x {widths}, {case['samples']} x {case['features']}{batches}"
+    if case.get("blocks"):
+        widths = f"residual CNN {case['channels'][0]} ({case['blocks']} blocks)"
+    elif case.get("channels"):
+        widths = f"CNN {'-'.join(map(str, case['channels']))} + {widths}"
+    return f"{case['members']} x {widths}, {case['samples']} x {'x'.join(map(str, _shown(case)))}{batches}"
+
+
+def _shown(case: dict) -> tuple[int, ...]:
+    """The shape of an input, without the one channel of an image in grey."""
+    shape = networks.features(case)
+    return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
 
 
 def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> dict:
@@ -262,8 +275,8 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
     rows, against = [], {"loop": {}, "jax": {}}
     fractions = {}
     for count in threads:
-        for values in GRID:
-            case = dict(zip(NAMES, values, strict=True)) | {"threads": count, "device": device}
+        for case in cases(GRID):
+            case |= {"threads": count, "device": device}
             contenders = {"fpkit": ours, "loop": loop, "jax": jax}
             if count > 1:
                 contenders["loop, 1 thread"] = partial(loop, threads=1)
@@ -276,7 +289,7 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
                 results["loop"] = alone
             torch.set_num_threads(count)
             seconds_floor = operations(case) / gemm_rate(device)
-            key = (case["members"], tuple(case["widths"]), case["samples"], case["algorithm"], count)
+            key = (describe(case), case["algorithm"], count)
             for contender, timing in results.items():
                 if isinstance(timing, str):
                     print(f"{contender}: {timing}", flush=True)
@@ -293,18 +306,22 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
 
 
 def _goals(against: dict, fractions: dict, device: str, threads: list[int], repetitions: int) -> list[dict]:
-    def at(table: dict, members: int, widths: list[int], samples: int) -> float:
-        return min(value for key, value in table.items() if key[:3] == (members, tuple(widths), samples))
+    def at(table: dict, *beginning: str) -> float:
+        return min(value for (case, *_), value in table.items() if case.startswith(beginning))
 
     loops, peers = against["loop"], against["jax"]
     if device == "cuda":
-        rows = [goal("against the loop, 64 members of width 32", at(loops, 64, [32] * 3, 200), ">= 30")]
+        rows = [goal("against the loop, 64 members of width 32", at(loops, "64 x 32-32-32, 200"), ">= 30")]
         return rows + ([goal("against JAX, median", statistics.median(peers.values()), ">= 1")] if peers else [])
     rows = [
-        goal("against the loop, 10 x 200-200-200-100 on 61 samples", at(loops, 10, PAPER, 61), ">= 3"),
-        goal("against the loop, 64 members of width 32", at(loops, 64, [32] * 3, 200), ">= 10"),
+        goal("against the loop, 10 x 200-200-200-100 on 61 samples", at(loops, "10 x 200-200-200-100, 61 "), ">= 3"),
+        goal("against the loop, 64 members of width 32", at(loops, "64 x 32-32-32, 200"), ">= 10"),
         goal("against the loop, least on the grid", min(loops.values()), ">= 1"),
-        goal("of the floor, 10 x 200-200-200-100 on 201 samples", at(fractions, 10, PAPER, 201), ">= 0.7"),
+        goal(
+            "of the floor, 10 x 200-200-200-100 on 201 samples", at(fractions, "10 x 200-200-200-100, 201 "), ">= 0.7"
+        ),
+        goal("against the loop, CNN on 8x8 and 14x14", at(loops, *SMALL_IMAGES), ">= 2.5"),
+        goal("of the floor, CNN on 28x28", at(fractions, "6 x CNN 8-16 + 64, 5000 x 28x28"), ">= 0.6"),
     ]
     if peers:
         rows += [
@@ -312,7 +329,7 @@ def _goals(against: dict, fractions: dict, device: str, threads: list[int], repe
             goal("against JAX, least on the grid", min(peers.values()), ">= 0.8"),
         ]
     both = {"with": partial(_recording, records=True), "without": partial(_recording, records=False)}
-    case = dict(zip(NAMES, GRID[0], strict=True)) | {"device": device}
+    case = cases(GRID)[0] | {"device": device}
     for count in threads:
         recorded = in_turn(both, case | {"threads": count}, count, min(3, repetitions))
         cost = recorded["with"].median / recorded["without"].median - 1

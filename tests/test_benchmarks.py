@@ -27,8 +27,10 @@ class Sink:
         self.records = records
 
 
-CASE = dict(zip(training.NAMES, (2, [16], 32, 1, 1, None, "adam"), strict=True)) | {"threads": 1, "device": "cpu"}
+CASE = training.cases([(2, [16], 32, 1, 1, None, "adam")])[0] | {"threads": 1, "device": "cpu"}
 BATCHES = CASE | {"samples": 40, "features": 3, "outputs": 2, "batch_size": 8}
+CNN = BATCHES | {"features": (2, 6, 5), "channels": [3, 4], "widths": [5]}
+RESIDUAL = BATCHES | {"features": (1, 6, 5), "channels": [3], "blocks": 2, "widths": []}
 
 
 def test_updates_are_called_for_as_in_a_training(monkeypatch):
@@ -57,17 +59,15 @@ def test_updates_are_called_for_as_in_a_training(monkeypatch):
     assert max(stop - start for start, stop in seen) == trainer.STEPS_TOGETHER
 
 
-@pytest.mark.parametrize("case", [CASE, BATCHES])
+@pytest.mark.parametrize("case", [CASE, BATCHES, CNN, RESIDUAL])
 @pytest.mark.parametrize("contender", [training.ours, training.loop])
 def test_every_contender_trains_whole_sets_and_mini_batches(contender, case):
     contender(case)()
 
 
 def test_cases_hold_the_mini_batches_of_the_configuration():
-    cases = [dict(zip(training.NAMES, values, strict=True)) for values in training.GRID]
-    found = {
-        (c["members"], *c["widths"], c["samples"], c["features"], c["batch_size"]) for c in cases if c["batch_size"]
-    }
+    cases = [case for case in training.cases(training.GRID) if case["batch_size"] and "channels" not in case]
+    found = {(c["members"], *c["widths"], c["samples"], c["features"], c["batch_size"]) for c in cases}
     assert found == {
         (8, 64, 64, 64, 100, 1, 25), (6, 200, 100, 1437, 64, 256), (10, 200, 200, 200, 100, 60_000, 784, 128),
     }  # fmt: skip

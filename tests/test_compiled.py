@@ -16,57 +16,66 @@ from conftest import on_linux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gradients import assert_exact_near_zero
-from test_training import MLP, Records, image_data, line_data, names_of, trained
+from test_training import CNN, MLP, Records, image_data, line_data, names_of, trained
 
 from fpkit import config
-from fpkit.config.training import Activation, Loss, Training
+from fpkit.config.training import Activation, Loss, ResidualCnn, Training
 from fpkit.training import activations, losses, networks
-from fpkit.training.compiled import ensemble, library
+from fpkit.training.compiled import ensemble, layers, library
 from fpkit.training.compiled import networks as compiled
 from fpkit.training.gradients import Autograd
+from fpkit.training.layout import parted
 from fpkit.training.trainer import build, train
 
 pytestmark = pytest.mark.skipif(library.loaded() is None, reason="no C++ compiler on this machine")
 
 ACTIVATIONS = [name for name in names_of(Activation) if library.knows("activation", name)]
 LOSSES = [name for name in names_of(Loss) if library.knows("loss", name)]
+RESIDUAL = config.plain(ResidualCnn(kind="residual_cnn", channels=3, blocks=2, activation="silu"))
+TWO_UNITS = layers.dense([(1, 1), (1, 1)])
 SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 
 
-def network(widths, features=3, outputs=2, activation="tanh", members=2):
-    model = {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
-    built = networks.build(features=(features,), outputs=outputs, **model)
-    return built, [parameter.numpy() for parameter in built.initialize(range(members))]
+def mlp(widths, activation="tanh"):
+    return {"kind": "mlp", "widths": list(widths), "activation": activation, "initialization": "scaled", "std": 0.1}
 
 
-def samples(count, features=3, outputs=2, seed=0):
+def made(model, features=(3,), outputs=2, members=2, algorithm=SGD, loss="mse", threads=1):
+    """The network as torch has it, its initial parameters, and the same in compiled code."""
+    built = networks.build(features=features, outputs=outputs, **model)
+    initial = [parameter.numpy() for parameter in built.initialize(range(members))]
+    shapes = [weight.shape[1:] for weight in initial[::2]]
+    chain = layers.chain(model, features, shapes)
+    return built, initial, compiled.Networks(initial, chain, model["activation"], loss, algorithm, threads)
+
+
+def samples(count, features=(3,), outputs=2, seed=0):
     rng = np.random.default_rng(seed)
-    x, logits = (rng.standard_normal((count, numbers), np.float32) for numbers in (features, outputs))
+    x, logits = (rng.standard_normal((count, *shape), np.float32) for shape in (features, (outputs,)))
     return 2 * x, scipy.special.softmax(logits, axis=1)
 
 
-def assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, loss, threads=1):
-    built, initial = network(widths, features, outputs, activation)
+def assert_step_of_length_one_is_the_gradient(model, count, features=(3,), outputs=2, loss="mse", threads=1):
+    built, initial, ours = made(model, features, outputs, loss=loss, threads=threads)
     x, y = samples(count, features, outputs)
-    networks = compiled.Networks(initial, activation, loss, SGD, threads)
     by_autograd = Autograd(built, [*map(torch.from_numpy, initial)], losses.build(loss))
     output = by_autograd.gradient(torch.from_numpy(x), torch.from_numpy(y))
-    np.testing.assert_allclose(networks.predict(x), output, rtol=1e-4, atol=1e-5)
-    before = [part.copy() for part in networks.stacks(networks.flat)]
-    networks.update(x, y, None, 0, 1)
-    gradients = [old - new for old, new in zip(before, networks.stacks(networks.flat), strict=True)]
-    weights, biases = gradients[: len(gradients) // 2], gradients[len(gradients) // 2 :]
-    weights[-1] = weights[-1].mT
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        expected = by_autograd.stacks(by_autograd.flat.grad)[2 * layer : 2 * layer + 2]
-        np.testing.assert_allclose(weight, expected[0], rtol=1e-3, atol=3e-6)
-        np.testing.assert_allclose(bias.reshape(len(bias), -1), expected[1], rtol=1e-3, atol=3e-6)
+    x = ours.chain.arranged(x)
+    np.testing.assert_allclose(ours.predict(x), output, rtol=1e-4, atol=1e-5)
+    before = [part.copy() for part in ours.stacks(ours.flat)]
+    ours.update(x, y, None, 0, 1)
+    gradients = [old - new for old, new in zip(before, ours.stacks(ours.flat), strict=True)]
+    expected = by_autograd.stacks(by_autograd.flat.grad)
+    if model["kind"] == "mlp":
+        expected = [part for some in parted(expected) for part in some]
+    for gradient, other in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(gradient.reshape(other.shape), other, rtol=1e-3, atol=3e-6)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_step_is_the_gradient_of_autograd(activation, loss):
-    assert_step_of_length_one_is_the_gradient((20, 33), 70, 3, 2, activation, loss)
+    assert_step_of_length_one_is_the_gradient(mlp((20, 33), activation), 70, loss=loss)
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,23 +87,69 @@ def test_step_is_the_gradient_of_autograd(activation, loss):
     activation=st.sampled_from(ACTIVATIONS),
 )
 def test_step_is_the_gradient_whatever_the_shapes(widths, count, features, outputs, activation):
-    assert_step_of_length_one_is_the_gradient(widths, count, features, outputs, activation, "mse")
+    assert_step_of_length_one_is_the_gradient(mlp(widths, activation), count, (features,), outputs)
+
+
+@st.composite
+def convolutional(draw):
+    """Of either kind, with inputs that may be smaller than the kernel."""
+    model = {"kernel": draw(st.sampled_from([1, 3, 5])), "activation": draw(st.sampled_from(ACTIVATIONS))}
+    model |= {"initialization": "scaled", "std": 0.1}
+    channels = st.integers(1, 35)
+    if draw(st.booleans()):
+        return model | {"kind": "residual_cnn", "channels": draw(channels), "blocks": draw(st.integers(1, 3))}
+    widths = draw(st.lists(st.integers(1, 40), max_size=2))
+    return model | {"kind": "cnn", "channels": draw(st.lists(channels, min_size=1, max_size=3)), "widths": widths}
+
+
+images = st.tuples(st.integers(1, 3), st.integers(1, 15), st.integers(1, 15))
+
+
+@settings(max_examples=60, deadline=None)
+@given(model=convolutional(), count=st.integers(1, 40), features=images, outputs=st.integers(1, 11))
+def test_step_of_convolutions_is_the_gradient_whatever_the_shapes(model, count, features, outputs):
+    assert_step_of_length_one_is_the_gradient(model, count, features, outputs)
 
 
 @pytest.mark.parametrize(("threads", "count"), [*itertools.product([2, 3], [1, 2, 61, 300])])
 def test_threads_that_share_an_update_give_the_same_gradient(monkeypatch, threads, count):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
-    assert_step_of_length_one_is_the_gradient((40, 17), count, 3, 2, "tanh", "mse", threads)
+    assert_step_of_length_one_is_the_gradient(mlp((40, 17)), count, threads=threads)
+
+
+@pytest.mark.parametrize("model", [CNN, RESIDUAL], ids=["cnn", "residual_cnn"])
+@pytest.mark.parametrize(("threads", "count"), [*itertools.product([2, 3], [1, 61, 300])])
+def test_threads_that_share_an_update_of_convolutions_give_the_same_gradient(monkeypatch, threads, count, model):
+    monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
+    assert_step_of_length_one_is_the_gradient(model, count, (2, 9, 8), threads=threads)
 
 
 @pytest.mark.parametrize(("members", "threads"), [(1, 2), (1, 3), (2, 5), (4, 8), (8, 16)])
 @pytest.mark.parametrize("batch_size", [None, 7, 1])
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_threads_that_share_an_update_change_no_bit(monkeypatch, optimizer, batch_size, members, threads):
+@pytest.mark.parametrize(
+    ("model", "optimizer"), [(MLP, "adam"), (MLP, "sgd"), (CNN, "adam")], ids=["mlp-adam", "mlp-sgd", "cnn-adam"]
+)
+def test_threads_that_share_an_update_change_no_bit(monkeypatch, model, optimizer, batch_size, members, threads):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
     recipe = {"members": members, "optimizer": optimizer, "batch_size": batch_size, "steps": 20}
-    one, shared = (trained(image_data(), threads=count, **recipe) for count in (1, threads))
+    one, shared = (trained(image_data(), model, threads=count, **recipe) for count in (1, threads))
     assert np.array_equal(one.predictions, shared.predictions)
+
+
+def assert_threads_change_no_bit(model, count, features, outputs, members, threads):
+    x, y = samples(count, features, outputs)
+    order = np.random.default_rng(0).integers(count, size=(members, 3, min(count, 300)))
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "SHARED_NUMBERS", 0)
+        for number in (1, threads):
+            algorithm = SGD | {"learning_rate": 0.1}
+            *_, ours = made(model, features, outputs, members, algorithm, threads=number)
+            arranged = ours.chain.arranged(x)
+            ours.update(arranged, y, None, 0, 2)
+            ours.update(arranged, y, order, 2, 3)
+            found.append(ours.flat)
+    assert np.array_equal(*found, equal_nan=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,24 +163,25 @@ def test_threads_that_share_an_update_change_no_bit(monkeypatch, optimizer, batc
     threads=st.integers(2, 9),
 )
 def test_threads_change_no_bit_whatever_the_shapes(widths, count, features, outputs, activation, members, threads):
-    _, initial = network(widths, features, outputs, activation, members)
-    x, y = samples(count, features, outputs)
-    order = np.random.default_rng(0).integers(count, size=(members, 3, min(count, 300)))
-    found = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "SHARED_NUMBERS", 0)
-        for number in (1, threads):
-            networks = compiled.Networks(initial, activation, "mse", SGD | {"learning_rate": 0.1}, number)
-            networks.update(x, y, None, 0, 2)
-            networks.update(x, y, order, 2, 3)
-            found.append(networks.flat)
-    assert np.array_equal(*found, equal_nan=True)
+    assert_threads_change_no_bit(mlp(widths, activation), count, (features,), outputs, members, threads)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    model=convolutional(),
+    count=st.integers(1, 200),
+    features=images,
+    members=st.integers(1, 3),
+    threads=st.integers(2, 9),
+)
+def test_threads_change_no_bit_of_convolutions(model, count, features, members, threads):
+    assert_threads_change_no_bit(model, count, features, 3, members, threads)
 
 
 FEW_THREADS = """
 import resource
 import numpy as np
-from fpkit.training.compiled import networks as compiled
+from fpkit.training.compiled import layers, networks as compiled
 compiled.SHARED_NUMBERS = 0
 rng = np.random.default_rng(0)
 initial = [rng.standard_normal(shape, np.float32) for shape in ((8, 3, 40), (8, 40), (8, 40, 2), (8, 2))]
@@ -133,7 +189,7 @@ x, y = rng.standard_normal((64, 3), np.float32), rng.standard_normal((64, 2), np
 how = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 found = []
 for threads in (1, 64):
-    networks = compiled.Networks(initial, "tanh", "mse", how, threads)
+    networks = compiled.Networks(initial, layers.dense([(3, 40), (40, 2)]), "tanh", "mse", how, threads)
     if threads > 1:  # so many stacks do not fit: some of them start, or none
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
@@ -156,11 +212,14 @@ def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_evaluation_is_that_of_torch_whatever_the_threads(monkeypatch, loss, outputs):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
-    _, initial = network((150, 40), outputs=outputs, members=3)
+    model = mlp((150, 40))
     # More samples than are taken at a time, and fewer; one network has diverged.
     pairs = [samples(2000, outputs=outputs), samples(3, outputs=outputs, seed=2)]
-    initial[-1][2] = np.nan
-    evaluated = [compiled.Networks(initial, "tanh", loss, SGD, threads).evaluate(pairs) for threads in (1, 2, 7)]
+    evaluated = []
+    for threads in (1, 2, 7):
+        *_, ours = made(model, outputs=outputs, members=3, loss=loss, threads=threads)
+        ours.stacks(ours.flat)[-1][2] = np.nan
+        evaluated.append(ours.evaluate(pairs))
     for (_, y), results in zip(pairs, evaluated[0], strict=True):
         output, found, accuracy = results
         expected = losses.build(loss)(torch.from_numpy(output), torch.from_numpy(y))
@@ -194,7 +253,7 @@ def test_functions_of_the_activations_are_within_rounding_errors():
     for activation in ACTIVATIONS:
         # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
         unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
-        networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
+        networks = compiled.Networks([unit, none, unit, none], TWO_UNITS, activation, "mse", SGD, 1)
         expected = activations.build(activation)(torch.from_numpy(z).double()).numpy()
         error = np.abs(networks.predict(z[:, np.newaxis])[0, :, 0] - expected) / np.abs(expected).clip(min=1)
         assert error.max() < 3e-7, activation
@@ -206,36 +265,59 @@ def test_activations_are_exact_near_zero_too(activation):
     sizes = np.logspace(-30, 0, 3001)
     z = np.concatenate([-sizes, sizes]).astype(np.float32)
     unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
-    networks = compiled.Networks([unit, none, unit, none], activation, "mse", SGD, 1)
+    networks = compiled.Networks([unit, none, unit, none], TWO_UNITS, activation, "mse", SGD, 1)
     assert_exact_near_zero(activation, z, networks.predict(z[:, np.newaxis])[0, :, 0])
 
 
+@pytest.mark.parametrize(
+    ("model", "features"),
+    [(mlp((5, 18)), (3,)), (CNN, (1, 7, 7)), (RESIDUAL, (3, 4, 4))],
+    ids=["mlp", "cnn", "residual"],
+)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_what_pads_the_rows_stays_zero(activation):
-    _, initial = network((5, 18), outputs=3, activation=activation)
-    networks = compiled.Networks(initial, activation, "mse", SGD | {"learning_rate": 0.01}, 1)
-    networks.update(*samples(20, outputs=3), None, 0, 25)
-    seen = sum(np.abs(part, dtype=float).sum() for part in networks.stacks(networks.flat))
-    assert np.abs(networks.flat, dtype=float).sum() == pytest.approx(seen, rel=1e-12)
+def test_what_pads_the_rows_stays_zero(activation, model, features):
+    rate = SGD | {"learning_rate": 0.01}
+    *_, ours = made(model | {"activation": activation}, features, outputs=3, algorithm=rate)
+    x, y = samples(20, features, outputs=3)
+    ours.update(ours.chain.arranged(x), y, None, 0, 25)
+    seen = sum(np.abs(part, dtype=float).sum() for part in ours.stacks(ours.flat))
+    assert np.abs(ours.flat, dtype=float).sum() == pytest.approx(seen, rel=1e-12)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_what_is_no_number_is_not_hidden(activation, poison):
-    _, initial = network((5, 4), activation=activation, members=1)
-    initial[0][0, 0, 0] = poison
-    networks = compiled.Networks(initial, activation, "mse", SGD, 1)
-    networks.update(*samples(8), None, 0, 3)
-    assert not np.isfinite(networks.flat).all()
+    *_, ours = made(mlp((5, 4), activation), members=1)
+    ours.stacks(ours.flat)[0][0, 0, 0] = poison
+    ours.update(*samples(8), None, 0, 3)
+    assert not np.isfinite(ours.flat).all()
 
 
-def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("model", [CNN, RESIDUAL], ids=["cnn", "residual_cnn"])
+def test_a_convolutional_member_that_diverged_leaves_no_trace_in_the_others(model):
+    """They follow each other in the same memory, which is wider than what they read of it."""
+    x, y = samples(50, (2, 9, 8))
+    found = []
+    for poison in (0.0, np.nan):
+        *_, ours = made(model, (2, 9, 8), members=3, algorithm=SGD | {"learning_rate": 0.01})
+        ours.stacks(ours.flat)[0][1] += poison
+        ours.update(ours.chain.arranged(x), y, None, 0, 5)
+        found.append(ours.members_apart(ours.flat))
+    for member in (0, 2):
+        assert np.isfinite(found[0][member]).all()
+        assert np.array_equal(found[0][member], found[1][member])
+    assert np.isnan(found[1][1]).any()
+
+
+@pytest.mark.parametrize("model", [MLP, CNN, RESIDUAL], ids=["mlp", "cnn", "residual_cnn"])
+def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch, model):
     options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7}
+    data = line_data() if model is MLP else image_data()
     sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
-    train(MLP, line_data(), sink, **options | {"steps": 6}, **rest)
+    train(model, data, sink, **options | {"steps": 6}, **rest)
     monkeypatch.setattr(library, "loaded", lambda: None)
-    train(MLP, line_data(), sink, **options | {"steps": 14}, **rest)
-    whole = trained(line_data(), per_decade=50, **options | {"steps": 14})
+    train(model, data, sink, **options | {"steps": 14}, **rest)
+    whole = trained(data, model, per_decade=50, **options | {"steps": 14})
     assert sink.steps == whole.steps
     np.testing.assert_allclose(sink.predictions, whole.predictions, rtol=1e-4, atol=1e-5)
 
@@ -248,15 +330,17 @@ assert "torch" not in sys.modules
 """
 
 
-@pytest.mark.parametrize("changes", [{}, {"batch_size": 7, "loss": "cross_entropy"}])
-def test_a_training_by_compiled_code_does_without_torch(tmp_path, changes):
+@pytest.mark.parametrize(
+    ("model", "changes"), [(MLP, {}), (MLP, {"batch_size": 7, "loss": "cross_entropy"}), (CNN, {})]
+)
+def test_a_training_by_compiled_code_does_without_torch(tmp_path, model, changes):
     """To import it takes longer than many a training."""
     dataset = xr.Dataset({name: ([f"{name}_{d}" for d in range(a.ndim)], a) for name, a in image_data().items()})
     dataset.to_netcdf(tmp_path / "images.nc", engine="netcdf4")
     training = config.plain(Training(device="cpu", members=3, steps=20)) | changes
-    program = WITHOUT_TORCH.format(model=MLP, training=training, record={"per_decade": 5, "split": "all"})
+    program = WITHOUT_TORCH.format(model=model, training=training, record={"per_decade": 5, "split": "all"})
     places = [tmp_path / "images.nc", tmp_path / "run", tmp_path / "checkpoints"]
     subprocess.run([sys.executable, "-c", program, *places], check=True, cwd=Path(__file__).parents[1])
     found = zarr.open_array(tmp_path / "run/predictions.zarr/prediction", mode="r")[:]
-    expected = trained(image_data(), MLP, per_decade=5, split="all", **training)
+    expected = trained(image_data(), model, per_decade=5, split="all", **training)
     assert np.array_equal(found, expected.predictions)

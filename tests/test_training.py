@@ -237,7 +237,9 @@ def test_ensemble_equals_a_plain_loop_over_single_networks(data, model, algorith
     ],
 )
 def test_ensemble_equals_a_plain_loop_under_any_loss(loss, algorithm, batch_size):
-    assert_equals_plain_loops(image_data(), CNN, algorithm, loss, batch_size)
+    # Where all units of relu are dead an output is its bias, by whose last bit it meets a target: a kink of this loss.
+    model = CNN | ({"activation": "tanh"} if loss == "mae" else {})
+    assert_equals_plain_loops(image_data(), model, algorithm, loss, batch_size)
 
 
 @pytest.mark.parametrize("per_member", [False, True], ids=["shared target", "target per member"])

@@ -1,4 +1,4 @@
-"""Whole updates of fully connected networks in compiled code, on the CPU.
+"""Whole updates of fully connected and convolutional networks in compiled code, on the CPU.
 
 A network of 16 units is trained in the time of one call of torch, and a large one without the passes over its
 activations that separate calls need. The code, library.cpp and all that it includes, is compiled as one on first use by

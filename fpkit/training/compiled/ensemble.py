@@ -8,9 +8,10 @@ import numpy as np
 
 from fpkit.training import initialization
 from fpkit.training.batches import Batches
-from fpkit.training.compiled import library
+from fpkit.training.compiled import layers, library
 from fpkit.training.compiled.networks import Networks
 from fpkit.training.ensemble import Ensemble
+from fpkit.training.work import CONVOLUTIONAL
 
 
 def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
@@ -21,8 +22,7 @@ def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
     """
     return (
         all(algorithm.get(name) is None for name in ("schedule", "weight_decay", "clip_norm"))
-        and model["kind"] == "mlp"
-        and len(model["widths"]) > 0
+        and (model["kind"] in CONVOLUTIONAL or (model["kind"] == "mlp" and len(model["widths"]) > 0))
         and device == "cpu"
         and library.knows("activation", model["activation"])
         and library.knows("algorithm", algorithm["name"])
@@ -31,7 +31,7 @@ def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
 
 
 class CompiledEnsemble(Ensemble):
-    """Fully connected networks on the CPU, with an activation, a loss and an algorithm that `can` names.
+    """Fully connected and convolutional networks on the CPU, with an activation, a loss, an algorithm that `can` names.
 
     Args:
         model: a config `model` entry. seeds: one for each member.
@@ -54,12 +54,17 @@ class CompiledEnsemble(Ensemble):
 
             torch.set_num_threads(1)  # more would change the last bits
             basis = torch.as_tensor(basis)
-        super().__init__({name: np.ascontiguousarray(array, np.float32) for name, array in data.items()}, loss, basis)
-        x, y = self.parts["train"]
-        shapes = initialization.dense(x.shape[1:], model["widths"], y.shape[1])
+        features, outputs = data["x_train"].shape[1:], data["y_train"].shape[1]
+        shapes = initialization.weights(model, features, outputs)
+        chain = layers.chain(model, features, shapes)
+        data = {
+            name: chain.arranged(array) if name.startswith("x_") else np.ascontiguousarray(array, np.float32)
+            for name, array in data.items()
+        }
+        super().__init__(data, loss, basis)
         initial = initialization.initialize(shapes, model["initialization"], model["std"], seeds)
-        self.networks = Networks(initial, model["activation"], loss, algorithm, threads)
-        self.batches = Batches(len(x), batch_size, seeds)
+        self.networks = Networks(initial, chain, model["activation"], loss, algorithm, threads)
+        self.batches = Batches(len(data["x_train"]), batch_size, seeds)
 
     def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:
         """See `Ensemble.update`."""

@@ -11,12 +11,22 @@ from fpkit.training.compiled import compiler
 SOURCE = Path(__file__).with_name("library.cpp")
 
 
+class Layer(ctypes.Structure):
+    """As in network.hpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("units", "places", "runs", "length")),
+        ("table", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("adds", "activated")),
+    )
+
+
 class Network(ctypes.Structure):
     """As in network.hpp."""
 
     _fields_ = (
-        ("units", ctypes.POINTER(ctypes.c_int64)),
-        ("layers", ctypes.c_int64),
+        ("layer", ctypes.POINTER(Layer)),
+        *((name, ctypes.c_int64) for name in ("layers", "features", "step")),
         *((name, ctypes.c_void_p) for name in ("activation", "loss")),
     )
 

@@ -8,17 +8,34 @@
 
 constexpr int64_t CACHE_NUMBERS = 1 << 17;
 
+// Weights that are used at one place or at many: of a fully connected layer at one, of a convolution at every pixel of the
+// image that it makes. What goes into one place is gathered from some runs of numbers, one after the other, as `table` says.
+struct Layer {
+    int64_t units, places;  // what comes out: units of each place
+    int64_t runs, length;   // what goes into a place: so many runs of so many numbers
+    // (place, run): the place below where a run begins, or -1 for zeros; null: all numbers below, as they lie.
+    const int32_t *table;
+    int64_t adds;       // what goes into the layer before, to what comes out: the end of a residual block
+    int64_t activated;  // what comes out
+
+    int64_t inputs() const { return runs * length; }
+    int64_t row() const { return padded(units); }
+    int64_t width() const { return places * row(); }
+};
+
 struct Network {
-    const int64_t *units;  // features, widths of the hidden layers, outputs
-    int64_t layers;        // of weights
+    const Layer *layer;
+    int64_t layers;
+    int64_t features, step;  // numbers of an input, and of each of its places
     const Activation *activation;
     const Loss *loss;
 
-    int64_t features() const { return units[0]; }
-    int64_t outputs() const { return units[layers]; }
+    // Below a layer, of which `step`, or the units there, are the numbers.
+    int64_t places(int64_t l) const { return l ? layer[l - 1].places : features / step; }
+    int64_t outputs() const { return layer[layers - 1].units; }
     // Of a layer's weights: (inputs, units), of the last one (outputs, inputs); biases behind all weights.
-    int64_t rows(int64_t l) const { return l + 1 < layers ? units[l] : units[layers]; }
-    int64_t row(int64_t l) const { return padded(l + 1 < layers ? units[l + 1] : units[l]); }
+    int64_t rows(int64_t l) const { return l + 1 < layers ? layer[l].inputs() : outputs(); }
+    int64_t row(int64_t l) const { return padded(l + 1 < layers ? layer[l].units : layer[l].inputs()); }
     int64_t weight(int64_t l) const {
         int64_t begin = 0;
         for (int64_t i = 0; i < l; ++i) begin += rows(i) * row(i);
@@ -26,45 +43,63 @@ struct Network {
     }
     int64_t bias(int64_t l) const {
         int64_t begin = weight(layers);
-        for (int64_t i = 0; i < l; ++i) begin += padded(units[i + 1]);
+        for (int64_t i = 0; i < l; ++i) begin += layer[i].row();
         return begin;
     }
     int64_t parameters() const { return bias(layers); }
 
-    int64_t widest() const {
-        int64_t width = 0;
-        for (int64_t l = 1; l < layers; ++l) width = std::max(width, padded(units[l]));
-        return width;
-    }
     // Numbers of a sample in the hidden layers before the one that goes into layer l.
     int64_t before(int64_t l) const {
         int64_t width = 0;
-        for (int64_t i = 1; i < l; ++i) width += padded(units[i]);
+        for (int64_t i = 0; i + 1 < l; ++i) width += layer[i].width();
         return width;
     }
     int64_t hidden() const { return before(layers); }
+    int64_t widest() const {
+        int64_t width = 0;
+        for (int64_t l = 0; l + 1 < layers; ++l) width = std::max(width, layer[l].width());
+        return width;
+    }
+    // Numbers of a sample that are gathered for the layers before layer l.
+    int64_t gathered_before(int64_t l) const {
+        int64_t numbers = 0;
+        for (int64_t i = 0; i < l; ++i)
+            if (layer[i].table) numbers += layer[i].places * padded(layer[i].inputs());
+        return numbers;
+    }
+    int64_t gathered() const { return gathered_before(layers); }
+    // Numbers of a sample's gradient by what was gathered for one layer.
+    int64_t scattered() const {
+        int64_t numbers = 0;
+        for (int64_t l = 1; l < layers; ++l)
+            if (layer[l].table) numbers = std::max(numbers, layer[l].places * padded(layer[l].inputs()));
+        return numbers;
+    }
     int64_t transposed() const {
         int64_t numbers = 0;
-        for (int64_t l = 1; l + 1 < layers; ++l) numbers += units[l + 1] * padded(units[l]);
+        for (int64_t l = 1; l + 1 < layers; ++l) numbers += layer[l].units * padded(layer[l].inputs());
         return numbers;
     }
     // Numbers of a sample's gradients by hidden layers: of all where threads share an update, as each needs those of the
     // others; else of two in turn, as a layer's is used up by the one below.
     int64_t errors() const { return std::max(hidden(), 2 * widest()); }
     // Samples whose activations and gradients fit into the cache.
-    int64_t together() const { return std::max<int64_t>(128, CACHE_NUMBERS / (hidden() + errors())); }
+    int64_t together() const {
+        const int64_t least = gathered() ? 1 : 128;
+        return std::max(least, CACHE_NUMBERS / std::max<int64_t>(1, hidden() + errors() + gathered() + scattered()));
+    }
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
         const int64_t kept = activation->keeps_derivative ? 2 : 1;
-        return parameters() + transposed() + some * (kept * hidden() + errors()) + padded(some * outputs()) +
-               padded(some * outputs()) + padded(some * features());
+        return parameters() + transposed() + some * (kept * hidden() + errors() + gathered() + scattered()) + 2 * PAD +
+               padded(some * outputs()) + padded(some * outputs()) + padded(some * features) + PAD;
     }
 };
 
 // The memory of one thread's part of an update. Of threads that share one, `gradient` and `transposed` of the first are all
-// theirs.
+// theirs. Vectors may end up to PAD numbers behind what is gathered, or gathered from.
 struct Workspace {
-    float *gradient, *transposed, *hidden, *derivative, *error, *output, *target, *input;
+    float *gradient, *transposed, *hidden, *derivative, *error, *gathered, *scattered, *output, *target, *input;
     Workspace(const Network &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
@@ -73,13 +108,15 @@ struct Workspace {
         hidden = take(some * net.hidden());
         derivative = net.activation->keeps_derivative ? take(some * net.hidden()) : nullptr;
         error = take(some * net.errors());
+        gathered = take(some * net.gathered() + PAD);
+        scattered = take(some * net.scattered() + PAD);
         output = take(padded(some * net.outputs()));
         target = take(padded(some * net.outputs()));
-        input = take(padded(some * net.features()));
+        input = take(padded(some * net.features) + PAD);
     }
 };
 
-// Numbers (sample, unit) of some samples.
+// Numbers (sample and place, unit) of some samples.
 struct Values {
     float *numbers;
     int64_t row;
@@ -93,14 +130,24 @@ struct Pass {
     int64_t samples;
     bool shared;  // with other threads
 
-    // Of a layer, what goes into it, and the gradient by what comes out of its weights.
-    Values input(int64_t l) const {
-        if (l == 0) return {const_cast<float *>(x), net.features()};
-        return {w.hidden + samples * net.before(l), padded(net.units[l])};
+    // Rows of a layer's products.
+    int64_t rows(int64_t l) const { return samples * net.layer[l].places; }
+    // What lies below a layer, place by place.
+    Values below(int64_t l) const {
+        if (l == 0) return {const_cast<float *>(x), net.step};
+        return {w.hidden + samples * net.before(l), net.layer[l - 1].row()};
     }
+    // What goes into its weights.
+    Values input(int64_t l) const {
+        const Layer &layer = net.layer[l];
+        if (layer.table) return {w.gathered + samples * net.gathered_before(l), padded(layer.inputs())};
+        return l == 0 ? Values{const_cast<float *>(x), net.features} : below(l);
+    }
+    // The gradient by what comes out of its weights.
     Values error(int64_t l) const {
         if (l + 1 == net.layers) return {w.output, net.outputs()};
-        return {w.error + samples * (shared ? net.before(l + 1) : l % 2 * net.widest()), padded(net.units[l + 1])};
+        return {w.error + samples * (shared ? net.before(l + 1) : l % 2 * net.widest()), net.layer[l].row()};
     }
-    float *derivative(int64_t l) const { return w.derivative ? w.derivative + samples * net.before(l) : nullptr; }
+    // Of the activation behind it.
+    float *derivative(int64_t l) const { return w.derivative ? w.derivative + samples * net.before(l + 1) : nullptr; }
 };

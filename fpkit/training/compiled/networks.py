@@ -1,27 +1,27 @@
-"""Fully connected networks in the memory of compiled code."""
+"""Networks in the memory of compiled code."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 
 import numpy as np
 
 from fpkit.training.compiled import library
+from fpkit.training.compiled.layers import Chain
 from fpkit.training.layout import joined, parted, put
 
 PAD = 16  # numbers; rows of matrices are multiples of it
 LINE = 16  # numbers of a cache line
-SHARED_NUMBERS = 1 << 19  # parameters times samples, from which on threads share the work
+SHARED_NUMBERS = 1 << 19  # products of parameters with samples, from which on threads share the work
 
 
 class Networks:
-    """Fully connected networks of one shape, a member after the other in memory, and the updates of them.
+    """Networks of one shape, a member after the other in memory, and the updates of them.
 
     Rows of weights are padded with zeros to whole vectors.
 
     Args:
-        initial: weight (member, inputs, units) and bias (member, units) of each layer in turn.
+        initial: weight (member, *shape) and bias (member, units) of each layer in turn. chain: their layers.
         algorithm: arguments of `fpkit.training.algorithms.build`. threads: how many share the work.
 
     Attributes:
@@ -29,34 +29,57 @@ class Networks:
         steps: the updates that were taken.
     """
 
-    def __init__(self, initial: Sequence[np.ndarray], activation: str, loss: str, algorithm: dict, threads: int):
-        weights, biases = parted(initial)
-        self.shapes = [part.shape for part in (*weights, *biases)]
-        self.members, self.threads, self.steps = len(weights[0]), threads, 0
+    def __init__(
+        self, initial: Sequence[np.ndarray], chain: Chain, activation: str, loss: str, algorithm: dict, threads: int
+    ):
+        self.members, self.threads, self.steps = len(initial[0]), threads, 0
         self.all_start = True  # the threads that are asked for
-        units = [weight.shape[1] for weight in weights[:-1]] + [*reversed(weights[-1].shape[1:])]
-        self.outputs = units[-1]
+        self.chain, self.outputs = chain, chain.layers[-1].units
+        layers = [
+            library.Layer(
+                layer.units, layer.places, layer.runs, layer.length, library.address(layer.table),
+                layer.adds, layer.activated,
+            )
+            for layer in chain.layers
+        ]  # fmt: skip
         self.network = library.Network(
-            (ctypes.c_int64 * len(units))(*units), len(weights),
+            (library.Layer * len(layers))(*layers), len(layers), chain.features, chain.step,
             library.entry("activation", activation), library.entry("loss", loss),
         )  # fmt: skip
         self.how = library.Update.of(algorithm)
         self.library, self.memory = library.loaded(), {}
         numbers = self.members * self.library.parameters(self.network)
         self.flat = _zeros(numbers)
-        for stack, values in zip(self.stacks(self.flat), (*weights, *biases), strict=True):
-            stack[:] = values
+        stacks = initial if chain.convolutional else [part for some in parted(initial) for part in some]
+        for part, values in zip(self.stacks(self.flat), stacks, strict=True):
+            part[...] = values.reshape(part.shape)
         kept = self.library.buffers(self.how).decode().split()
         self.buffers = {name: _zeros(numbers) for name in kept}
+        # Numbers that a sample's way through a network multiplies.
+        self.products = sum(layer.places * layer.inputs * layer.units for layer in chain.layers)
+
+    def parameters(self, flat: np.ndarray) -> list[np.ndarray]:
+        """Weight (member, input, unit) and bias (member, unit) of each layer in turn in an array like `flat`: views."""
+        members, begin, weights, biases = flat.reshape(self.members, -1), 0, [], []
+        for layer in self.chain.layers:
+            last = layer is self.chain.layers[-1]
+            rows, columns = (layer.units, layer.inputs) if last else (layer.inputs, layer.units)
+            row = columns + -columns % PAD
+            part = members[:, begin : begin + rows * row].reshape(-1, rows, row)[:, :, :columns]
+            weights.append(part.mT if last else part)
+            begin += rows * row
+        for layer in self.chain.layers:
+            biases.append(members[:, begin : begin + layer.units])
+            begin += layer.units + -layer.units % PAD
+        return [part for parts in zip(weights, biases, strict=True) for part in parts]
 
     def stacks(self, flat: np.ndarray) -> list[np.ndarray]:
-        """The parts of an array like `flat` (see `fpkit.training.layout.parted`): views, without what pads them."""
-        members, begin, parts = flat.reshape(self.members, -1), 0, []
-        for _, rows, columns in self.shapes[:-1]:
-            row = columns + -columns % PAD
-            parts.append(members[:, begin : begin + rows * row].reshape(-1, rows, row)[:, :, :columns])
-            begin += rows * row
-        return [*parts, members[:, begin : begin + self.outputs, np.newaxis]]  # the last bias is a column
+        """The same as torch has it (fpkit.training.gradients), for whose checkpoints: views, without what pads them."""
+        parts = self.parameters(flat)
+        if not self.chain.convolutional:
+            return [part for some in parted(parts) for part in some]
+        parts[::2] = [layer.natural(weight) for layer, weight in zip(self.chain.layers, parts[::2], strict=True)]
+        return parts
 
     def members_apart(self, flat: np.ndarray) -> list[np.ndarray]:
         """The numbers of each member in an array like `flat`: a copy, without what pads them."""
@@ -81,7 +104,7 @@ class Networks:
         """Take `steps` updates, of which the first follows update `step`.
 
         Args:
-            x, y: (sample, *feature) and (sample, output), float32, contiguous.
+            x, y: (sample, number) as `chain` has them `arranged`, and (sample, output), float32, contiguous.
             order: the samples (member, steps, sample) of each update, int64, or None for all of them.
             then: pairs like x and y, or with None for y, on which the networks are evaluated at last: each member right
                 after its updates, with its parameters in the cache.
@@ -90,7 +113,7 @@ class Networks:
             Of each pair in `then`, outputs (member, sample, output), losses and accuracies (member,).
         """
         batch, order_row = (0, 0) if order is None else (order.shape[2], order.strides[0] // order.itemsize)
-        samples, numbers = batch or len(x), self.flat.size
+        samples, numbers = batch or len(x), self.members * self.products
         most = max(samples if steps else 0, *(len(x) for x, _ in then), 0)
         teams = min(self.members, self._threads(max(1, steps) * most * numbers))
         # Threads that wait for each other at every update.
@@ -123,14 +146,14 @@ class Networks:
         return self.update(x, y, None, 0, 0, pairs)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Outputs (member, sample, output) for x (sample, *feature), float32, contiguous."""
+        """Outputs (member, sample, output) for such x."""
         return self.evaluate([(x, None)])[0][0]
 
     def _results(self, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return tuple(np.empty((self.members, *shape), np.float32) for shape in ((samples, self.outputs), (), ()))
 
     def _threads(self, numbers: int) -> int:
-        """As many as pay for parameters times samples: to begin one costs some microseconds, as does waiting for it."""
+        """As many as pay for so many products: to begin one costs some microseconds, as does waiting for it."""
         return self.threads if numbers > SHARED_NUMBERS else 1
 
     def _workspace(self, samples: int, threads: int) -> np.ndarray:

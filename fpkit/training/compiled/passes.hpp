@@ -3,31 +3,38 @@
 
 #include <algorithm>
 
+#include "gathering.hpp"
 #include "network.hpp"
 #include "products.hpp"
 
-// Output (sample, output) for x (sample, feature); hidden values, and derivatives if asked for, layer after layer.
-static void forward(const Network &net, const float *parameters, const float *x, int64_t samples, float *hidden,
-                    float *derivative, float *output) {
-    const float *below = x;
-    int64_t below_row = net.features();
-    for (int64_t l = 0; l + 1 < net.layers; ++l) {
-        const int64_t row = net.row(l);
-        multiply({below, below_row, 1, parameters + net.weight(l), row, hidden, row, parameters + net.bias(l), false},
-                 samples, net.units[l], row);
-        net.activation->apply(hidden, derivative, samples * row);
-        below = hidden, below_row = row;
-        hidden += samples * row;
-        if (derivative) derivative += samples * row;
-    }
-    const int64_t last = net.layers - 1, row = net.row(last), outputs = net.outputs();
-    const float *weight = parameters + net.weight(last), *bias = parameters + net.bias(last);
+// The last layer, whose weights are transposed: each output (sample, output) is a product of two rows.
+static void outputs_of(Values input, const float *weight, int64_t row, const float *bias, int64_t samples, int64_t outputs,
+                       float *output) {
     for (int64_t s = 0; s < samples; ++s)
         for (int64_t o = 0; o < outputs; ++o) {
             vec sum = {};
-            for (int64_t k = 0; k < row; k += LANES) sum += at(below + s * row + k) * at(weight + o * row + k);
+            for (int64_t k = 0; k < row; k += LANES) sum += at(input.numbers + s * input.row + k) * at(weight + o * row + k);
             output[s * outputs + o] = total(sum) + bias[o];
         }
+}
+
+// Output (sample, output) of some samples. On the way it leaves hidden values, layer after layer, what was gathered for
+// them, and, if asked for, derivatives.
+static void forward(const Pass &pass, const float *parameters, bool derivatives, float *output) {
+    const Network &net = pass.net;
+    for (int64_t l = 0; l < net.layers; ++l) {
+        const Layer &layer = net.layer[l];
+        const Values input = pass.input(l);
+        if (layer.table) gather(layer, pass.below(l), net.places(l), pass.samples, input);
+        const float *weight = parameters + net.weight(l), *bias = parameters + net.bias(l);
+        if (l + 1 == net.layers) return outputs_of(input, weight, net.row(l), bias, pass.samples, net.outputs(), output);
+        const Values above = pass.below(l + 1);
+        const int64_t numbers = pass.samples * layer.width();
+        multiply({input.numbers, input.row, 1, weight, above.row, above.numbers, above.row, bias, false}, pass.rows(l),
+                 layer.inputs(), above.row);
+        if (layer.adds) add(pass.below(l - 1).numbers, numbers, above.numbers);
+        if (layer.activated) net.activation->apply(above.numbers, derivatives ? pass.derivative(l) : nullptr, numbers);
+    }
 }
 
 // Those numbers of C (rows, columns) = A B that are its numbers `low` to `high`: part of a row, whole rows, part of a row.
@@ -49,27 +56,48 @@ static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t
     const Network &net = pass.net;
     const Values input = pass.input(l), error = pass.error(l);
     const bool last = l + 1 == net.layers;
-    const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l);
+    const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l), inner = pass.rows(l);
     const Values left = last ? error : input, right = last ? input : error;
     multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
-                     pass.samples, low - begin, high - begin);
+                     inner, low - begin, high - begin);
     if (last) {
         // Not every activation is zero at zero, but what pads the weights stays so.
+        const int64_t inputs = net.layer[l].inputs();
         for (int64_t o = 0; o < rows; ++o)
-            for (int64_t i = std::max(low, begin + o * row + net.units[l]); i < std::min(high, begin + (o + 1) * row); ++i)
+            for (int64_t i = std::max(low, begin + o * row + inputs); i < std::min(high, begin + (o + 1) * row); ++i)
                 gradient[i] = 0;
         for (int64_t i = std::max(low, bias); i < std::min(high, bias + net.outputs()); ++i) {
             float sum = accumulate ? gradient[i] : 0;
-            for (int64_t s = 0; s < pass.samples; ++s) sum += error.numbers[s * error.row + i - bias];
+            for (int64_t s = 0; s < inner; ++s) sum += error.numbers[s * error.row + i - bias];
             gradient[i] = sum;
         }
         return;
     }
     for (int64_t i = std::max(low, bias); i < std::min(high, bias + row); i += LANES) {
         vec sum = accumulate ? at(gradient + i) : vec{};
-        for (int64_t s = 0; s < pass.samples; ++s) sum += at(error.numbers + s * error.row + i - bias);
+        for (int64_t s = 0; s < inner; ++s) sum += at(error.numbers + s * error.row + i - bias);
         at(gradient + i) = sum;
     }
+}
+
+// The gradient by what lies below layer l, from that by what comes out of its weights; `transposed` are those of layer l.
+static void backward_through(const Pass &pass, int64_t l, const float *transposed) {
+    const Network &net = pass.net;
+    const Layer &layer = net.layer[l], &under = net.layer[l - 1];
+    const Values error = pass.error(l), upstream = pass.error(l - 1);
+    const int64_t numbers = pass.samples * under.width(), row = padded(layer.inputs());
+    // What the layer above adds goes past this one. The gradient by it lies in the same place, unless all are kept.
+    const bool past = l + 1 < net.layers && net.layer[l + 1].adds;
+    if (past && pass.shared) std::copy_n(pass.error(l + 1).numbers, numbers, upstream.numbers);
+    const float *below = layer.table ? pass.w.scattered : upstream.numbers;
+    multiply({error.numbers, error.row, 1, transposed, row, const_cast<float *>(below), row, nullptr, past && !layer.table},
+             pass.rows(l), layer.units, row);
+    if (layer.table) {
+        if (!past) std::fill_n(upstream.numbers, numbers, 0.f);
+        scatter(layer, {pass.w.scattered, row}, net.places(l), pass.samples, upstream);
+    }
+    if (under.activated)
+        net.activation->differentiate(upstream.numbers, pass.below(l).numbers, pass.derivative(l - 1), numbers);
 }
 
 // From the gradient by the outputs those by the hidden layers; and, if asked for, by all parameters, layer by layer while
@@ -82,10 +110,7 @@ static void backward(const Pass &pass, const float *parameters, const float *tra
     for (int64_t l = last;; --l) {
         if (gradient) layer_gradient(pass, l, gradient, 0, net.parameters(), accumulate);
         if (l == 0) return;
-        const Values input = pass.input(l), error = pass.error(l), upstream = pass.error(l - 1);
-        if (l < last) right = transposed -= net.units[l + 1] * input.row;
-        multiply({error.numbers, error.row, 1, right, input.row, upstream.numbers, upstream.row, nullptr, false}, pass.samples,
-                 net.units[l + 1], input.row);
-        net.activation->differentiate(upstream.numbers, input.numbers, pass.derivative(l), pass.samples * input.row);
+        if (l < last) right = transposed -= net.layer[l].units * padded(net.layer[l].inputs());
+        backward_through(pass, l, right);
     }
 }

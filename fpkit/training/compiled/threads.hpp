@@ -52,7 +52,9 @@ static void evaluate(const Network &net, const float *parameter, const Workspace
     const Evaluation &e = piece.of;
     const int64_t outputs = net.outputs();
     float *output = e.output + (piece.member * e.samples + piece.begin) * outputs;
-    forward(net, parameter, e.x + piece.begin * net.features(), piece.samples, w.hidden, nullptr, output);
+    const float *x = e.x + piece.begin * net.features;
+    if (net.layer[0].table) x = std::copy_n(x, piece.samples * net.features, w.input) - piece.samples * net.features;
+    forward({net, w, x, piece.samples, false}, parameter, false, output);
     if (!e.y) return;
     const float *y = e.y + piece.begin * outputs;
     piece.loss = net.loss->sum(y, output, piece.samples, outputs);
@@ -79,7 +81,8 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
     const Network &net = task.net;
     const Workspace &w = memory[self];
     const bool shared = team.count > 1;
-    const int64_t numbers = net.parameters(), features = net.features(), outputs = net.outputs();
+    const int64_t numbers = net.parameters(), features = net.features, outputs = net.outputs();
+    const bool copied = task.order || net.layer[0].table;
     const int64_t taken = task.order ? task.batch : task.samples;
     const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
     const Parts rounds(taken, team.count * net.together());
@@ -93,8 +96,9 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
         for (int64_t t = 0; t < task.steps; ++t) {
             float *transposed = memory[0].transposed;
             for (int64_t l = 1; l + 1 < net.layers; ++l) {
-                const int64_t row = padded(net.units[l]), columns = net.units[l + 1], squares = padded(columns) / PAD;
-                transpose(parameter + net.weight(l), net.units[l], squares * self / team.count * PAD,
+                const int64_t inputs = net.layer[l].inputs(), row = padded(inputs), columns = net.layer[l].units;
+                const int64_t squares = padded(columns) / PAD;
+                transpose(parameter + net.weight(l), inputs, squares * self / team.count * PAD,
                           std::min(columns, squares * (self + 1) / team.count * PAD), net.row(l), transposed, row);
                 transposed += columns * row;
             }
@@ -102,7 +106,7 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
             for (int64_t r = 0; r < rounds.count; ++r) {
                 const Parts parts = rounds.part(r, team.count);
                 const auto pass_of = [&](int64_t i) {
-                    const float *x = task.order ? memory[i].input : task.x + parts.begin(i) * features;
+                    const float *x = copied ? memory[i].input : task.x + parts.begin(i) * features;
                     return Pass{net, memory[i], x, parts.begin(i + 1) - parts.begin(i), shared};
                 };
                 const Pass pass = pass_of(self);
@@ -114,8 +118,9 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
                         std::copy_n(task.y + chosen[s] * outputs, outputs, w.target + s * outputs);
                     }
                     targets = w.target;
-                }
-                forward(net, parameter, pass.x, pass.samples, w.hidden, w.derivative, w.output);
+                } else if (copied)
+                    std::copy_n(task.x + parts.begin(self) * features, pass.samples * features, w.input);
+                forward(pass, parameter, true, w.output);
                 net.loss->gradient(targets, w.output, pass.samples, outputs, taken);
                 backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r > 0);
                 if (!shared) continue;

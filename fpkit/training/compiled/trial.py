@@ -1,4 +1,4 @@
-"""`python -m fpkit.training.compiled.trial LIBRARY`: a tiny training by compiled code, compared with the same by NumPy.
+"""`python -m fpkit.training.compiled.trial LIBRARY`: tiny trainings by compiled code, compared with the same by NumPy.
 
 In a process of its own, which may end by an illegal instruction, or not at all: see `fpkit.training.compiled.compiler`.
 """
@@ -13,11 +13,17 @@ from functools import partial
 import numpy as np
 
 from fpkit.training import initialization
-from fpkit.training.compiled import compiler, library
+from fpkit.training.compiled import compiler, layers, library
+from fpkit.training.compiled.layers import Chain
 from fpkit.training.compiled.networks import Networks
 
-ALGORITHM = {"name": "adam", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
-STEPS, SAMPLES, FEATURES, WIDTHS, OUTPUTS, MEMBERS = 3, 37, 3, (19, 18), 2, 2
+ALGORITHM = {"name": "adam", "learning_rate": 0.003, "momentum": 0.0, "nesterov": False}
+MODELS = [
+    ({"kind": "mlp", "widths": (19, 18)}, (3,)),
+    ({"kind": "residual_cnn", "channels": 19, "blocks": 1, "kernel": 3}, (2, 5, 4)),
+]
+STEPS, SAMPLES, OUTPUTS, MEMBERS = 3, 37, 2, 2
+STD = 0.1  # of weights and biases: what goes through an activation stays of order one
 TOLERANCE = 1e-4
 
 
@@ -26,18 +32,22 @@ def main(path: str) -> str:
     loaded = library.with_prototypes(ctypes.CDLL(path))
     library.loaded = lambda: loaded  # in this process alone, in place of the one that is on trial
     rng = np.random.default_rng(0)
-    x, y = (rng.standard_normal((SAMPLES, numbers), np.float32) for numbers in (FEATURES, OUTPUTS))
-    for activation in loaded.activations().decode().split():
-        function = partial(_exactly, library.entry("activation", activation))
-        shapes = initialization.dense((FEATURES,), WIDTHS, OUTPUTS)
-        initial = initialization.initialize(shapes, "scaled", 0.0, range(MEMBERS))
-        networks = Networks(initial, activation, "mse", ALGORITHM, threads=1)
-        networks.update(x, y, None, 0, STEPS)
-        found = networks.predict(x)
-        expected = np.stack([_trained([p[m].astype(float) for p in initial], function, x, y) for m in range(MEMBERS)])
-        error = np.abs(found - expected).max() / max(1, np.abs(expected).max())
-        if not error < TOLERANCE:
-            return f"{activation}: predictions are off by {error:.2g}"
+    for model, features in MODELS:
+        shapes = initialization.weights(model, features, OUTPUTS)
+        chain = layers.chain(model, features, shapes)
+        x = chain.arranged(rng.standard_normal((SAMPLES, *features), np.float32))
+        y = rng.standard_normal((SAMPLES, OUTPUTS), np.float32)
+        for activation in loaded.activations().decode().split():
+            function = partial(_exactly, library.entry("activation", activation))
+            initial = initialization.initialize(shapes, "gaussian", STD, range(MEMBERS))
+            networks = Networks(initial, chain, activation, "mse", ALGORITHM, threads=1)
+            members = [[p[m].astype(float) for p in networks.parameters(networks.flat)] for m in range(MEMBERS)]
+            networks.update(x, y, None, 0, STEPS)
+            found = networks.predict(x)
+            expected = np.stack([_trained(chain, member, function, x, y) for member in members])
+            error = np.abs(found - expected).max() / max(1, np.abs(expected).max())
+            if not error < TOLERANCE:
+                return f"{model['kind']}, {activation}: predictions are off by {error:.2g}"
     return ""
 
 
@@ -48,36 +58,73 @@ def _exactly(activation: int, z: np.ndarray) -> np.ndarray:
     return h
 
 
-def _trained(parameters: list[np.ndarray], function: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _trained(
+    chain: Chain, parameters: list[np.ndarray], function: Callable, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
     """Predictions (sample, output) of one network after its updates by Adam."""
     mean, square = ([np.zeros_like(p) for p in parameters] for _ in range(2))
     for step in range(1, STEPS + 1):
-        for p, g, m, s in zip(parameters, _gradients(parameters, function, x, y), mean, square, strict=True):
+        gradients = _gradients(chain, parameters, function, x, y)
+        for p, g, m, s in zip(parameters, gradients, mean, square, strict=True):
             m += 0.1 * (g - m)
             s += 0.001 * (g**2 - s)
             p -= ALGORITHM["learning_rate"] * m / (1 - 0.9**step) / (np.sqrt(s / (1 - 0.999**step)) + 1e-8)
-    return _forward(parameters, function, x)[0][-1]
+    return _forward(chain, parameters, function, x)[0][-1]
 
 
-def _forward(parameters: list[np.ndarray], function: Callable, x: np.ndarray) -> tuple[list, list]:
+def _forward(chain: Chain, parameters: list[np.ndarray], function: Callable, x: np.ndarray) -> tuple[list, list]:
     """The inputs of each layer with the output at last, and what enters each activation."""
-    layers, sums = [x], []
-    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
-        sums.append(layers[-1] @ weight + bias)
-        layers.append(function(sums[-1]))
-    return [*layers[:-1], sums[-1]], sums
+    values, sums = [x.astype(float)], []
+    for at, (layer, weight, bias) in enumerate(zip(chain.layers, parameters[::2], parameters[1::2], strict=True)):
+        z = values[-1] @ _spread(weight, *_below(chain, at, values[-1])) + np.tile(bias, layer.places)
+        sums.append(z + values[-2] if layer.adds else z)
+        values.append(function(sums[-1]) if layer.activated else sums[-1])
+    return [*values[:-1], sums[-1]], sums
 
 
-def _gradients(parameters: list[np.ndarray], function: Callable, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+def _gradients(
+    chain: Chain, parameters: list[np.ndarray], function: Callable, x: np.ndarray, y: np.ndarray
+) -> list[np.ndarray]:
     """Of the mean squared error, one for each of the parameters."""
-    layers, sums = _forward(parameters, function, x)
-    back, gradients = 2 * (layers[-1] - y) / y.size, []
+    values, sums = _forward(chain, parameters, function, x)
+    by_value = [np.zeros_like(value) for value in values]
+    by_value[-1] = 2 * (values[-1] - y) / y.size
+    gradients = []
     for at in reversed(range(len(sums))):
-        gradients = [layers[at].T @ back, back.sum(0), *gradients]
-        if at:
-            slope = (function(sums[at - 1] + 1e-5) - function(sums[at - 1] - 1e-5)) / 2e-5
-            back = back @ parameters[2 * at].T * slope
+        layer, weight, back = chain.layers[at], parameters[2 * at], by_value[at + 1]
+        if layer.activated and at + 1 < len(sums):
+            back = back * (function(sums[at] + 1e-7) - function(sums[at] - 1e-7)) / 2e-7
+        index, numbers = _below(chain, at, values[at])
+        shared = np.zeros((numbers + 1, layer.places, layer.units))
+        shared[:-1] = (values[at].T @ back).reshape(numbers, layer.places, layer.units)
+        of_weight = sum(shared[below, place] for place, below in enumerate(index))
+        of_bias = back.reshape(-1, layer.units).sum(axis=0)
+        gradients = [of_weight, of_bias, *gradients]
+        by_value[at] += back @ _spread(weight, index, numbers).T
+        if layer.adds:
+            by_value[at - 1] += back
     return gradients
+
+
+def _below(chain: Chain, at: int, values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Which numbers below go into each place (place, input) of a layer, and how many there are: the first that is none
+    stands for zero.
+    """
+    layer, numbers = chain.layers[at], values.shape[1]
+    if layer.table is None:
+        return np.arange(numbers)[np.newaxis], numbers
+    begins = layer.table * (chain.layers[at - 1].units if at else chain.step)
+    index = begins[..., np.newaxis] + np.arange(layer.length)
+    index[layer.table < 0] = numbers
+    return index.reshape(layer.places, -1), numbers
+
+
+def _spread(weight: np.ndarray, index: np.ndarray, numbers: int) -> np.ndarray:
+    """The weights (number below, place and unit) of a fully connected layer that does the same."""
+    spread = np.zeros((numbers + 1, len(index), weight.shape[1]))
+    for place, below in enumerate(index):
+        spread[below, place] = weight
+    return spread[:-1].reshape(numbers, -1)
 
 
 if __name__ == "__main__":

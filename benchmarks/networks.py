@@ -1,0 +1,113 @@
+"""The networks of the benchmarks' cases: as fpkit's configuration has them, and as one writes them in PyTorch and JAX.
+
+A case has `widths` of fully connected layers, behind convolutions with `channels` if there are any, or behind so many
+residual `blocks` of as many channels as the one convolution before them. `features` is a number, or the shape (channel,
+row, column).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+KERNEL = 3
+
+
+def features(case: dict) -> tuple[int, ...]:
+    """The shape of an input."""
+    return case["features"] if isinstance(case["features"], tuple) else (case["features"],)
+
+
+def model(case: dict) -> dict:
+    """A config `model` entry."""
+    entry = {"activation": "tanh", "initialization": "scaled", "std": 0.1}
+    if case.get("blocks"):
+        return entry | {
+            "kind": "residual_cnn", "channels": case["channels"][0], "blocks": case["blocks"], "kernel": KERNEL,
+        }  # fmt: skip
+    if case.get("channels"):
+        return entry | {"kind": "cnn", "channels": case["channels"], "kernel": KERNEL, "widths": case["widths"]}
+    return entry | {"kind": "mlp", "widths": case["widths"]}
+
+
+def layers(case: dict) -> list[tuple[int, int, int]]:
+    """(places, inputs, units) of each layer: how often its weights are used, and their numbers."""
+    *image, last = features(case)
+    if not image:
+        return [(1, *pair) for pair in pairwise([last, *case["widths"], case["outputs"]])]
+    channels, rows, columns = features(case)
+    found = []
+    for units in case["channels"]:
+        rows, columns = -(-rows // 2), -(-columns // 2)
+        found.append((rows * columns, KERNEL**2 * channels, units))
+        channels = units
+    found += [(rows * columns, KERNEL**2 * channels, channels)] * (2 * case.get("blocks", 0))
+    behind = pairwise([channels * rows * columns, *case["widths"], case["outputs"]])
+    return found + [(1, *pair) for pair in behind]
+
+
+def in_torch(case: dict):
+    """A module, as in PyTorch's tutorials."""
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, channels: int):
+            super().__init__()
+            self.first, self.second = (nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2) for _ in range(2))
+
+        def forward(self, x):
+            return x + self.second(self.first(x).tanh())
+
+    parts: list = []
+    channels = features(case)[0]
+    for units in case.get("channels", ()):
+        parts += [nn.Conv2d(channels, units, KERNEL, stride=2, padding=KERNEL // 2), nn.Tanh()]
+        channels = units
+    if case.get("blocks"):
+        parts += [*(Block(channels) for _ in range(case["blocks"])), nn.Tanh()]
+    if parts:
+        parts.append(nn.Flatten())
+    convolutions = len(case.get("channels", ())) + 2 * case.get("blocks", 0)
+    for _, inputs, units in layers(case)[convolutions:]:
+        parts += [nn.Linear(inputs, units), nn.Tanh()]
+    return nn.Sequential(*parts[:-1])
+
+
+def in_jax(case: dict, key) -> tuple[list, Callable]:
+    """Parameters with a leading member dimension, and (parameters of one network, inputs) -> outputs."""
+    import jax
+    import jax.numpy as jnp
+
+    members, shape, blocks = case["members"], features(case), case.get("blocks", 0)
+    found = layers(case)
+    convolutions = len(case.get("channels", ())) + 2 * blocks
+    parameters = []
+    for at, (_, inputs, units) in enumerate(found):
+        key, drawn = jax.random.split(key)
+        weight = jax.random.normal(drawn, (members, inputs, units)) / math.sqrt(inputs)
+        if at < convolutions:  # row, column, channel, unit: what XLA's CPU likes best
+            weight = weight.reshape(members, KERNEL, KERNEL, -1, units)
+        parameters.append((weight, jnp.zeros((members, units))))
+
+    def convolve(h, layer, stride):
+        weight, bias = layer
+        return bias + jax.lax.conv_general_dilated(
+            h, weight, (stride, stride), "SAME" if stride == 1 else [(KERNEL // 2, KERNEL // 2)] * 2,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
+
+    def forward(network, x):
+        h = x
+        if convolutions:
+            h = x.reshape(-1, *shape).transpose(0, 2, 3, 1)
+            for layer in network[: convolutions - 2 * blocks]:
+                h = jnp.tanh(convolve(h, layer, 2))
+            for at in range(convolutions - 2 * blocks, convolutions, 2):
+                h = h + convolve(jnp.tanh(convolve(h, network[at], 1)), network[at + 1], 1)
+            h = (jnp.tanh(h) if blocks else h).reshape(len(h), -1)
+        for weight, bias in network[convolutions:-1]:
+            h = jnp.tanh(h @ weight + bias)
+        return h @ network[-1][0] + network[-1][1]
+
+    return parameters, forward

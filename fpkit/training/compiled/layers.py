@@ -1,0 +1,119 @@
+"""A network as the layers of compiled code: what each gathers, and from where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights that are used at one place, of a fully connected layer, or at many, as those of a convolution.
+
+    Attributes:
+        units: what comes out of each place. shape: of the weights, as `fpkit.training.initialization.weights` has it.
+        places: how many there are. runs, length: what goes into a place, so many runs of so many numbers.
+        table: (place, run) the place below at which a run begins, or -1 for zeros; None where all below is one run.
+        adds: whether what goes into the layer before is added to what comes out of this.
+        activated: whether an activation follows.
+    """
+
+    units: int
+    shape: tuple[int, ...]
+    length: int
+    places: int = 1
+    runs: int = 1
+    table: np.ndarray | None = None
+    adds: bool = False
+    activated: bool = True
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that go into a place."""
+        return self.runs * self.length
+
+    def natural(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (member, input, unit) in the order of `shape`: a view.
+
+        Of a layer behind an image the inputs (channel * pixel) keep two dimensions.
+        """
+        if len(self.shape) == 4:
+            _, channels, kernel, _ = self.shape
+            return weights.reshape(-1, kernel, kernel, channels, self.units).transpose(0, 4, 3, 1, 2)
+        return weights.reshape(-1, self.runs, self.length, self.units).swapaxes(1, 2) if self.runs > 1 else weights
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The layers of a network, one after the other; inputs have `step` numbers at each place, `features` in all.
+
+    An image (channel, row, column) comes with its channels last, and a border of `border` zeros.
+    """
+
+    layers: list[Layer]
+    features: int
+    step: int
+    border: int | None = None
+
+    @property
+    def convolutional(self) -> bool:
+        return self.border is not None
+
+    def arranged(self, x: np.ndarray) -> np.ndarray:
+        """Inputs (sample, *feature) as (sample, number), float32, contiguous."""
+        if self.convolutional:
+            around = [(0, 0), (self.border, self.border), (self.border, self.border), (0, 0)]
+            x = np.pad(np.moveaxis(x, 1, -1), around)
+        return np.ascontiguousarray(x.reshape(len(x), self.features), np.float32)
+
+
+def chain(model: dict, features: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Chain:
+    """Of a config `model` entry whose weights have these `shapes`, for inputs of shape `features`."""
+    if model["kind"] == "mlp":
+        return dense(shapes)
+    channels, rows, columns = features
+    kernel, border = model["kernel"], model["kernel"] // 2
+    below = rows + 2 * border, columns + 2 * border
+    layers = []
+    for number, shape in enumerate(shape for shape in shapes if len(shape) == 4):
+        stride = 1 if number and model["kind"] == "residual_cnn" else 2
+        if number == 0:  # with its border in memory, a row of the kernel is one run
+            rows, columns = (rows + 1) // 2, (columns + 1) // 2
+            table = _windows(below, (rows, columns), (kernel, 1), 2, 0)
+            layers.append(Layer(shape[0], shape, kernel * shape[1], rows * columns, kernel, table))
+            continue
+        below, (rows, columns) = (rows, columns), (-(-rows // stride), -(-columns // stride))
+        table = _windows(below, (rows, columns), (kernel, kernel), stride, border)
+        # Of a residual block, the second convolution.
+        ends = stride == 1 and number % 2 == 0
+        activated = not ends or number == 2 * model["blocks"]
+        layers.append(Layer(shape[0], shape, shape[1], rows * columns, kernel**2, table, ends, activated))
+    first, *others = [shape for shape in shapes if len(shape) == 2]
+    pixels = np.arange(rows * columns, dtype=np.int32)[np.newaxis]
+    layers.append(Layer(first[1], first, layers[-1].units, 1, pixels.size, pixels))
+    layers += dense(others).layers if others else []
+    padded = (features[1] + 2 * border) * (features[2] + 2 * border)
+    return Chain(layers, padded * channels, channels, border)
+
+
+def dense(shapes: Sequence[tuple[int, ...]]) -> Chain:
+    """Fully connected layers."""
+    features = shapes[0][0]
+    return Chain([Layer(units, (inputs, units), inputs) for inputs, units in shapes], features, features)
+
+
+def _windows(
+    below: tuple[int, int], above: tuple[int, int], window: tuple[int, int], stride: int, border: int
+) -> np.ndarray:
+    """(pixel above, pixel of its window) the pixel below, or -1 beyond its border; images and windows (row, column)."""
+    at = []
+    for axis in range(2):
+        beginning = stride * np.arange(above[axis])[:, np.newaxis] - border
+        at.append(beginning + np.arange(window[axis]))  # (pixel above, pixel of its window) along the axis
+    rows, columns = at[0][:, np.newaxis, :, np.newaxis], at[1][np.newaxis, :, np.newaxis, :]
+    inside = (rows >= 0) & (rows < below[0]) & (columns >= 0) & (columns < below[1])
+    table = np.where(inside, rows * below[1] + columns, -1)
+    return np.ascontiguousarray(table.reshape(math.prod(above), math.prod(window)), np.int32)
