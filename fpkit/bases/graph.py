@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases.basis import Bands, Basis, over
+from fpkit.bases.neighbours import nearest as compared
 from fpkit.datasets import kernel
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
@@ -66,10 +67,9 @@ def build(
 def nearest(x: np.ndarray, neighbours: int) -> csr_array:
     """Affinities (sample, sample): 1 of samples that are neighbours of each other, 1/2 where only one is the other's.
 
-    By scikit-learn, which compares all pairs piece by piece; of many samples with few features, by a tree.
+    All pairs are compared; of many samples with few features, a tree of scikit-learn's spares most of them.
     """
     from scipy.sparse import csr_array
-    from sklearn.neighbors import NearestNeighbors
 
     if neighbours >= len(x):
         raise UserError(
@@ -78,12 +78,14 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
         )
     if np.ptp(x, axis=0).max() == 0:
         raise UserError("graph needs inputs that differ; all of them are alike")
-    if devices.chosen() != "cpu":
-        near = devices.nearest(x, neighbours)
-        linked = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, neighbours)), (len(x),) * 2)
+    if devices.chosen() == "cpu" and len(x) > MANY_SAMPLES and x.shape[1] <= FEW_FEATURES:
+        from sklearn.neighbors import NearestNeighbors
+
+        tree = NearestNeighbors(n_neighbors=neighbours, algorithm="kd_tree").fit(x)
+        near = tree.kneighbors(return_distance=False)
     else:
-        algorithm = "kd_tree" if len(x) > MANY_SAMPLES and x.shape[1] <= FEW_FEATURES else "brute"
-        linked = csr_array(NearestNeighbors(n_neighbors=neighbours, algorithm=algorithm).fit(x).kneighbors_graph())
+        near = compared(x, neighbours)
+    linked = csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, neighbours)), (len(x),) * 2)
     return csr_array((linked + linked.T) / 2)
 
 

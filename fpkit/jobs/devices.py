@@ -11,9 +11,6 @@ import numpy as np
 # Below so many samples a GPU takes longer to be started than a measure takes without.
 WORTH_SAMPLES = 4000
 
-# Distances that are held at a time; neighbours beyond those wanted, as roundings may exchange some.
-DISTANCES, SPARE_NEIGHBOURS = 2**28, 6
-
 _chosen = "cpu"
 
 
@@ -50,25 +47,6 @@ def eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     values, vectors = torch.linalg.eigh(as_tensor(matrix))
     return as_numpy(values), as_numpy(vectors)
-
-
-def nearest(x: np.ndarray, neighbours: int) -> np.ndarray:
-    """Numbers of the nearest neighbours (sample, neighbour) of inputs (sample, feature), some samples at a time.
-
-    Candidates by single precision, of centred inputs, and some more than are wanted; chosen among by double.
-    """
-    import torch
-
-    inputs = as_tensor((x - x.mean(axis=0)).astype(np.float32))
-    squares, found = inputs.square().sum(dim=1), []
-    count = min(len(x) - 1, neighbours + SPARE_NEIGHBOURS)
-    for rows in torch.arange(len(x), device=inputs.device).split(max(1, DISTANCES // len(x))):
-        distances = torch.addmm(squares, inputs[rows], inputs.T, alpha=-2)
-        distances[torch.arange(len(rows), device=inputs.device), rows] = torch.inf  # no neighbour of its own
-        near = distances.topk(count, largest=False).indices
-        exact = (inputs[near].double() - inputs[rows, None].double()).square().sum(dim=2)
-        found.append(near.gather(1, exact.topk(neighbours, largest=False).indices))
-    return as_numpy(torch.cat(found))
 
 
 def as_tensor(values: np.ndarray) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from fpkit.bases import neighbours
 from fpkit.jobs import devices
 from fpkit.measures import low_pass
 from fpkit.training import stacked, work
@@ -178,7 +179,7 @@ def check_neighbours_are_the_nearest(device: str) -> None:
     squares = ((x[:, None].astype(float) - x[None]) ** 2).sum(axis=2)
     np.fill_diagonal(squares, np.inf)
     with devices.computing_on(device):
-        found = devices.nearest(x, 8)
+        found = neighbours.nearest(x, 8)
     assert np.array_equal(np.sort(found), np.sort(np.argsort(squares, axis=1)[:, :8]))
 
 
