@@ -55,7 +55,8 @@ def spectra(rows: list[dict]):
         names = [row["contender"] for row in shown]
         seconds = [float(row["seconds"]) for row in shown]
         ax.barh(names, seconds, color=[COLORS.get(name, style.NULL) for name in names], height=0.6)
-        ax.axvline(float(shown[0]["floor_seconds"]), color=style.TARGET, linewidth=1, linestyle="--")
+        if shown[0]["floor_seconds"]:
+            ax.axvline(float(shown[0]["floor_seconds"]), color=style.TARGET, linewidth=1, linestyle="--")
         ax.invert_yaxis()
         ax.set_title(case, loc="left", fontsize="small")
     axes[-1, 0].set_xlabel("time (s); dashed: the floor")
@@ -68,7 +69,7 @@ def pipeline(rows: list[dict]):
     axes_names = list(dict.fromkeys(row["case"] for row in scaling))
     width = plt.rcParams["figure.figsize"][0]
     figure, axes = plt.subplots(figsize=(0.6 * width, 0.45 * width))
-    for name, color, marker in zip(axes_names, style.ordered_colors(len(axes_names)), "os^Dv", strict=False):
+    for name, color, marker in zip(axes_names, style.ordered_colors(len(axes_names)), "os^Dv<>PX", strict=False):
         size, seconds = np.array([[float(r["size"]), float(r["seconds"])] for r in scaling if r["case"] == name]).T
         label = f"{name.replace('_', ' ')} (exponent {exponent(size, seconds):.2f})"
         axes.plot(size, seconds, marker=marker, markersize=4, color=color, label=label)

@@ -213,8 +213,8 @@ def write(path: Path, rows: Sequence[dict], device: str = "cpu") -> None:
         writer.writerows(rows)
 
 
-def row(case: str, threads: int, contender: str, timing: Timing, floor: float) -> dict:
-    """A row of the table: one contender on one case, beside the seconds of the floor."""
+def row(case: str, threads: int, contender: str, timing: Timing, floor: float | None = None) -> dict:
+    """A row of the table: one contender on one case, beside the seconds of the floor, if one is known."""
     return {
         "row": "measurement",
         "case": case,
@@ -222,8 +222,8 @@ def row(case: str, threads: int, contender: str, timing: Timing, floor: float) -
         "contender": contender,
         "seconds": f"{timing.median:.4g}",
         "spread": timing.spread,
-        "floor_seconds": f"{floor:.4g}",
-        "fraction_of_floor": f"{floor / timing.median:.3f}",
+        "floor_seconds": f"{floor:.4g}" if floor else "",
+        "fraction_of_floor": f"{floor / timing.median:.3f}" if floor else "",
         "peak_mb": round(timing.peak_bytes / 2**20),
     }
 

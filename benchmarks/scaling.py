@@ -1,4 +1,4 @@
-"""How time grows over three decades in members, samples, recorded steps, frequencies, and inputs of the kernel."""
+"""How time grows over three decades in members, samples, recorded steps, frequencies, images, and compared inputs."""
 
 from __future__ import annotations
 
@@ -74,13 +74,35 @@ def kernel_inputs(count: int) -> Callable[[], object]:
     return lambda: low_high_energy(x, columns, [3.0])
 
 
+def image_samples(count: int) -> Callable[[], object]:
+    """Ten updates of two convolutional networks."""
+    from fpkit.training.trainer import build
+
+    x = np.random.default_rng(0).standard_normal((count, 1, 8, 8), dtype=np.float32)
+    model = {"kind": "cnn", "channels": [8, 16], "kernel": 3, "widths": [16]}
+    model |= {"activation": "tanh", "initialization": "scaled", "std": 0.1}
+    algorithm = {"name": "adam", "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
+    ensemble = build(model, {"x_train": x, "y_train": x[:, 0, 0, :1]}, range(2), algorithm)
+    return lambda: ensemble.advance(0, 10)
+
+
+def neighbours(count: int) -> Callable[[], object]:
+    """The ten nearest neighbours of each input, which is compared with all others."""
+    from fpkit.bases.neighbours import nearest
+
+    x = np.random.default_rng(0).standard_normal((count + 10, 64), dtype=np.float32)
+    return lambda: nearest(x, 10)
+
+
 # What grows, its sizes, and the exponent that must not be exceeded.
 AXES = {
-    members: (SIZES[:-1], 1),
+    members: (SIZES, 1),
     samples: (SIZES, 1),
+    image_samples: (SIZES, 1),
     recorded_steps: (SIZES, 1),
     frequencies: (SIZES, 1),
     kernel_inputs: (SIZES, 2),
+    neighbours: (SIZES, 2),
 }
 
 

@@ -1,4 +1,4 @@
-"""Decomposition in frequency: filtering, projection and fft, each against what a user would write instead."""
+"""Decomposition in frequency: filtering, graph, projection and fft, each against what a user would write instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks import filtering
+from benchmarks import filtering, graph
 from benchmarks.measure import bandwidth, gemm_rate, goal, in_turn, options, row, write
 
 OUTPUTS = 10
@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     rows = measure(arguments.threads, arguments.repetitions)
+    rows += graph.measure(arguments.threads, arguments.repetitions)
     rows += filtering.measure(arguments.device, arguments.threads, arguments.repetitions)
     write(arguments.output, rows, arguments.device)
 

@@ -148,7 +148,7 @@ def test_parts_of_a_graph_make_modes_of_frequency_0_that_are_constant_on_each():
         # Together with the constant mode, from which they are told apart.
         constant = root / np.linalg.norm(root)
         similarity, own = kernel.normalised(affinity)
-        first = graph._leading(similarity, own, 2)[1]
+        first = graph.leading(similarity, own, 2)[1]
         assert subspaces_agree(first, parts) < 1e-9
         assert np.abs(constant @ first).max() < 1e-9
 

@@ -60,7 +60,7 @@ def build(
     if dense:
         frequencies, vectors = kernel.modes(similarity if neighbours is None else similarity.toarray(), root)
         return Graph(frequencies, vectors, bands, recipe)
-    frequencies, vectors = _leading(similarity, root, min(modes, len(x) - 2))
+    frequencies, vectors = leading(similarity, root, min(modes, len(x) - 2))
     return Graph(frequencies, vectors, bands, recipe, similarity, root)
 
 
@@ -89,7 +89,7 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
     return csr_array((linked + linked.T) / 2)
 
 
-def _leading(similarity: csr_array, root: np.ndarray, modes: int) -> tuple[np.ndarray, np.ndarray]:
+def leading(similarity: csr_array, root: np.ndarray, modes: int) -> tuple[np.ndarray, np.ndarray]:
     """The first of them, by the Lanczos method."""
     from scipy.sparse.linalg import LinearOperator, eigsh
 

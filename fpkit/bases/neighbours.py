@@ -17,6 +17,8 @@ SPARE = 6
 ROWS_ON_GPU, ROWS, DISTANCES = 4096, 256, 2**25
 # The CPU looks for the smallest of a row in those groups of so many numbers that have the smallest least ones.
 GROUP = 64
+# Differences that are taken at a time.
+CACHED = 2**17
 # Squares of distances that differ by less, in parts, are taken for equal.
 EQUAL = 1e-9
 
@@ -55,8 +57,14 @@ def _by_products(x: np.ndarray, kind: type, some: np.ndarray, found: np.ndarray)
 
 def _squares(x: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Squares of distances (row, other) of some inputs x from others (row, other)."""
-    differences = x[others].astype(np.float64) - x[rows, np.newaxis]
-    return np.einsum("rof,rof->ro", differences, differences)
+    squares = np.empty(others.shape)
+    together = max(1, CACHED // (others.shape[1] * x.shape[1]))
+    for begin in range(0, len(rows), together):
+        some = slice(begin, begin + together)
+        differences = x[others[some]].astype(np.float64, copy=False)
+        differences -= x[rows[some], np.newaxis]
+        np.einsum("rof,rof->ro", differences, differences, out=squares[some])
+    return squares
 
 
 class _Compared:
