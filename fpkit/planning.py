@@ -1,15 +1,26 @@
-"""How long the trainings of a configuration take, and how much they leave on the disk, before any of it is made."""
+"""How long trainings and decompositions take, and what memory and disk, before any of it is made."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fpkit.config import plain
 from fpkit.config.datasets import Extent, Samples
 from fpkit.config.schema import Config, Experiment
+from fpkit.config.sweeps import Variant
 from fpkit.store.schedule import record_steps
 from fpkit.training import initialization, work
 from fpkit.training.compiled.ensemble import can
+
+# What a training asks for at least, and how often its estimate: its processor may be slow, or shared.
+TRAINING_MB, TRAINING_MINUTES, TRAINING_SHARE = 8000, 240, 4
+# What a decomposition asks for at least, and where nothing is known of its data.
+LEAST_MB, LEAST_MINUTES, UNKNOWN_MB, UNKNOWN_MINUTES = 2000, 30, 4000, 60
+# Of a decomposition, floating-point operations a second: a fourth of a core's, as a cluster's may be slow, or shared.
+DECOMPOSING = 2.5e10
+# Along which coefficients are taken, about, at most, where they are not as many as there are samples.
+MOST_FUNCTIONS = 2000
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,57 @@ def pays(dataset: Samples, model: dict, training: dict) -> bool:
     """
     took = _seconds(dataset.extent, model, training, training["threads"])
     return took is None or took[1] < took[0]
+
+
+def of_training(dataset: Samples | None, variant: Variant) -> dict[str, int]:
+    """Memory (`mem_mb`) and minutes (`runtime`) that the training of a variant may take, at most.
+
+    Args:
+        dataset: its entry.
+    """
+    asked = {"mem_mb": TRAINING_MB, "runtime": TRAINING_MINUTES}
+    if dataset is None or dataset.extent is None:
+        return asked
+    train, test, shape, _ = dataset.extent
+    took = _seconds(dataset.extent, variant.model, variant.training, variant.training["threads"])
+    minutes = math.ceil(TRAINING_SHARE * took[0] / 60) if took else 0
+    copies = 3 * 4 * (train + test) * math.prod(shape)
+    return {"mem_mb": TRAINING_MB + math.ceil(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
+
+
+def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) -> dict[str, int]:
+    """The same of a measure, which has one core.
+
+    Args:
+        dataset: its entry; None of a training that was recorded elsewhere.
+    """
+    if dataset is None or dataset.extent is None:
+        return {"mem_mb": UNKNOWN_MB, "runtime": UNKNOWN_MINUTES}
+    train, test, shape, outputs = dataset.extent
+    samples = {"train": train, "test": test, "all": train + test}[variant.record["split"]]
+    training, options = variant.training, variant.decomposition[measure]
+    records = len(record_steps(training["steps"], variant.record["per_decade"]))
+    features, columns = math.prod(shape), records * training["members"] * outputs
+    if measure == "filtering":
+        operations, numbers = 2 * samples**2 * (features + len(options["widths"]) * (columns + 30)), 0
+    elif measure == "graph" and samples <= options["dense_limit"]:
+        operations, numbers = 10 * samples**3 + 2 * samples**2 * columns, 5 * samples**2
+    elif measure == "graph":
+        modes = options["modes"]
+        operations = 2 * samples**2 * features + 2 * samples * modes * (50 * modes + columns)
+        numbers = samples * (4 * features + 4 * modes)
+    elif measure == "ntk":
+        weights = initialization.weights(variant.model, shape, outputs) or []
+        kernels = 2 * training["members"]
+        operations = 2 * kernels * outputs * samples**2 * sum(map(math.prod, weights))
+        numbers = (kernels + 5) * samples**2
+    else:
+        operations, numbers = 2 * columns * samples * MOST_FUNCTIONS, 0
+    numbers += 4 * samples * features
+    return {
+        "mem_mb": LEAST_MB + math.ceil(8 * numbers / 1e6),
+        "runtime": LEAST_MINUTES + math.ceil(operations / DECOMPOSING / 60),
+    }
 
 
 def _seconds(extent: Extent | None, model: dict, training: dict, threads: int) -> tuple[float, float] | None:

@@ -61,6 +61,47 @@ def test_the_paper_s_size_is_told_before_anything_runs():
     assert re.search(r"trainings: about \d+ core hours on the CPU, \d+ GB of predictions$", said)
 
 
+def asked(measures, limit=60_000, record=None, training=None, **more):
+    """What a training on Fashion-MNIST asks for, and each of its measures."""
+    experiment = {
+        "dataset": "d",
+        "model": {"kind": "mlp", "widths": [200, 100]},
+        "record": {"per_decade": 20} | (record or {}),
+        "training": {"steps": 20_000, "members": 10, "batch_size": 128} | (training or {}),
+        "decomposition": measures,
+    }
+    data = {"d": {"kind": "fashion_mnist", "limit": limit, "test_limit": 100}}
+    loaded = config.load({"datasets": data, "experiments": {"e": experiment}, "claims": {}, "figures": {}} | more)
+    (variant,) = config.variants(loaded)
+    dataset = loaded.all_datasets["d"]
+    return planning.of_training(dataset, variant), {
+        name: planning.of_decomposition(dataset, variant, name) for name in variant.decomposition
+    }
+
+
+def test_what_is_asked_for_grows_with_the_size():
+    few, many = (asked({"graph": {}, "filtering": {}, "projection": {}}, limit=limit) for limit in (500, 60_000))
+    for small, large in ((few[0], many[0]), *((few[1][name], many[1][name]) for name in few[1])):
+        assert small["mem_mb"] < large["mem_mb"]
+        assert small["runtime"] <= large["runtime"]
+    least = planning.LEAST_MINUTES
+    assert many[1]["filtering"]["runtime"] - least > 100 * (few[1]["filtering"]["runtime"] - least), "pairs of samples"
+    # A kernel of 20,000 samples, whole, and what its eigenvectors take.
+    _, dense = asked({"graph": {"dense_limit": 20_000}}, limit=20_000)
+    assert dense["graph"]["mem_mb"] > 4 * 8 * 20_000**2 / 1e6
+    descent = {"optimizer": "sgd", "batch_size": None, "steps": 200}
+    _, short = asked({"ntk": {}}, limit=2000, record={"split": "train"}, training=descent)
+    assert short["ntk"]["mem_mb"] > 20 * 8 * 2000**2 / 1e6, "a kernel of each member at its start and at its end"
+    assert asked({"graph": {}}, training={"steps": 4_000_000})[0]["runtime"] > 4 * 60
+
+
+def test_of_data_of_ones_own_nothing_is_known_before(monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(REPOSITORY)])
+    training, measures = asked({"fft": {}}, datasets={"d": {"kind": "presets.authors:target"}})
+    assert training == {"mem_mb": planning.TRAINING_MB, "runtime": planning.TRAINING_MINUTES}
+    assert measures == {"fft": {"mem_mb": planning.UNKNOWN_MB, "runtime": planning.UNKNOWN_MINUTES}}
+
+
 @pytest.mark.workflow
 def test_a_dry_run_tells_it_and_a_run_does_not(project):
     told = "trainings: about 1 core minute on the CPU"

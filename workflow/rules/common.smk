@@ -152,6 +152,17 @@ def asks_for_gpu(wildcards, device):
     return int(planning.pays(dataset, variant.model, variant.training))
 
 
+def by_size(wildcards):
+    """Memory and minutes that a training or a decomposition may take, at most, by what is known before."""
+    from fpkit import planning
+
+    variant = variant_of(wildcards)
+    dataset = DATASETS.get(variant.dataset)
+    if "measure" in wildcards.keys():
+        return planning.of_decomposition(dataset, variant, wildcards.measure)
+    return planning.of_training(dataset, variant)
+
+
 def grouped(paths, axis):
     """Spectra files as (variant, those that are pooled as one along an axis); without an axis, each alone."""
     groups, names = {}, {}

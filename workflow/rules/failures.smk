@@ -21,11 +21,16 @@ NO_FAULT = r"CANCELLED|NODE_FAIL|BOOT_FAIL|PREEMPTED"
 
 
 def growing(resource, amount):
-    """A resource that doubles after each attempt that had too little of it; `--resources` says what is the most."""
-    return (
-        lambda wildcards, rulename: amount
-        * 2 ** SHORT[rulename, tuple(wildcards), resource]
-    )
+    """A resource that doubles after each attempt that had too little of it; `--resources` says what is the most.
+
+    `amount` is a number, or a function of the wildcards.
+    """
+
+    def asked(wildcards, rulename):
+        first = amount(wildcards) if callable(amount) else amount
+        return first * 2 ** SHORT[rulename, tuple(wildcards), resource]
+
+    return asked
 
 
 def is_of_this_module(job):

@@ -17,8 +17,8 @@ rule decompose:
         "../envs/fpkit.yaml"
     threads: 1
     resources:
-        mem_mb=growing("mem_mb", 4000),
-        runtime=growing("runtime", 60),
+        mem_mb=growing("mem_mb", lambda w: by_size(w)["mem_mb"]),
+        runtime=growing("runtime", lambda w: by_size(w)["runtime"]),
         gpu=lambda w: asks_for_gpu(w, device_of(w)),
     params:
         measure=lambda w: variant_of(w).decomposition[w.measure],

@@ -29,8 +29,8 @@ rule train:
         "../envs/fpkit.yaml"
     threads: lambda w: variant_of(w).training["threads"]
     resources:
-        mem_mb=growing("mem_mb", 8000),
-        runtime=growing("runtime", 240),
+        mem_mb=growing("mem_mb", lambda w: by_size(w)["mem_mb"]),
+        runtime=growing("runtime", lambda w: by_size(w)["runtime"]),
         gpu=lambda w: asks_for_gpu(w, variant_of(w).training["device"]),
     params:
         model=lambda w: variant_of(w).model,
