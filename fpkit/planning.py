@@ -14,7 +14,7 @@ from fpkit.training import initialization, work
 from fpkit.training.compiled.ensemble import can
 
 # What a training asks for at least, and how often its estimate: its processor may be slow, or shared.
-TRAINING_MB, TRAINING_MINUTES, TRAINING_SHARE = 8000, 240, 4
+TRAINING_MB, TRAINING_MINUTES, TRAINING_SHARE = 8000, 240, 2
 # What a decomposition asks for at least, and where nothing is known of its data.
 LEAST_MB, LEAST_MINUTES, UNKNOWN_MB, UNKNOWN_MINUTES = 2000, 30, 4000, 60
 # Of a decomposition, floating-point operations a second: a fourth of a core's, as a cluster's may be slow, or shared.
@@ -53,8 +53,8 @@ def estimate(config: Config) -> Estimate:
             continue
         for _, point in config.points(name):
             extent = config.dataset(point.dataset).extent
-            training = plain(point.training)
-            took = _seconds(extent, plain(point.model), training, threads=1)
+            model, training = plain(point.model), plain(point.training)
+            took = _seconds(extent, model, training, 1, _is_compiled(model, training))
             if took is None:
                 unknown += 1
                 continue
@@ -73,7 +73,7 @@ def pays(dataset: Samples, model: dict, training: dict) -> bool:
     Args:
         dataset: its entry. model, training: config entries as plain dictionaries.
     """
-    took = _seconds(dataset.extent, model, training, training["threads"])
+    took = _seconds(dataset.extent, model, training, training["threads"], _is_compiled(model, training))
     return took is None or took[1] < took[0]
 
 
@@ -87,7 +87,8 @@ def of_training(dataset: Samples | None, variant: Variant) -> dict[str, int]:
     if dataset is None or dataset.extent is None:
         return asked
     train, test, shape, _ = dataset.extent
-    took = _seconds(dataset.extent, variant.model, variant.training, variant.training["threads"])
+    # Of torch: whether the job will find a compiler is not known here.
+    took = _seconds(dataset.extent, variant.model, variant.training, variant.training["threads"], compiled=False)
     minutes = math.ceil(TRAINING_SHARE * took[0] / 60) if took else 0
     copies = 3 * 4 * (train + test) * math.prod(shape)
     return {"mem_mb": TRAINING_MB + math.ceil(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
@@ -128,13 +129,19 @@ def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) ->
     }
 
 
-def _seconds(extent: Extent | None, model: dict, training: dict, threads: int) -> tuple[float, float] | None:
+def _is_compiled(model: dict, training: dict) -> bool:
+    """Whether compiled code would train it here."""
+    return can(model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
+
+
+def _seconds(
+    extent: Extent | None, model: dict, training: dict, threads: int, compiled: bool
+) -> tuple[float, float] | None:
     """Of a training on the CPU and on a GPU; None where that cannot be known."""
     weights = extent and initialization.weights(model, *extent[2:])
     if not weights:
         return None
     train, _, features, _ = extent
     updated = min(training["batch_size"] or train, train), *features
-    compiled = can(model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
     per_update = training["members"] * work.operations(model, weights, updated)
     return work.seconds(per_update, training["steps"], threads, compiled)

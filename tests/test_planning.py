@@ -92,7 +92,7 @@ def test_what_is_asked_for_grows_with_the_size():
     descent = {"optimizer": "sgd", "batch_size": None, "steps": 200}
     _, short = asked({"ntk": {}}, limit=2000, record={"split": "train"}, training=descent)
     assert short["ntk"]["mem_mb"] > 20 * 8 * 2000**2 / 1e6, "a kernel of each member at its start and at its end"
-    assert asked({"graph": {}}, training={"steps": 4_000_000})[0]["runtime"] > 4 * 60
+    assert asked({"graph": {}}, training={"steps": 1_000_000})[0]["runtime"] > 4 * 60
 
 
 def test_of_data_of_ones_own_nothing_is_known_before(monkeypatch):
