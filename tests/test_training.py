@@ -189,7 +189,7 @@ def plain_loop(
         with torch.no_grad():
             output = plain_forward(parameters, x, activation)
             history.append((output.softmax(1) if loss == "cross_entropy" else output).numpy())
-        chosen = slice(None) if batch_size is None else batches.ahead(step, step + 1)[0][0, 0]
+        chosen = slice(None) if batch_size is None else batches.ahead(step, step + 1)[0, 0]
         x_batch, y_batch = x[chosen], y[chosen]
 
         def closure(x_batch=x_batch, y_batch=y_batch):
@@ -687,14 +687,13 @@ def test_progress_hears_of_every_record():
 def test_batches_of_an_epoch_draw_without_replacement(samples, batch_size, seeds):
     batches = Batches(samples, batch_size, seeds)
     if batch_size >= samples:
-        assert batches.ahead(3, 8) == (None, 5)
+        assert batches.ahead(3, 8) is None
         return
     per_epoch = samples // batch_size
-    for epoch in range(3):
-        drawn, updates = batches.ahead(epoch * per_epoch, (epoch + 2) * per_epoch)
-        assert updates == per_epoch  # and not beyond the epoch
-        assert drawn.shape == (len(seeds), per_epoch, batch_size)
-        for seen in drawn.reshape(len(seeds), -1).tolist():
+    epochs = batches.ahead(0, 3 * per_epoch)
+    assert epochs.shape == (len(seeds), 3 * per_epoch, batch_size)
+    for epoch in np.split(epochs, 3, axis=1):
+        for seen in epoch.reshape(len(seeds), -1).tolist():
             assert len(set(seen)) == len(seen)
             assert set(seen) <= set(range(samples))
 
@@ -703,7 +702,7 @@ def test_batches_differ_between_members_and_epochs():
     batches = Batches(60, 6, [0, 1, 2])
     orders = {}
     for epoch in range(4):
-        drawn, _ = batches.ahead(10 * epoch, 10 * epoch + 10)
+        drawn = batches.ahead(10 * epoch, 10 * epoch + 10)
         for member, order in enumerate(drawn.reshape(3, -1).tolist()):
             assert sorted(order) == list(range(60))
             orders[epoch, member] = order
@@ -712,9 +711,10 @@ def test_batches_differ_between_members_and_epochs():
 
 def test_batch_follows_from_its_step_alone_so_that_nothing_is_kept_to_resume():
     in_turn, jumping = (Batches(50, 8, [3, 4]) for _ in range(2))
-    expected = [in_turn.ahead(step, step + 1)[0] for step in range(30)]
+    expected = [in_turn.ahead(step, step + 1) for step in range(30)]
     for step in (29, 3, 17, 4):
-        assert np.array_equal(jumping.ahead(step, step + 1)[0], expected[step])
+        assert np.array_equal(jumping.ahead(step, step + 1), expected[step])
+    assert np.array_equal(jumping.ahead(3, 25), np.concatenate(expected[3:25], axis=1))
 
 
 def test_no_epoch_draws_the_numbers_of_which_the_parameters_were_made():

@@ -39,16 +39,19 @@ class Batches:
             self.last = epoch, np.stack(orders).reshape(len(orders), -1, self.size)
         return self.last[1]
 
-    def ahead(self, step: int, stop: int) -> tuple[np.ndarray | None, int]:
-        """The samples, int64 (member, update, sample), of the updates from `step` on, up to `stop` or the epoch's end,
-        and how many updates these are. None for all samples.
-        """
+    def ahead(self, step: int, stop: int) -> np.ndarray | None:
+        """The samples, int64 (member, update, sample), of the updates from `step` to `stop`. None for all samples."""
         if self.size is None:
-            return None, stop - step
-        epoch, first = self.place(step)
-        order = self.epoch(epoch)[:, first : first + stop - step]
-        return order, order.shape[1]
+            return None
+        parts = []
+        while step < stop:
+            epoch, first = self.place(step)
+            parts.append(self.epoch(epoch)[:, first : first + stop - step])
+            step += parts[-1].shape[1]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
-        # A spawn key, so that no epoch draws the numbers of which the member's parameters were made.
-        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,))).permutation(self.samples)
+        # A spawn key, so that no epoch draws the numbers of which the member's parameters were made. What `default_rng`
+        # makes of it, without its questions: of small batches, drawing is a good part of the time.
+        bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(epoch,)))
+        return np.random.Generator(bits).permutation(self.samples)

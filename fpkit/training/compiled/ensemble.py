@@ -69,13 +69,7 @@ class CompiledEnsemble(Ensemble):
     def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:
         """See `Ensemble.update`."""
         x, y = self.parts["train"]
-        while True:
-            order, steps = self.batches.ahead(start, stop)
-            last = start + steps == stop
-            evaluated = self.networks.update(x, y, order, start, steps, then if last else ())
-            if last:
-                return evaluated
-            start += steps
+        return self.networks.update(x, y, self.batches.ahead(start, stop), start, stop - start, then)
 
     def evaluate(self, pairs: Sequence[tuple]) -> list[tuple]:
         """See `Ensemble.evaluate`."""
