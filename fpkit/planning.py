@@ -54,7 +54,7 @@ def estimate(config: Config) -> Estimate:
         for _, point in config.points(name):
             extent = config.dataset(point.dataset).extent
             model, training = plain(point.model), plain(point.training)
-            took = _seconds(extent, model, training, 1, _is_compiled(model, training))
+            took = _seconds(extent, model, training, point.record.per_decade, 1, _is_compiled(model, training))
             if took is None:
                 unknown += 1
                 continue
@@ -67,13 +67,13 @@ def estimate(config: Config) -> Estimate:
     return Estimate(seconds, left, unknown)
 
 
-def pays(dataset: Samples, model: dict, training: dict) -> bool:
+def pays(dataset: Samples, variant: Variant) -> bool:
     """Whether a training would be sooner done on a GPU, or may be, as nothing is known of its data or its model.
 
     Args:
-        dataset: its entry. model, training: config entries as plain dictionaries.
+        dataset: its entry.
     """
-    took = _seconds(dataset.extent, model, training, training["threads"], _is_compiled(model, training))
+    took = _of_variant(dataset, variant, _is_compiled(variant.model, variant.training))
     return took is None or took[1] < took[0]
 
 
@@ -88,7 +88,7 @@ def of_training(dataset: Samples | None, variant: Variant) -> dict[str, int]:
         return asked
     train, test, shape, _ = dataset.extent
     # Of torch: whether the job will find a compiler is not known here.
-    took = _seconds(dataset.extent, variant.model, variant.training, variant.training["threads"], compiled=False)
+    took = _of_variant(dataset, variant, compiled=False)
     minutes = math.ceil(TRAINING_SHARE * took[0] / 60) if took else 0
     copies = 3 * 4 * (train + test) * math.prod(shape)
     return {"mem_mb": TRAINING_MB + math.ceil(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
@@ -129,19 +129,27 @@ def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) ->
     }
 
 
+def _of_variant(dataset: Samples, variant: Variant, compiled: bool) -> tuple[float, float] | None:
+    training, per_decade = variant.training, variant.record["per_decade"]
+    return _seconds(dataset.extent, variant.model, training, per_decade, training["threads"], compiled)
+
+
 def _is_compiled(model: dict, training: dict) -> bool:
     """Whether compiled code would train it here."""
     return can(model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
 
 
 def _seconds(
-    extent: Extent | None, model: dict, training: dict, threads: int, compiled: bool
+    extent: Extent | None, model: dict, training: dict, per_decade: int, threads: int, compiled: bool
 ) -> tuple[float, float] | None:
     """Of a training on the CPU and on a GPU; None where that cannot be known."""
     weights = extent and initialization.weights(model, *extent[2:])
     if not weights:
         return None
-    train, _, features, _ = extent
-    updated = min(training["batch_size"] or train, train), *features
-    per_update = training["members"] * work.operations(model, weights, updated)
-    return work.seconds(per_update, training["steps"], threads, compiled)
+    train, test, features, _ = extent
+    records = len(record_steps(training["steps"], per_decade))
+    updated = min(training["batch_size"] or train, train)
+    return work.seconds(
+        model, weights, features, members=training["members"], updated=updated, updates=training["steps"],
+        evaluated=train + test, records=records, threads=threads, compiled=compiled,
+    )  # fmt: skip

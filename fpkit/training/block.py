@@ -32,7 +32,9 @@ class Block:
         clip_norm: float | None = None,
         captured: bool = False,
         apart: bool = False,
+        together: int = SAMPLES_TOGETHER,
     ):
+        self.together = together  # samples that are evaluated at a time
         self.x, self.y, self.batches = x, y, batches
         self.schedule, self.clip_norm = schedule, clip_norm
         self.gradient, self.algorithm, self.member_losses = gradient, algorithm, losses.build(loss)
@@ -124,7 +126,7 @@ class Block:
         return [self._evaluated(x, y) for x, y in pairs]
 
     def _evaluated(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outputs = [self.gradient.predict(some) for some in x.split(SAMPLES_TOGETHER)]
+        outputs = [self.gradient.predict(some) for some in x.split(self.together)]
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         correct = output.argmax(dim=-1) == y.argmax(dim=-1)
         return output, self.member_losses(output, y), correct.float().mean(dim=1)

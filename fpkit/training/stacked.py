@@ -19,11 +19,13 @@ from fpkit import parts
 from fpkit.training import algorithms, gradients, networks
 from fpkit.training.batches import Batches
 from fpkit.training.block import Block
-from fpkit.training.ensemble import Ensemble
+from fpkit.training.ensemble import SAMPLES_TOGETHER, Ensemble
 from fpkit.training.work import CONVOLUTIONAL, operations
 
 # Floating-point operations of a block's update, at least: a few milliseconds.
 BLOCK_OPERATIONS = 3e8
+# Samples that are evaluated at a time on the CPU, at least.
+LEAST_TOGETHER = 64
 # Members that are convolved together, at most. Large networks are fastest alone.
 CONVOLVED_TOGETHER = 4
 # Where there are not enough threads, some are left to others: Zarr's.
@@ -68,9 +70,18 @@ class StackedEnsemble(Ensemble):
             changing = {name: algorithm.get(name) for name in ("schedule", "clip_norm")}
             # What waits for the GPU cannot be captured: one's own parts may.
             captured = x.is_cuda and update.capturable and not own and not apart
-            return Block(x, y, batches, gradient, update, loss, captured=captured, apart=apart, **changing)
+            return Block(
+                x, y, batches, gradient, update, loss, captured=captured, apart=apart, together=together, **changing
+            )
 
-        count = _blocks(model, loss, algorithm["name"], initial, x[: batch_size or len(x)].shape, threads)
+        inputs = x[: batch_size or len(x)].shape
+        of_one = operations(model, [parameter.shape[1:] for parameter in initial], inputs)
+        together = SAMPLES_TOGETHER
+        if not x.is_cuda:
+            # A third of an update's operations, and as many as the cache likes: a transformer's tokens fill it soon.
+            fitting = round(3 * BLOCK_OPERATIONS / (of_one / inputs[0]))
+            together = min(max(fitting, LEAST_TOGETHER), SAMPLES_TOGETHER)
+        count = _blocks(model, loss, algorithm["name"], initial, of_one, threads)
         self.blocks = _fitting(block, len(seeds), count, list(self.parts.values()))
         # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.
         single = partial(torch.set_num_threads, 1)
@@ -187,10 +198,8 @@ def _fitting(
         print(f"the GPU holds {-(-members // count)} of {members} members at a time", flush=True)
 
 
-def _blocks(
-    model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], inputs: Sequence[int], threads: int
-) -> int:
-    """How many blocks the members make, of inputs (sample, *feature) at a time.
+def _blocks(model: dict, loss: str, algorithm: str, initial: Sequence[Tensor], of_one: float, threads: int) -> int:
+    """How many blocks the members make, of which an update of one is so many operations.
 
     Blocks are as small as the cache likes them, but not so small that calls cost more than what they do; on a GPU all
     members are together. Where the last bits of a member depend on how many are in its block, their number does not
@@ -201,7 +210,6 @@ def _blocks(
         return members
     if initial[0].device.type != "cpu":
         return 1
-    of_one = operations(model, [parameter.shape[1:] for parameter in initial], inputs)
     if model["kind"] in CONVOLUTIONAL:
         # The libraries choose by the number of channels how they convolve.
         return -(-members // min(max(1, round(BLOCK_OPERATIONS / of_one)), CONVOLVED_TOGETHER))

@@ -22,7 +22,7 @@ from fpkit.store import checkpoint
 from fpkit.store.schedule import record_steps
 from fpkit.training import initialization, work
 from fpkit.training.compiled.ensemble import CompiledEnsemble, can
-from fpkit.training.ensemble import Ensemble
+from fpkit.training.ensemble import PARTS, Ensemble
 
 # Checkpoints are so far apart that writing them takes at most this share of the time.
 CHECKPOINT_SHARE = 0.02
@@ -86,15 +86,16 @@ def train(
         return state["device"]
     algorithm = {"name": optimizer, "learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov}
     algorithm |= {"schedule": schedule, "weight_decay": weight_decay, "clip_norm": clip_norm}
+    due_steps = record_steps(steps, per_decade)
     if device == "auto" and state:
         device = state["device"].split(",")[0]  # as it began, if that is here
         device = gpus.resolve("auto") if device == "cuda" else device
     elif device == "auto":
-        device = gpus.resolve(device, partial(_pays, model, data, members, algorithm, loss, batch_size, steps, threads))
+        extent = {"members": members, "updates": steps, "records": len(due_steps), "threads": threads}
+        device = gpus.resolve(device, partial(_pays, model, data, algorithm, loss, batch_size, extent))
     else:
         device = gpus.resolve(device)
     seeds = range(seed_offset, seed_offset + members)
-    due_steps = record_steps(steps, per_decade)
     own = parts.blamed(*parts.own_of(model, optimizer, loss))
     members_of = partial(build, model, data, seeds, algorithm, loss, batch_size, device, threads, basis)
     with ExitStack() as stack:
@@ -174,16 +175,13 @@ def build(
 
 
 def _pays(
-    model: dict,
-    data: dict[str, np.ndarray],
-    members: int,
-    algorithm: dict,
-    loss: str,
-    batch_size: int | None,
-    steps: int,
-    threads: int,
+    model: dict, data: dict[str, np.ndarray], algorithm: dict, loss: str, batch_size: int | None, extent: dict
 ) -> bool:
-    """Whether a GPU would be sooner done, by what is known before; it says so."""
+    """Whether a GPU would be sooner done, by what is known before; it says so.
+
+    Args:
+        extent: members, updates, records and threads: see `fpkit.training.work.seconds`.
+    """
     x, y = data["x_train"], data["y_train"]
     weights = initialization.weights(model, x.shape[1:], y.shape[1])
     if weights is None:  # one's own
@@ -191,8 +189,11 @@ def _pays(
 
         network = networks.build(features=x.shape[1:], outputs=y.shape[1], **model)
         weights = [parameter.shape[1:] for parameter in network.initialize([0])]
-    per_update = members * work.operations(model, weights, (batch_size or len(x), *x.shape[1:]))
-    cpu, gpu = work.seconds(per_update, steps, threads, can(model, algorithm, loss, "cpu"))
+    cpu, gpu = work.seconds(
+        model, weights, x.shape[1:], updated=batch_size or len(x),
+        evaluated=sum(len(data.get(f"x_{part}", ())) for part in PARTS),
+        compiled=can(model, algorithm, loss, "cpu"), **extent,
+    )  # fmt: skip
     print(
         f"about {cpu:.2g} s on the CPU, {gpu:.2g} s on the GPU: trained on the {'GPU' if gpu < cpu else 'CPU'}",
         flush=True,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 CONVOLUTIONAL = ("cnn", "residual_cnn")
 # Floating-point operations a second: of a core with AVX-512 in compiled code, and in torch's; of a GPU. Seconds until a
 # GPU works, and of an update on it, however small. The CPU's are measured (docs/performance.md), a GPU's are guessed.
-COMPILED, TORCH, GPU = 1e11, 2.5e10, 1e13
+COMPILED, TORCH, GPU = 1e11, 4e10, 1e13
 GPU_STARTS, GPU_UPDATE = 6.0, 1.5e-4
 
 
@@ -32,11 +32,27 @@ def operations(model: dict, weights: Sequence[Sequence[int]], inputs: Sequence[i
     return 6 * inputs[0] * count
 
 
-def seconds(per_update: float, updates: int, threads: int, compiled: bool) -> tuple[float, float]:
-    """Of so many updates of an ensemble: on the CPU, and on a GPU.
+def seconds(
+    model: dict,
+    weights: Sequence[Sequence[int]],
+    features: Sequence[int],
+    *,
+    members: int,
+    updated: int,
+    updates: int,
+    evaluated: int,
+    records: int,
+    threads: int,
+    compiled: bool,
+) -> tuple[float, float]:
+    """Of a training on the CPU, and on a GPU.
 
     Args:
-        per_update: operations of all members. compiled: whether compiled code would make the CPU's.
+        model, weights: see `operations`. features: shape of an input.
+        updated, updates: samples of an update, and how many there are. evaluated, records: likewise of records.
+        compiled: whether compiled code would make the CPU's.
     """
-    on_cpu = per_update * updates / (threads * (COMPILED if compiled else TORCH))
-    return on_cpu, GPU_STARTS + updates * (GPU_UPDATE + per_update / GPU)
+    # To evaluate a sample is a third of what it is to learn from it.
+    whole = members * operations(model, weights, (1, *features)) * (updated * updates + evaluated * records / 3)
+    on_cpu = whole / (threads * (COMPILED if compiled else TORCH))
+    return on_cpu, GPU_STARTS + (updates + records) * GPU_UPDATE + whole / GPU

@@ -283,8 +283,9 @@ def gpu_check_a_whole_training() -> None:
 
 
 def gpu_check_auto_goes_where_it_is_sooner_done() -> None:
-    small = work.seconds(1e6, 1000, 2, True)
-    large = work.seconds(1e11, 20_000, 2, False)
+    extent = {"updated": 100, "updates": 20_000, "evaluated": 100, "records": 100, "threads": 2, "compiled": True}
+    small = work.seconds({"kind": "mlp"}, [(1, 16), (16, 1)], (1,), members=1, **extent)
+    large = work.seconds({"kind": "mlp"}, [(784, 2000), (2000, 10)], (784,), members=16, **extent)
     assert small[0] < small[1]
     assert large[1] < large[0]
 

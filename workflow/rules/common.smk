@@ -149,7 +149,7 @@ def asks_for_gpu(wildcards, device):
         return 1
     if "measure" in wildcards.keys():
         return int(dataset.extent[0] >= WORTH_SAMPLES)
-    return int(planning.pays(dataset, variant.model, variant.training))
+    return int(planning.pays(dataset, variant))
 
 
 def by_size(wildcards):
