@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fpkit.config import plain
 from fpkit.config.datasets import Extent, Samples
-from fpkit.config.schema import Config, Experiment
-from fpkit.config.sweeps import Variant
+from fpkit.config.schema import Config
+from fpkit.config.sweeps import Variant, variants
 from fpkit.store.schedule import record_steps
 from fpkit.training import initialization, work
 from fpkit.training.compiled.ensemble import can
@@ -25,46 +24,51 @@ MOST_FUNCTIONS = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of all trainings of a configuration.
+    """Of a configuration.
 
     Attributes:
-        core_seconds: on the CPU, at the rates of `fpkit.training.work`. prediction_bytes: recorded, not compressed.
+        core_seconds: of all trainings on the CPU, at the rates of `fpkit.training.work`. measure_seconds: of all
+            measures, likewise. prediction_bytes: recorded, not compressed.
         unknown: variants with data or models of one's own, of which nothing is known before: they are not counted.
     """
 
     core_seconds: float
+    measure_seconds: float
     prediction_bytes: float
     unknown: int
 
     def __str__(self) -> str:
-        hours, minutes = self.core_seconds / 3600, max(1, round(self.core_seconds / 60))
-        took = f"{hours:,.0f} core hours" if hours >= 2 else f"{minutes} core minute{'s' * (minutes > 1)}"
         size = self.prediction_bytes / 2**30
         left = f"{size:,.0f} GB" if size >= 2 else f"{max(1, round(1024 * size))} MB"
-        told = f"trainings: about {took} on the CPU, {left} of predictions"
+        told = f"trainings: about {_in_words(self.core_seconds)} on the CPU, {left} of predictions"
+        if self.measure_seconds >= 60:
+            told += f"; measures: about {_in_words(self.measure_seconds)}"
         return told + f"; {self.unknown} variants with data or models of one's own are not counted" * bool(self.unknown)
 
 
+def _in_words(core_seconds: float) -> str:
+    hours, minutes = core_seconds / 3600, max(1, round(core_seconds / 60))
+    return f"{hours:,.0f} core hours" if hours >= 2 else f"{minutes} core minute{'s' * (minutes > 1)}"
+
+
 def estimate(config: Config) -> Estimate:
-    """Of a configuration that was checked; measures, figures and claims come on top."""
-    seconds = left = unknown = 0
-    for name, experiment in config.experiments.items():
-        if not isinstance(experiment, Experiment):
+    """Of a configuration that was checked; what starts jobs, figures and claims come on top."""
+    seconds = measured = left = unknown = 0
+    for variant in variants(config):
+        if variant.recorded:
             continue
-        for _, point in config.points(name):
-            extent = config.dataset(point.dataset).extent
-            model, training = plain(point.model), plain(point.training)
-            took = _seconds(extent, model, training, point.record.per_decade, 1, _is_compiled(model, training))
-            if took is None:
-                unknown += 1
-                continue
-            seconds += took[0]
-            train, test, _, outputs = extent
-            if point.record.content == "predictions":
-                samples = {"train": train, "test": test, "all": train + test}[point.record.split]
-                records = len(record_steps(training["steps"], point.record.per_decade))
-                left += 4 * records * training["members"] * samples * outputs
-    return Estimate(seconds, left, unknown)
+        dataset = config.all_datasets[variant.dataset]
+        took = _seconds(dataset.extent, variant, 1, _is_compiled(variant))
+        if took is None:
+            unknown += 1
+            continue
+        seconds += took[0]
+        for name in variant.decomposition:
+            measured += _decomposing(dataset.extent, variant, name)[0] / work.COMPILED
+        if "basis" not in variant.record:  # else coefficients are recorded, which are few
+            numbers = _samples(dataset.extent, variant) * dataset.extent[-1]
+            left += 4 * variant.training["members"] * _records(variant) * numbers
+    return Estimate(seconds, measured, left, unknown)
 
 
 def pays(dataset: Samples, variant: Variant) -> bool:
@@ -73,7 +77,7 @@ def pays(dataset: Samples, variant: Variant) -> bool:
     Args:
         dataset: its entry.
     """
-    took = _of_variant(dataset, variant, _is_compiled(variant.model, variant.training))
+    took = _seconds(dataset.extent, variant, variant.training["threads"], _is_compiled(variant))
     return took is None or took[1] < took[0]
 
 
@@ -88,7 +92,7 @@ def of_training(dataset: Samples | None, variant: Variant) -> dict[str, int]:
         return asked
     train, test, shape, _ = dataset.extent
     # Of torch: whether the job will find a compiler is not known here.
-    took = _of_variant(dataset, variant, compiled=False)
+    took = _seconds(dataset.extent, variant, variant.training["threads"], compiled=False)
     minutes = math.ceil(TRAINING_SHARE * took[0] / 60) if took else 0
     copies = 3 * 4 * (train + test) * math.prod(shape)
     return {"mem_mb": TRAINING_MB + math.ceil(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
@@ -102,11 +106,18 @@ def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) ->
     """
     if dataset is None or dataset.extent is None:
         return {"mem_mb": UNKNOWN_MB, "runtime": UNKNOWN_MINUTES}
-    train, test, shape, outputs = dataset.extent
-    samples = {"train": train, "test": test, "all": train + test}[variant.record["split"]]
-    training, options = variant.training, variant.decomposition[measure]
-    records = len(record_steps(training["steps"], variant.record["per_decade"]))
-    features, columns = math.prod(shape), records * training["members"] * outputs
+    operations, numbers = _decomposing(dataset.extent, variant, measure)
+    return {
+        "mem_mb": LEAST_MB + math.ceil(8 * numbers / 1e6),
+        "runtime": LEAST_MINUTES + math.ceil(operations / DECOMPOSING / 60),
+    }
+
+
+def _decomposing(extent: Extent, variant: Variant, measure: str) -> tuple[float, float]:
+    """Floating-point operations of a measure, and double-precision numbers that it holds, about."""
+    _, _, shape, outputs = extent
+    training, options, samples = variant.training, variant.decomposition[measure], _samples(extent, variant)
+    features, columns = math.prod(shape), _records(variant) * training["members"] * outputs
     if measure == "filtering":
         operations, numbers = 2 * samples**2 * (features + len(options["widths"]) * (columns + 30)), 0
     elif measure == "graph" and samples <= options["dense_limit"]:
@@ -122,34 +133,33 @@ def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) ->
         numbers = (kernels + 5) * samples**2
     else:
         operations, numbers = 2 * columns * samples * MOST_FUNCTIONS, 0
-    numbers += 4 * samples * features
-    return {
-        "mem_mb": LEAST_MB + math.ceil(8 * numbers / 1e6),
-        "runtime": LEAST_MINUTES + math.ceil(operations / DECOMPOSING / 60),
-    }
+    return operations, numbers + 4 * samples * features
 
 
-def _of_variant(dataset: Samples, variant: Variant, compiled: bool) -> tuple[float, float] | None:
-    training, per_decade = variant.training, variant.record["per_decade"]
-    return _seconds(dataset.extent, variant.model, training, per_decade, training["threads"], compiled)
+def _samples(extent: Extent, variant: Variant) -> int:
+    """How many are recorded."""
+    train, test, *_ = extent
+    return {"train": train, "test": test, "all": train + test}[variant.record["split"]]
 
 
-def _is_compiled(model: dict, training: dict) -> bool:
+def _records(variant: Variant) -> int:
+    return len(record_steps(variant.training["steps"], variant.record["per_decade"]))
+
+
+def _is_compiled(variant: Variant) -> bool:
     """Whether compiled code would train it here."""
-    return can(model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
+    training = variant.training
+    return can(variant.model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
 
 
-def _seconds(
-    extent: Extent | None, model: dict, training: dict, per_decade: int, threads: int, compiled: bool
-) -> tuple[float, float] | None:
+def _seconds(extent: Extent | None, variant: Variant, threads: int, compiled: bool) -> tuple[float, float] | None:
     """Of a training on the CPU and on a GPU; None where that cannot be known."""
-    weights = extent and initialization.weights(model, *extent[2:])
+    weights = extent and initialization.weights(variant.model, *extent[2:])
     if not weights:
         return None
-    train, test, features, _ = extent
-    records = len(record_steps(training["steps"], per_decade))
-    updated = min(training["batch_size"] or train, train)
+    (train, test, features, _), training = extent, variant.training
     return work.seconds(
-        model, weights, features, members=training["members"], updated=updated, updates=training["steps"],
-        evaluated=train + test, records=records, threads=threads, compiled=compiled,
+        variant.model, weights, features, members=training["members"],
+        updated=min(training["batch_size"] or train, train), updates=training["steps"],
+        evaluated=train + test, records=_records(variant), threads=threads, compiled=compiled,
     )  # fmt: skip

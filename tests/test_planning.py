@@ -60,7 +60,9 @@ def test_operations_of_an_mlp_are_those_of_its_products(monkeypatch):
 
 def test_the_paper_s_size_is_told_before_anything_runs():
     said = cli.check([str(REPOSITORY / "config.yaml"), str(REPOSITORY / "presets/paper.yaml")])
-    assert re.search(r"trainings: about \d+ core hours on the CPU, \d+ GB of predictions$", said)
+    assert re.search(
+        r"trainings: about \d+ core hours on the CPU, \d+ GB of predictions; measures: about \d+ core hours$", said
+    )
 
 
 def asked(measures, limit=60_000, record=None, training=None, **more):
