@@ -4,6 +4,7 @@ import itertools
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,51 @@ def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"the system starts \d+ threads only, of 64: slower, the same results\n", done.stdout)
+
+
+FORKED = """
+import os
+import numpy as np
+from fpkit.training.compiled import layers, networks as compiled
+compiled.SHARED_NUMBERS = 0
+rng = np.random.default_rng(0)
+initial = [rng.standard_normal(shape, np.float32) for shape in ((4, 3, 20), (4, 20), (4, 20, 2), (4, 2))]
+x, y = rng.standard_normal((64, 3), np.float32), rng.standard_normal((64, 2), np.float32)
+how = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
+def trained(threads):
+    networks = compiled.Networks(initial, layers.dense([(3, 20), (20, 2)]), "tanh", "mse", how, threads)
+    for step in range(20):
+        networks.update(x, y, None, step, 1)
+    return networks.flat
+expected = trained(1)
+assert np.array_equal(trained(3), expected)
+child = os.fork()
+assert np.array_equal(trained(3), expected)
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_process_that_was_forked_has_threads_of_its_own():
+    """The parent's are not there, and who waits for them waits for ever."""
+    subprocess.run([sys.executable, "-c", FORKED], cwd=Path(__file__).parents[1], check=True, timeout=100)
+
+
+def test_calls_from_several_threads_at_once(monkeypatch):
+    monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
+    x, y = samples(64)
+
+    def train(threads):
+        *_, ours = made(mlp((20,)), members=4, algorithm=SGD | {"learning_rate": 0.1}, threads=threads)
+        for step in range(100):
+            ours.update(x, y, None, step, 1)
+        return ours.flat
+
+    expected = train(1)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(train, [2, 3, 4, 3]):
+            assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

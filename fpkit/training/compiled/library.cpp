@@ -6,15 +6,14 @@
 // thread either: every number is one sum, over samples or units in their order, whoever computes it and however many
 // samples are taken at a time.
 
-#include <atomic>
 #include <cstring>
 #include <deque>
-#include <exception>
+#include <mutex>
 #include <new>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "pool.hpp"
 #include "threads.hpp"
 
 template <class Entry, size_t COUNT>
@@ -77,29 +76,18 @@ int64_t advance(const Network *net, const Update *how, int64_t members, float *p
     for (int64_t i = 0; i < teams * share; ++i) workspaces.emplace_back(*net, most, memory + i * net->workspace(most));
     std::deque<Team> all;
     for (int64_t i = 0; i < teams; ++i) all.emplace_back(share);
-    const auto thread = [&](int64_t i) {
-        if (i >= teams * share) return;
-        const int64_t team = i / share, begin = members * team / teams, end = members * (team + 1) / teams;
-        work(task, begin, end, &workspaces[team * share], i % share, all[team], pieces);
-    };
+    Pool &pool = Pool::own();
+    const std::lock_guard<std::mutex> alone(pool.busy);
     // Threads of a team wait for each other: how many there are is known before any begins.
-    std::atomic<bool> counted{false};
-    std::vector<std::thread> others;
-    others.reserve(teams * share);
-    try {
-        for (int64_t i = 1; i < teams * share; ++i)
-            others.emplace_back([&, i] {
-                while (!counted.load()) std::this_thread::yield();
-                thread(i);
-            });
-    } catch (const std::exception &) {  // the system starts no more, or has no memory for another
-        const int64_t there = int64_t(others.size()) + 1;
-        teams = std::min(teams, there), share = std::max<int64_t>(1, std::min(share, there / teams));
+    const int64_t there = pool.threads(teams * share);
+    if (there < teams * share) {
+        teams = std::min(teams, there), share = std::max<int64_t>(1, there / teams);
         for (auto &team : all) team.count = share;
     }
-    counted.store(true);
-    thread(0);
-    for (auto &other : others) other.join();
+    pool.run(teams * share, [&](int64_t i) {
+        const int64_t team = i / share, begin = members * team / teams, end = members * (team + 1) / teams;
+        work(task, begin, end, &workspaces[team * share], i % share, all[team], pieces);
+    });
 
     double loss = 0, right = 0;
     for (const Piece &piece : pieces) {  // in one order, whatever the threads
