@@ -1,5 +1,6 @@
 // Training of fully connected and convolutional networks, a member after the other, without a call or a pass over memory
-// that is not needed: what is called from outside. fpkit/training/compiled/library.py compiles and calls it, as one with all that it includes.
+// that is not needed: what is called from outside. fpkit/training/compiled/library.py compiles and calls it, as one with
+// all that it includes.
 //
 // Every row of a matrix is padded with zeros to a multiple of PAD numbers. Samples are taken some at a time, so that their
 // activations stay in the cache. Members share nothing, so a member's bits depend on no other member. They depend on no

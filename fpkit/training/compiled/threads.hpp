@@ -129,8 +129,8 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
                     for (int64_t l = 0; l < net.layers; ++l) layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
                 if (r + 1 < rounds.count) team.wait();
             }
-            task.how.algorithm->update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low, first ? first + low : nullptr,
-                   second ? second + low : nullptr);
+            task.how.algorithm->update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low,
+                                       first ? first + low : nullptr, second ? second + low : nullptr);
             team.wait();
         }
         for (int64_t i = self; i < of_member; i += team.count) evaluate(net, parameter, w, pieces[m * of_member + i]);
