@@ -23,7 +23,7 @@ def _inputs(samples: int):
 
 def neighbours(case: dict):
     """fpkit."""
-    from fpkit.bases.neighbours import nearest
+    from fpkit.datasets.neighbours import nearest
 
     x = _inputs(case["samples"])
     return lambda: nearest(x, NEIGHBOURS)

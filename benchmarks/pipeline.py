@@ -182,8 +182,8 @@ def measure(repetitions: int) -> list[dict]:
                 "start_seconds": f"{start:.2f}",
             }
         )  # fmt: skip
-    rows.append(goal("full run (min)", wall / 60, "<= 12"))
-    rows.append(goal("full run: overhead, of cores times wall time", 1 - computing / (cores * wall), "<= 0.25"))
+    rows.append(goal("full run (min)", wall / 60, "<= 8"))
+    rows.append(goal("full run: overhead, of cores times wall time", 1 - computing / (cores * wall), "<= 0.2"))
     return rows
 
 

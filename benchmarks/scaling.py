@@ -88,7 +88,7 @@ def image_samples(count: int) -> Callable[[], object]:
 
 def neighbours(count: int) -> Callable[[], object]:
     """The ten nearest neighbours of each input, which is compared with all others."""
-    from fpkit.bases.neighbours import nearest
+    from fpkit.datasets.neighbours import nearest
 
     x = np.random.default_rng(0).standard_normal((count + 10, 64), dtype=np.float32)
     return lambda: nearest(x, 10)

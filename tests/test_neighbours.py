@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpkit.bases import neighbours
+from fpkit.datasets import neighbours
 
 
 def assert_nearest(x, count):

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases.basis import Bands, Basis, over
-from fpkit.bases.neighbours import nearest as compared
 from fpkit.datasets import kernel
+from fpkit.datasets.neighbours import nearest as compared
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
 from fpkit.jobs import devices

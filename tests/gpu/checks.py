@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from fpkit.bases import neighbours
+from fpkit.datasets import neighbours
 from fpkit.jobs import devices
 from fpkit.measures import low_pass
 from fpkit.training import stacked, work
