@@ -12,6 +12,7 @@ from fpkit import config
 from fpkit.config.training import Activation, Loss, ResidualCnn, ResidualMlp, Training
 from fpkit.training import activations, gradients, losses, networks, stacked
 from fpkit.training.trainer import train
+from fpkit.training.work import operations
 
 ACTIVATIONS, LOSSES = (TypeAdapter(part).json_schema()["anyOf"][0]["enum"] for part in (Activation, Loss))
 
@@ -172,8 +173,9 @@ def test_threads_change_no_bit_of_any_network(monkeypatch, kind, operations, mem
         assert np.array_equal(one.predictions, many.predictions)
 
 
+@pytest.mark.usefixtures("path")
 def test_neighbours_change_no_bit_of_a_convolutional_network():
-    """Members are convolved by fours: a block is the same, whatever blocks there are beside it."""
+    """By torch, members are convolved by fours: a block is the same, whatever blocks there are beside it."""
     few, many = (trained(image_data(), CNN, members=members) for members in (4, 8))
     assert np.array_equal(few.predictions, many.predictions[:, :4])
 
@@ -181,7 +183,8 @@ def test_neighbours_change_no_bit_of_a_convolutional_network():
 @pytest.mark.parametrize(("size", "together"), [(8, 4), (14, 4), (28, 3), (56, 1)])
 def test_small_networks_are_convolved_together_and_large_ones_alone(size, together):
     initial = networks.build(features=(1, size, size), outputs=10, **CNN | {"channels": [8, 16]}).initialize(range(12))
-    assert stacked._blocks(CNN, "mse", "adam", initial, [64, 1, size, size], threads=2) == 12 // together
+    of_one = operations(CNN, [parameter.shape[1:] for parameter in initial], [64, 1, size, size])
+    assert stacked._blocks(CNN, "mse", "adam", initial, of_one, threads=2) == 12 // together
 
 
 @pytest.mark.usefixtures("path")
@@ -200,5 +203,6 @@ def test_training_goes_on_with_another_number_of_threads(tmp_path, recipe):
 @pytest.mark.parametrize(("members", "threads"), [*itertools.product([1, 2, 7, 64], [1, 2, 5])])
 def test_blocks_by_hand_leave_no_thread_idle(members, threads):
     for width in (2, 300):
-        count = stacked._blocks(MLP, "mse", "adam", [torch.zeros(members, width, width)], [500, width], threads)
+        of_one = operations(MLP, [(width, width)], [500, width])
+        count = stacked._blocks(MLP, "mse", "adam", [torch.zeros(members, width, width)], of_one, threads)
         assert min(members, threads) <= count <= members
