@@ -95,14 +95,14 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         if ours is neighbours:
             rows.append(goal(f"{name}: of the floor", floor / results["fpkit"].median, ">= 0.5"))
         print(*rows[-2:], sep="\n", flush=True)
-    for measure in ("graph", "projection", "filtering"):
+    for name in ("graph", "projection", "filtering"):
         contenders = {
-            "with": partial(decomposition, measure=measure, nulls=["share", "paces"]),
-            "without": partial(decomposition, measure=measure, nulls=[]),
+            "with": partial(decomposition, measure=name, nulls=["share", "paces"]),
+            "without": partial(decomposition, measure=name, nulls=[]),
         }
         results = in_turn(contenders, {"threads": 1}, 1, repetitions)
         cost = results["with"].median / results["without"].median - 1
-        rows.append(goal(f"{measure}, both nulls with 20 draws: cost, of the decomposition without", cost, "<= 1"))
+        rows.append(goal(f"{name}, both nulls with 20 draws: cost, of the decomposition without", cost, "<= 1"))
         print(rows[-1], flush=True)
     return rows
 

@@ -47,6 +47,11 @@ def layers(case: dict) -> list[tuple[int, int, int]]:
     return found + [(1, *pair) for pair in behind]
 
 
+def _convolutions(case: dict) -> int:
+    """How many of the layers, the first, are convolutions."""
+    return len(case.get("channels", ())) + 2 * case.get("blocks", 0)
+
+
 def in_torch(case: dict):
     """A module, as in PyTorch's tutorials."""
     from torch import nn
@@ -68,8 +73,7 @@ def in_torch(case: dict):
         parts += [*(Block(channels) for _ in range(case["blocks"])), nn.Tanh()]
     if parts:
         parts.append(nn.Flatten())
-    convolutions = len(case.get("channels", ())) + 2 * case.get("blocks", 0)
-    for _, inputs, units in layers(case)[convolutions:]:
+    for _, inputs, units in layers(case)[_convolutions(case) :]:
         parts += [nn.Linear(inputs, units), nn.Tanh()]
     return nn.Sequential(*parts[:-1])
 
@@ -81,7 +85,7 @@ def in_jax(case: dict, key) -> tuple[list, Callable]:
 
     members, shape, blocks = case["members"], features(case), case.get("blocks", 0)
     found = layers(case)
-    convolutions = len(case.get("channels", ())) + 2 * blocks
+    convolutions = _convolutions(case)
     parameters = []
     for at, (_, inputs, units) in enumerate(found):
         key, drawn = jax.random.split(key)

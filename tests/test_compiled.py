@@ -179,8 +179,9 @@ def test_threads_change_no_bit_of_convolutions(model, count, features, members, 
     assert_threads_change_no_bit(model, count, features, 3, members, threads)
 
 
-FEW_THREADS = """
-import resource
+# Of a process of its own.
+ALONE = """
+import os, resource
 import numpy as np
 from fpkit.training.compiled import layers, networks as compiled
 compiled.SHARED_NUMBERS = 0
@@ -188,9 +189,13 @@ rng = np.random.default_rng(0)
 initial = [rng.standard_normal(shape, np.float32) for shape in ((8, 3, 40), (8, 40), (8, 40, 2), (8, 2))]
 x, y = rng.standard_normal((64, 3), np.float32), rng.standard_normal((64, 2), np.float32)
 how = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
+def made(threads):
+    return compiled.Networks(initial, layers.dense([(3, 40), (40, 2)]), "tanh", "mse", how, threads)
+"""
+FEW_THREADS = """
 found = []
 for threads in (1, 64):
-    networks = compiled.Networks(initial, layers.dense([(3, 40), (40, 2)]), "tanh", "mse", how, threads)
+    networks = made(threads)
     if threads > 1:  # so many stacks do not fit: some of them start, or none
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
@@ -203,23 +208,15 @@ assert np.array_equal(*found)
 @on_linux
 def test_threads_that_cannot_be_started_change_no_bit_and_are_told():
     """An exception of a thread library ends Python at once, where nobody catches it."""
-    command = [sys.executable, "-c", FEW_THREADS]
+    command = [sys.executable, "-c", ALONE + FEW_THREADS]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"the system starts \d+ threads only, of 64: slower, the same results\n", done.stdout)
 
 
 FORKED = """
-import os
-import numpy as np
-from fpkit.training.compiled import layers, networks as compiled
-compiled.SHARED_NUMBERS = 0
-rng = np.random.default_rng(0)
-initial = [rng.standard_normal(shape, np.float32) for shape in ((4, 3, 20), (4, 20), (4, 20, 2), (4, 2))]
-x, y = rng.standard_normal((64, 3), np.float32), rng.standard_normal((64, 2), np.float32)
-how = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 def trained(threads):
-    networks = compiled.Networks(initial, layers.dense([(3, 20), (20, 2)]), "tanh", "mse", how, threads)
+    networks = made(threads)
     for step in range(20):
         networks.update(x, y, None, step, 1)
     return networks.flat
@@ -235,7 +232,7 @@ assert os.waitpid(child, 0)[1] == 0
 
 def test_a_process_that_was_forked_has_threads_of_its_own():
     """The parent's are not there, and who waits for them waits for ever."""
-    subprocess.run([sys.executable, "-c", FORKED], cwd=Path(__file__).parents[1], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", ALONE + FORKED], cwd=Path(__file__).parents[1], check=True, timeout=100)
 
 
 def test_calls_from_several_threads_at_once(monkeypatch):

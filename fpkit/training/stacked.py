@@ -62,6 +62,14 @@ class StackedEnsemble(Ensemble):
         initial = [parameter.to(device) for parameter in build().initialize(seeds)]
         own = bool(parts.own_of(model, algorithm["name"], loss))
 
+        inputs = x[: batch_size or len(x)].shape
+        of_one = operations(model, [parameter.shape[1:] for parameter in initial], inputs)
+        together = SAMPLES_TOGETHER
+        if not x.is_cuda:
+            # A third of an update's operations, and as many as the cache likes: a transformer's tokens fill it soon.
+            fitting = round(3 * BLOCK_OPERATIONS / (of_one / inputs[0]))
+            together = min(max(fitting, LEAST_TOGETHER), SAMPLES_TOGETHER)
+
         def block(part: slice, apart: bool) -> Block:
             # A network of its own: one's own module takes the parameters of whoever calls it.
             gradient = gradients.build(model, x.dim() - 1, build(), [parameter[part] for parameter in initial], loss)
@@ -74,13 +82,6 @@ class StackedEnsemble(Ensemble):
                 x, y, batches, gradient, update, loss, captured=captured, apart=apart, together=together, **changing
             )
 
-        inputs = x[: batch_size or len(x)].shape
-        of_one = operations(model, [parameter.shape[1:] for parameter in initial], inputs)
-        together = SAMPLES_TOGETHER
-        if not x.is_cuda:
-            # A third of an update's operations, and as many as the cache likes: a transformer's tokens fill it soon.
-            fitting = round(3 * BLOCK_OPERATIONS / (of_one / inputs[0]))
-            together = min(max(fitting, LEAST_TOGETHER), SAMPLES_TOGETHER)
         count = _blocks(model, loss, algorithm["name"], initial, of_one, threads)
         self.blocks = _fitting(block, len(seeds), count, list(self.parts.values()))
         # Threads that share an operation of torch's would change its last bits. How many do is known to each thread.

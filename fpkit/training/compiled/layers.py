@@ -14,26 +14,41 @@ class Layer:
     """Weights that are used at one place, of a fully connected layer, or at many, as those of a convolution.
 
     Attributes:
-        units: what comes out of each place. shape: of the weights, as `fpkit.training.initialization.weights` has it.
-        places: how many there are. runs, length: what goes into a place, so many runs of so many numbers.
-        table: (place, run) the place below at which a run begins, or -1 for zeros; None where all below is one run.
+        shape: of the weights, as `fpkit.training.initialization.weights` has it.
+        table: (place, run) the place below at which a run of numbers begins that goes into a place, or -1 for zeros.
+            None where there is one place, into which all below goes.
         adds: whether what goes into the layer before is added to what comes out of this.
         activated: whether an activation follows.
     """
 
-    units: int
     shape: tuple[int, ...]
-    length: int
-    places: int = 1
-    runs: int = 1
     table: np.ndarray | None = None
     adds: bool = False
     activated: bool = True
 
     @property
+    def units(self) -> int:
+        """What comes out of each place."""
+        return self.shape[0] if len(self.shape) == 4 else self.shape[1]
+
+    @property
     def inputs(self) -> int:
         """Numbers that go into a place."""
-        return self.runs * self.length
+        return math.prod(self.shape) // self.units
+
+    @property
+    def places(self) -> int:
+        return 1 if self.table is None else self.table.shape[0]
+
+    @property
+    def runs(self) -> int:
+        """What goes into a place, parted."""
+        return 1 if self.table is None else self.table.shape[1]
+
+    @property
+    def length(self) -> int:
+        """Numbers of a run."""
+        return self.inputs // self.runs
 
     def natural(self, weights: np.ndarray) -> np.ndarray:
         """Weights (member, input, unit) in the order of `shape`: a view.
@@ -75,34 +90,28 @@ def chain(model: dict, features: Sequence[int], shapes: Sequence[tuple[int, ...]
     if model["kind"] == "mlp":
         return dense(shapes)
     channels, rows, columns = features
-    kernel, border = model["kernel"], model["kernel"] // 2
-    below = rows + 2 * border, columns + 2 * border
+    kernel, border, residual = model["kernel"], model["kernel"] // 2, model["kind"] == "residual_cnn"
+    padded = rows + 2 * border, columns + 2 * border
     layers = []
     for number, shape in enumerate(shape for shape in shapes if len(shape) == 4):
-        stride = 1 if number and model["kind"] == "residual_cnn" else 2
-        if number == 0:  # with its border in memory, a row of the kernel is one run
-            rows, columns = (rows + 1) // 2, (columns + 1) // 2
-            table = _windows(below, (rows, columns), (kernel, 1), 2, 0)
-            layers.append(Layer(shape[0], shape, kernel * shape[1], rows * columns, kernel, table))
-            continue
+        stride = 1 if number and residual else 2
         below, (rows, columns) = (rows, columns), (-(-rows // stride), -(-columns // stride))
-        table = _windows(below, (rows, columns), (kernel, kernel), stride, border)
-        # Of a residual block, the second convolution.
-        ends = stride == 1 and number % 2 == 0
-        activated = not ends or number == 2 * model["blocks"]
-        layers.append(Layer(shape[0], shape, shape[1], rows * columns, kernel**2, table, ends, activated))
+        if number == 0:  # with its border in memory, a row of the kernel is one run
+            table = _windows(padded, (rows, columns), (kernel, 1), stride, 0)
+        else:
+            table = _windows(below, (rows, columns), (kernel, kernel), stride, border)
+        ends = residual and number > 0 and number % 2 == 0  # a block, of two convolutions
+        layers.append(Layer(shape, table, ends, activated=not ends or number == 2 * model["blocks"]))
     first, *others = [shape for shape in shapes if len(shape) == 2]
-    pixels = np.arange(rows * columns, dtype=np.int32)[np.newaxis]
-    layers.append(Layer(first[1], first, layers[-1].units, 1, pixels.size, pixels))
-    layers += dense(others).layers if others else []
-    padded = (features[1] + 2 * border) * (features[2] + 2 * border)
-    return Chain(layers, padded * channels, channels, border)
+    layers.append(Layer(first, np.arange(rows * columns, dtype=np.int32)[np.newaxis]))
+    layers += [Layer(shape) for shape in others]
+    return Chain(layers, channels * math.prod(padded), channels, border)
 
 
 def dense(shapes: Sequence[tuple[int, ...]]) -> Chain:
     """Fully connected layers."""
     features = shapes[0][0]
-    return Chain([Layer(units, (inputs, units), inputs) for inputs, units in shapes], features, features)
+    return Chain([Layer(shape) for shape in shapes], features, features)
 
 
 def _windows(

@@ -50,8 +50,7 @@ class Networks:
         self.library, self.memory = library.loaded(), {}
         numbers = self.members * self.library.parameters(self.network)
         self.flat = _zeros(numbers)
-        stacks = initial if chain.convolutional else [part for some in parted(initial) for part in some]
-        for part, values in zip(self.stacks(self.flat), stacks, strict=True):
+        for part, values in zip(self._natural(self.flat), initial, strict=True):
             part[...] = values.reshape(part.shape)
         kept = self.library.buffers(self.how).decode().split()
         self.buffers = {name: _zeros(numbers) for name in kept}
@@ -73,13 +72,16 @@ class Networks:
             begin += layer.units + -layer.units % PAD
         return [part for parts in zip(weights, biases, strict=True) for part in parts]
 
-    def stacks(self, flat: np.ndarray) -> list[np.ndarray]:
-        """The same as torch has it (fpkit.training.gradients), for whose checkpoints: views, without what pads them."""
+    def _natural(self, flat: np.ndarray) -> list[np.ndarray]:
+        """The same in the order of `initial`."""
         parts = self.parameters(flat)
-        if not self.chain.convolutional:
-            return [part for some in parted(parts) for part in some]
         parts[::2] = [layer.natural(weight) for layer, weight in zip(self.chain.layers, parts[::2], strict=True)]
         return parts
+
+    def stacks(self, flat: np.ndarray) -> list[np.ndarray]:
+        """The same as torch has it (fpkit.training.gradients), for whose checkpoints: views, without what pads them."""
+        natural = self._natural(flat)
+        return natural if self.chain.convolutional else [part for some in parted(natural) for part in some]
 
     def members_apart(self, flat: np.ndarray) -> list[np.ndarray]:
         """The numbers of each member in an array like `flat`: a copy, without what pads them."""

@@ -89,8 +89,8 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
     // What the layer above adds goes past this one. The gradient by it lies in the same place, unless all are kept.
     const bool past = l + 1 < net.layers && net.layer[l + 1].adds;
     if (past && pass.shared) std::copy_n(pass.error(l + 1).numbers, numbers, upstream.numbers);
-    const float *below = layer.table ? pass.w.scattered : upstream.numbers;
-    multiply({error.numbers, error.row, 1, transposed, row, const_cast<float *>(below), row, nullptr, past && !layer.table},
+    float *below = layer.table ? pass.w.scattered : upstream.numbers;
+    multiply({error.numbers, error.row, 1, transposed, row, below, row, nullptr, past && !layer.table},
              pass.rows(l), layer.units, row);
     if (layer.table) {
         if (!past) std::fill_n(upstream.numbers, numbers, 0.f);

@@ -36,13 +36,14 @@ class Pool {
 
     // Do work(0), ..., work(count - 1) side by side, of which there are at most `threads`; this thread does the first.
     void run(int64_t count, const std::function<void(int64_t)> &work) {
-        if (count > 1) {
+        if (count == 1) return work(0);
+        {
             const std::lock_guard<std::mutex> lock(sleep);
             task = &work, tasks = count, left.store(waiting), round.fetch_add(1);
         }
-        if (count > 1) wake.notify_all();
+        wake.notify_all();
         work(0);
-        while (count > 1 && left.load()) std::this_thread::yield();
+        while (left.load()) std::this_thread::yield();
     }
 
     std::mutex busy;  // with one call
