@@ -95,7 +95,7 @@ def of_training(dataset: Samples | None, variant: Variant) -> dict[str, int]:
     took = _seconds(dataset.extent, variant, variant.training["threads"], compiled=False)
     minutes = math.ceil(TRAINING_SHARE * took[0] / 60) if took else 0
     copies = 3 * 4 * (train + test) * math.prod(shape)
-    return {"mem_mb": TRAINING_MB + math.ceil(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
+    return {"mem_mb": TRAINING_MB + int(copies / 1e6), "runtime": max(minutes, TRAINING_MINUTES)}
 
 
 def of_decomposition(dataset: Samples | None, variant: Variant, measure: str) -> dict[str, int]:
