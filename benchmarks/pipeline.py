@@ -34,7 +34,7 @@ IMPORTS = {
 START = """
 import snakemake.script
 from fpkit.jobs.job import job
-with job({log!r}, "start", 1):
+with job({log!r}, "start", 1, "none"):
     import {imports}
 """
 

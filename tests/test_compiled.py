@@ -20,7 +20,7 @@ from test_gradients import assert_exact_near_zero
 from test_training import CNN, MLP, Records, image_data, line_data, names_of, trained
 
 from fpkit import config
-from fpkit.config.training import Activation, Loss, ResidualCnn, Training
+from fpkit.config.training import Activation, Loss, Optimizer, ResidualCnn, Training
 from fpkit.training import activations, losses, networks
 from fpkit.training.compiled import ensemble, layers, library
 from fpkit.training.compiled import networks as compiled
@@ -31,6 +31,7 @@ from fpkit.training.trainer import build, train
 pytestmark = pytest.mark.skipif(library.loaded() is None, reason="no C++ compiler on this machine")
 
 ACTIVATIONS = [name for name in names_of(Activation) if library.knows("activation", name)]
+ALGORITHMS = [name for name in names_of(Optimizer) if library.knows("algorithm", name)]
 LOSSES = [name for name in names_of(Loss) if library.knows("loss", name)]
 RESIDUAL = config.plain(ResidualCnn(kind="residual_cnn", channels=3, blocks=2, activation="silu"))
 TWO_UNITS = layers.dense([(1, 1), (1, 1)])
@@ -128,7 +129,9 @@ def test_threads_that_share_an_update_of_convolutions_give_the_same_gradient(mon
 @pytest.mark.parametrize(("members", "threads"), [(1, 2), (1, 3), (2, 5), (4, 8), (8, 16)])
 @pytest.mark.parametrize("batch_size", [None, 7, 1])
 @pytest.mark.parametrize(
-    ("model", "optimizer"), [(MLP, "adam"), (MLP, "sgd"), (CNN, "adam")], ids=["mlp-adam", "mlp-sgd", "cnn-adam"]
+    ("model", "optimizer"),
+    [*itertools.product([MLP], ALGORITHMS), (CNN, "adam")],
+    ids=lambda one: one if isinstance(one, str) else one["kind"],
 )
 def test_threads_that_share_an_update_change_no_bit(monkeypatch, model, optimizer, batch_size, members, threads):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
@@ -292,7 +295,7 @@ def test_evaluated_on_the_way_or_afterwards(members):
 
 
 def test_functions_of_the_activations_are_within_rounding_errors():
-    z = np.concatenate([np.linspace(-30, 30, 10_001), [0.0, 1e-8, 1e3, -1e3]]).astype(np.float32)
+    z = np.concatenate([np.linspace(-30, 30, 10_001), [0.0, 1e-8, 1e3, -1e3, 1.9e4, 2.1e4, 1e6, -1e9]]).astype(np.float32)
     for activation in ACTIVATIONS:
         # One unit with weight 1 and bias 0, and the same behind it: the output is the activation itself.
         unit, none = np.ones((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
@@ -352,9 +355,13 @@ def test_a_convolutional_member_that_diverged_leaves_no_trace_in_the_others(mode
     assert np.isnan(found[1][1]).any()
 
 
-@pytest.mark.parametrize("model", [MLP, CNN, RESIDUAL], ids=["mlp", "cnn", "residual_cnn"])
-def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch, model):
-    options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7}
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [*itertools.product([MLP], ALGORITHMS), (CNN, "adam"), (RESIDUAL, "adam"), (CNN, "adadelta")],
+    ids=lambda one: one if isinstance(one, str) else one["kind"],
+)
+def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch, model, optimizer):
+    options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7, "optimizer": optimizer}
     data = line_data() if model is MLP else image_data()
     sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
     train(model, data, sink, **options | {"steps": 6}, **rest)
