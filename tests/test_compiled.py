@@ -20,7 +20,7 @@ from test_gradients import assert_exact_near_zero
 from test_training import CNN, MLP, Records, image_data, line_data, names_of, trained
 
 from fpkit import config
-from fpkit.config.training import Activation, Loss, Optimizer, ResidualCnn, Training
+from fpkit.config.training import Activation, Loss, Optimizer, ResidualCnn, Training, Transformer
 from fpkit.training import activations, losses, networks
 from fpkit.training.compiled import ensemble, layers, library
 from fpkit.training.compiled import networks as compiled
@@ -34,6 +34,7 @@ ACTIVATIONS = [name for name in names_of(Activation) if library.knows("activatio
 ALGORITHMS = [name for name in names_of(Optimizer) if library.knows("algorithm", name)]
 LOSSES = [name for name in names_of(Loss) if library.knows("loss", name)]
 RESIDUAL = config.plain(ResidualCnn(kind="residual_cnn", channels=3, blocks=2, activation="silu"))
+TRANSFORMER = config.plain(Transformer(kind="transformer", width=6, heads=3, layers=2, patch=1))
 TWO_UNITS = layers.dense([(1, 1), (1, 1)])
 SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 
@@ -46,9 +47,8 @@ def made(model, features=(3,), outputs=2, members=2, algorithm=SGD, loss="mse", 
     """The network as torch has it, its initial parameters, and the same in compiled code."""
     built = networks.build(features=features, outputs=outputs, **model)
     initial = [parameter.numpy() for parameter in built.initialize(range(members))]
-    shapes = [weight.shape[1:] for weight in initial[::2]]
-    chain = layers.chain(model, features, shapes)
-    return built, initial, compiled.Networks(initial, chain, model["activation"], loss, algorithm, threads)
+    shape = ensemble.shape_of(model, features, outputs)
+    return built, initial, compiled.Networks(initial, shape, model["activation"], loss, algorithm, threads)
 
 
 def samples(count, features=(3,), outputs=2, seed=0):
@@ -62,7 +62,7 @@ def assert_step_of_length_one_is_the_gradient(model, count, features=(3,), outpu
     x, y = samples(count, features, outputs)
     by_autograd = Autograd(built, [*map(torch.from_numpy, initial)], losses.build(loss))
     output = by_autograd.gradient(torch.from_numpy(x), torch.from_numpy(y))
-    x = ours.chain.arranged(x)
+    x = ours.shape.arranged(x)
     np.testing.assert_allclose(ours.predict(x), output, rtol=1e-4, atol=1e-5)
     before = [part.copy() for part in ours.stacks(ours.flat)]
     ours.update(x, y, None, 0, 1)
@@ -113,6 +113,30 @@ def test_step_of_convolutions_is_the_gradient_whatever_the_shapes(model, count, 
     assert_step_of_length_one_is_the_gradient(model, count, features, outputs)
 
 
+@st.composite
+def encoders(draw):
+    """A transformer, with inputs that suit it: of an image, or of numbers, tokens of more than one vector among them."""
+    heads, patch = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    model = {"kind": "transformer", "heads": heads, "width": heads * draw(st.integers(1, 12)), "patch": patch}
+    model |= {"layers": draw(st.integers(1, 3)), "activation": draw(st.sampled_from(ACTIVATIONS))}
+    image = draw(st.integers(1, 3)), *(patch * draw(st.integers(1, 6)) for _ in range(2))
+    return model, image if draw(st.booleans()) else (draw(st.integers(1, 40)),)
+
+
+@settings(max_examples=60, deadline=None)
+@given(encoder=encoders(), count=st.integers(1, 30), outputs=st.integers(1, 11))
+def test_step_of_transformers_is_the_gradient_whatever_the_shapes(encoder, count, outputs):
+    model, features = encoder
+    assert_step_of_length_one_is_the_gradient(model, count, features, outputs)
+
+
+@settings(max_examples=20, deadline=None)
+@given(encoder=encoders(), count=st.integers(1, 100), members=st.integers(1, 4), threads=st.integers(2, 9))
+def test_threads_change_no_bit_of_transformers(encoder, count, members, threads):
+    model, features = encoder
+    assert_threads_change_no_bit(model, count, features, 3, members, threads)
+
+
 @pytest.mark.parametrize(("threads", "count"), [*itertools.product([2, 3], [1, 2, 61, 300])])
 def test_threads_that_share_an_update_give_the_same_gradient(monkeypatch, threads, count):
     monkeypatch.setattr(compiled, "SHARED_NUMBERS", 0)
@@ -149,7 +173,7 @@ def assert_threads_change_no_bit(model, count, features, outputs, members, threa
         for number in (1, threads):
             algorithm = SGD | {"learning_rate": 0.1}
             *_, ours = made(model, features, outputs, members, algorithm, threads=number)
-            arranged = ours.chain.arranged(x)
+            arranged = ours.shape.arranged(x)
             ours.update(arranged, y, None, 0, 2)
             ours.update(arranged, y, order, 2, 3)
             found.append(ours.flat)
@@ -318,15 +342,15 @@ def test_activations_are_exact_near_zero_too(activation):
 
 @pytest.mark.parametrize(
     ("model", "features"),
-    [(mlp((5, 18)), (3,)), (CNN, (1, 7, 7)), (RESIDUAL, (3, 4, 4))],
-    ids=["mlp", "cnn", "residual"],
+    [(mlp((5, 18)), (3,)), (CNN, (1, 7, 7)), (RESIDUAL, (3, 4, 4)), (TRANSFORMER, (2, 5, 4))],
+    ids=["mlp", "cnn", "residual", "transformer"],
 )
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_what_pads_the_rows_stays_zero(activation, model, features):
     rate = SGD | {"learning_rate": 0.01}
     *_, ours = made(model | {"activation": activation}, features, outputs=3, algorithm=rate)
     x, y = samples(20, features, outputs=3)
-    ours.update(ours.chain.arranged(x), y, None, 0, 25)
+    ours.update(ours.shape.arranged(x), y, None, 0, 25)
     seen = sum(np.abs(part, dtype=float).sum() for part in ours.stacks(ours.flat))
     assert np.abs(ours.flat, dtype=float).sum() == pytest.approx(seen, rel=1e-12)
 
@@ -340,15 +364,15 @@ def test_what_is_no_number_is_not_hidden(activation, poison):
     assert not np.isfinite(ours.flat).all()
 
 
-@pytest.mark.parametrize("model", [CNN, RESIDUAL], ids=["cnn", "residual_cnn"])
-def test_a_convolutional_member_that_diverged_leaves_no_trace_in_the_others(model):
+@pytest.mark.parametrize("model", [CNN, RESIDUAL, TRANSFORMER], ids=["cnn", "residual_cnn", "transformer"])
+def test_a_member_that_diverged_leaves_no_trace_in_the_others(model):
     """They follow each other in the same memory, which is wider than what they read of it."""
     x, y = samples(50, (2, 9, 8))
     found = []
     for poison in (0.0, np.nan):
         *_, ours = made(model, (2, 9, 8), members=3, algorithm=SGD | {"learning_rate": 0.01})
         ours.stacks(ours.flat)[0][1] += poison
-        ours.update(ours.chain.arranged(x), y, None, 0, 5)
+        ours.update(ours.shape.arranged(x), y, None, 0, 5)
         found.append(ours.members_apart(ours.flat))
     for member in (0, 2):
         assert np.isfinite(found[0][member]).all()
@@ -358,7 +382,7 @@ def test_a_convolutional_member_that_diverged_leaves_no_trace_in_the_others(mode
 
 @pytest.mark.parametrize(
     ("model", "optimizer"),
-    [*itertools.product([MLP], ALGORITHMS), (CNN, "adam"), (RESIDUAL, "adam"), (CNN, "adadelta")],
+    [*itertools.product([MLP], ALGORITHMS), *itertools.product([CNN, RESIDUAL, TRANSFORMER], ["adam", "adadelta"])],
     ids=lambda one: one if isinstance(one, str) else one["kind"],
 )
 def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch, model, optimizer):

@@ -9,6 +9,7 @@ import numpy as np
 from fpkit.training import initialization
 from fpkit.training.batches import Batches
 from fpkit.training.compiled import layers, library
+from fpkit.training.compiled.encoder import Encoder
 from fpkit.training.compiled.networks import Networks
 from fpkit.training.ensemble import Ensemble
 from fpkit.training.work import CONVOLUTIONAL
@@ -22,7 +23,7 @@ def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
     """
     return (
         all(algorithm.get(name) is None for name in ("schedule", "weight_decay", "clip_norm"))
-        and (model["kind"] in CONVOLUTIONAL or (model["kind"] == "mlp" and len(model["widths"]) > 0))
+        and (model["kind"] in (*CONVOLUTIONAL, "transformer") or (model["kind"] == "mlp" and len(model["widths"]) > 0))
         and device == "cpu"
         and library.knows("activation", model["activation"])
         and library.knows("algorithm", algorithm["name"])
@@ -30,8 +31,26 @@ def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
     )
 
 
+def shape_of(model: dict, features: Sequence[int], outputs: int) -> layers.Chain | Encoder:
+    """Of a config `model` entry, for inputs of shape `features`."""
+    if model["kind"] == "transformer":
+        return Encoder(tuple(features), outputs, *(model[name] for name in ("patch", "width", "heads", "layers")))
+    return layers.chain(model, features, initialization.weights(model, features, outputs))
+
+
+def initial_of(model: dict, features: Sequence[int], outputs: int, seeds: Sequence[int]) -> list[np.ndarray]:
+    """Parameters (member, *shape) as they start, of the members with these seeds."""
+    if model["kind"] == "transformer":
+        from fpkit.training import networks  # takes a second, as it imports torch, whose own layers draw them
+
+        built = networks.build(features=features, outputs=outputs, **model)
+        return [parameter.numpy() for parameter in built.initialize(seeds)]
+    weights = initialization.weights(model, features, outputs)
+    return initialization.initialize(weights, model["initialization"], model["std"], seeds)
+
+
 class CompiledEnsemble(Ensemble):
-    """Fully connected and convolutional networks on the CPU, with an activation, a loss, an algorithm that `can` names.
+    """Networks that `can` names, on the CPU.
 
     Args:
         model: a config `model` entry. seeds: one for each member.
@@ -55,15 +74,14 @@ class CompiledEnsemble(Ensemble):
             torch.set_num_threads(1)  # more would change the last bits
             basis = torch.as_tensor(basis)
         features, outputs = data["x_train"].shape[1:], data["y_train"].shape[1]
-        shapes = initialization.weights(model, features, outputs)
-        chain = layers.chain(model, features, shapes)
+        initial = initial_of(model, features, outputs, seeds)
+        shape = shape_of(model, features, outputs)
         data = {
-            name: chain.arranged(array) if name.startswith("x_") else np.ascontiguousarray(array, np.float32)
+            name: shape.arranged(array) if name.startswith("x_") else np.ascontiguousarray(array, np.float32)
             for name, array in data.items()
         }
         super().__init__(data, loss, basis)
-        initial = initialization.initialize(shapes, model["initialization"], model["std"], seeds)
-        self.networks = Networks(initial, chain, model["activation"], loss, algorithm, threads)
+        self.networks = Networks(initial, shape, model["activation"], loss, algorithm, threads)
         self.batches = Batches(len(data["x_train"]), batch_size, seeds)
 
     def update(self, start: int, stop: int, then: Sequence[tuple]) -> list[tuple]:

@@ -1,4 +1,4 @@
-"""A network as the layers of compiled code: what each gathers, and from where."""
+"""A network as the layers of compiled code: what each gathers, and from where; and where its parameters lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from fpkit.training.compiled import library
+from fpkit.training.layout import parted
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,35 @@ class Chain:
     step: int
     border: int | None = None
 
+    kind = "chain"
+    shares = True  # an update among threads
+
     @property
     def convolutional(self) -> bool:
         return self.border is not None
+
+    @property
+    def outputs(self) -> int:
+        return self.layers[-1].units
+
+    @property
+    def products(self) -> int:
+        """Numbers that a sample's way through it multiplies."""
+        return sum(layer.places * layer.inputs * layer.units for layer in self.layers)
+
+    def structure(self, activation: str, loss: str) -> library.Network:
+        """As compiled code has it."""
+        layers = [
+            library.Layer(
+                layer.units, layer.places, layer.runs, layer.length, library.address(layer.table),
+                layer.adds, layer.activated,
+            )
+            for layer in self.layers
+        ]  # fmt: skip
+        return library.Network(
+            (library.Layer * len(layers))(*layers), len(layers), self.features, self.step,
+            library.entry("activation", activation), library.entry("loss", loss),
+        )  # fmt: skip
 
     def arranged(self, x: np.ndarray) -> np.ndarray:
         """Inputs (sample, *feature) as (sample, number), float32, contiguous."""
@@ -83,6 +112,32 @@ class Chain:
             around = [(0, 0), (self.border, self.border), (self.border, self.border), (0, 0)]
             x = np.pad(np.moveaxis(x, 1, -1), around)
         return np.ascontiguousarray(x.reshape(len(x), self.features), np.float32)
+
+    def parameters(self, members: np.ndarray) -> list[np.ndarray]:
+        """Weight (member, input, unit) and bias (member, unit) of each layer in turn, in rows (member, number): views."""
+        begin, weights, biases = 0, [], []
+        for layer in self.layers:
+            last = layer is self.layers[-1]
+            rows, columns = (layer.units, layer.inputs) if last else (layer.inputs, layer.units)
+            row = library.padded(columns)
+            part = members[:, begin : begin + rows * row].reshape(-1, rows, row)[:, :, :columns]
+            weights.append(part.mT if last else part)
+            begin += rows * row
+        for layer in self.layers:
+            biases.append(members[:, begin : begin + layer.units])
+            begin += library.padded(layer.units)
+        return [part for parts in zip(weights, biases, strict=True) for part in parts]
+
+    def natural(self, members: np.ndarray) -> list[np.ndarray]:
+        """The same in the shapes of `fpkit.training.initialization`."""
+        parts = self.parameters(members)
+        parts[::2] = [layer.natural(weight) for layer, weight in zip(self.layers, parts[::2], strict=True)]
+        return parts
+
+    def stacks(self, members: np.ndarray) -> list[np.ndarray]:
+        """The same as torch has it (fpkit.training.gradients), for whose checkpoints."""
+        natural = self.natural(members)
+        return natural if self.convolutional else [part for some in parted(natural) for part in some]
 
 
 def chain(model: dict, features: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Chain:

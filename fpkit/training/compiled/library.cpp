@@ -24,6 +24,48 @@ static const Entry *entry_of(const Entry (&entries)[COUNT], const char *name) {
     return nullptr;
 }
 
+template <class Net>
+static int64_t advance(const Net &net, const Work &todo) try {
+    std::vector<Piece> pieces;
+    for (int64_t m = 0; m < todo.members; ++m)
+        for (int64_t e = 0; e < todo.count; ++e) {
+            const Parts parts(todo.evaluations[e].samples, net.together());
+            for (int64_t i = 0; i < parts.count; ++i)
+                pieces.push_back({todo.evaluations[e], m, parts.begin(i), parts.begin(i + 1) - parts.begin(i)});
+        }
+    int64_t teams = todo.teams, share = std::min(todo.share, todo.taken());  // of each thread at least a sample
+    std::vector<typename Net::Workspace> workspaces;
+    for (int64_t i = 0; i < teams * share; ++i)
+        workspaces.emplace_back(net, todo.most, todo.memory + i * net.workspace(todo.most));
+    std::deque<Team> all;
+    for (int64_t i = 0; i < teams; ++i) all.emplace_back(share);
+    Pool &pool = Pool::own();
+    const std::lock_guard<std::mutex> alone(pool.busy);
+    // Threads of a team wait for each other: how many there are is known before any begins.
+    const int64_t there = pool.threads(teams * share);
+    if (there < teams * share) {
+        teams = std::min(teams, there), share = std::max<int64_t>(1, there / teams);
+        for (auto &team : all) team.count = share;
+    }
+    pool.run(teams * share, [&](int64_t i) {
+        const int64_t team = i / share, begin = todo.members * team / teams, end = todo.members * (team + 1) / teams;
+        work(net, todo, begin, end, &workspaces[team * share], i % share, all[team], pieces);
+    });
+
+    double loss = 0, right = 0;
+    for (const Piece &piece : pieces) {  // in one order, whatever the threads
+        loss += piece.loss, right += piece.right;
+        const Evaluation &of = piece.of;
+        if (piece.begin + piece.samples < of.samples) continue;
+        if (of.y) of.loss[piece.member] = float(loss / double(of.samples));
+        if (of.y) of.accuracy[piece.member] = float(right / double(of.samples));
+        loss = right = 0;
+    }
+    return teams * share;
+} catch (const std::bad_alloc &) {
+    return 0;
+}
+
 extern "C" {
 
 // What this library can do, by its name in the configuration; null where it cannot.
@@ -49,58 +91,14 @@ void exactly(const Activation *activation, const double *z, double *h, int64_t n
 // The names of the buffers of an algorithm, with spaces between.
 const char *buffers(const Update *how) { return how->algorithm->buffers(*how); }
 
-int64_t parameters(const Network *net) { return net->parameters(); }
+// Of each kind of network: its parameters, and the numbers that a thread's memory holds for so many samples.
+int64_t chain_parameters(const Network *net) { return net->parameters(); }
+int64_t encoder_parameters(const Encoder *net) { return net->parameters(); }
+int64_t chain_workspace(const Network *net, int64_t samples) { return net->workspace(samples); }
+int64_t encoder_workspace(const Encoder *net, int64_t samples) { return net->workspace(samples); }
 
-int64_t workspace(const Network *net, int64_t samples) { return net->workspace(samples); }
-
-// Take `steps` updates of each of `members` networks, whose parameters, and buffers of the algorithm, lie one after the
-// other. Of x (sample, feature) and y (sample, output) each takes all samples, or, step after step, the next `batch` of
-// those listed in its `order` (member, order_row). Then evaluate them. The members are dealt out to `teams` of `share`
-// threads each, which share every update. `memory` has for each thread a workspace for the most samples of all.
-//
-// Returns how many threads worked: fewer than were asked for where the system starts no more. None: out of memory, and
-// nothing was done.
-int64_t advance(const Network *net, const Update *how, int64_t members, float *parameter, float *first, float *second,
-                const float *x, const float *y, int64_t samples, const int64_t *order, int64_t order_row, int64_t batch,
-                int64_t step, int64_t steps, const Evaluation *evaluations, int64_t count, int64_t teams, int64_t share,
-                int64_t most, float *memory) try {
-    const Task task{*net, *how, members, parameter, first, second, x, y, samples, order, order_row, batch, step, steps};
-    std::vector<Piece> pieces;
-    for (int64_t m = 0; m < members; ++m)
-        for (int64_t e = 0; e < count; ++e) {
-            const Parts parts(evaluations[e].samples, net->together());
-            for (int64_t i = 0; i < parts.count; ++i)
-                pieces.push_back({evaluations[e], m, parts.begin(i), parts.begin(i + 1) - parts.begin(i)});
-        }
-    share = std::min(share, order ? batch : samples);  // of each thread at least a sample
-    std::vector<Workspace> workspaces;
-    for (int64_t i = 0; i < teams * share; ++i) workspaces.emplace_back(*net, most, memory + i * net->workspace(most));
-    std::deque<Team> all;
-    for (int64_t i = 0; i < teams; ++i) all.emplace_back(share);
-    Pool &pool = Pool::own();
-    const std::lock_guard<std::mutex> alone(pool.busy);
-    // Threads of a team wait for each other: how many there are is known before any begins.
-    const int64_t there = pool.threads(teams * share);
-    if (there < teams * share) {
-        teams = std::min(teams, there), share = std::max<int64_t>(1, there / teams);
-        for (auto &team : all) team.count = share;
-    }
-    pool.run(teams * share, [&](int64_t i) {
-        const int64_t team = i / share, begin = members * team / teams, end = members * (team + 1) / teams;
-        work(task, begin, end, &workspaces[team * share], i % share, all[team], pieces);
-    });
-
-    double loss = 0, right = 0;
-    for (const Piece &piece : pieces) {  // in one order, whatever the threads
-        loss += piece.loss, right += piece.right;
-        const Evaluation &of = piece.of;
-        if (piece.begin + piece.samples < of.samples) continue;
-        if (of.y) of.loss[piece.member] = float(loss / double(of.samples));
-        if (of.y) of.accuracy[piece.member] = float(right / double(of.samples));
-        loss = right = 0;
-    }
-    return teams * share;
-} catch (const std::bad_alloc &) {
-    return 0;
-}
+// Do the work. Returns how many threads worked: fewer than were asked for where the system starts no more. None: out of
+// memory, and nothing was done.
+int64_t chain_advance(const Network *net, const Work *work) { return advance(*net, *work); }
+int64_t encoder_advance(const Encoder *net, const Work *work) { return advance(*net, *work); }
 }

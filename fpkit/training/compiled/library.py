@@ -9,6 +9,7 @@ from pathlib import Path
 from fpkit.training.compiled import compiler
 
 SOURCE = Path(__file__).with_name("library.cpp")
+PAD = 16  # numbers; rows of matrices are multiples of it
 
 
 class Layer(ctypes.Structure):
@@ -27,6 +28,15 @@ class Network(ctypes.Structure):
     _fields_ = (
         ("layer", ctypes.POINTER(Layer)),
         *((name, ctypes.c_int64) for name in ("layers", "features", "step")),
+        *((name, ctypes.c_void_p) for name in ("activation", "loss")),
+    )
+
+
+class Encoder(ctypes.Structure):
+    """As in encoder.hpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("tokens", "features", "width", "heads", "layers", "units")),
         *((name, ctypes.c_void_p) for name in ("activation", "loss")),
     )
 
@@ -57,6 +67,26 @@ class Evaluation(ctypes.Structure):
     )
 
 
+class Work(ctypes.Structure):
+    """As in threads.hpp."""
+
+    _fields_ = (
+        ("how", ctypes.POINTER(Update)),
+        ("members", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("parameter", "first", "second", "x", "y")),
+        ("samples", ctypes.c_int64),
+        ("order", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("order_row", "batch", "step", "steps")),
+        ("evaluations", ctypes.POINTER(Evaluation)),
+        *((name, ctypes.c_int64) for name in ("count", "teams", "share", "most")),
+        ("memory", ctypes.c_void_p),
+    )
+
+
+# The kinds of networks, as the names of the functions begin.
+KINDS = {"chain": Network, "encoder": Encoder}
+
+
 @cache
 def loaded() -> ctypes.CDLL | None:
     """The compiled code, or None where it cannot be had. An empty environment variable CXX forbids it."""
@@ -66,19 +96,17 @@ def loaded() -> ctypes.CDLL | None:
 
 def with_prototypes(found: ctypes.CDLL) -> ctypes.CDLL:
     """A library that knows the types of its functions."""
-    network, update, pointer, number = (*map(ctypes.POINTER, (Network, Update)), ctypes.c_void_p, ctypes.c_int64)
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
     for lookup in (found.activation, found.loss, found.algorithm):
         lookup.restype, lookup.argtypes = pointer, [ctypes.c_char_p]
     found.activations.restype, found.activations.argtypes = ctypes.c_char_p, []
     found.exactly.restype, found.exactly.argtypes = None, [*[pointer] * 3, number]
-    found.buffers.restype, found.buffers.argtypes = ctypes.c_char_p, [update]
-    found.parameters.restype = found.workspace.restype = number
-    found.parameters.argtypes, found.workspace.argtypes = [network], [network, number]
-    found.advance.restype = number
-    found.advance.argtypes = [
-        network, update, number, *[pointer] * 5, number, pointer, *[number] * 4, ctypes.POINTER(Evaluation),
-        *[number] * 4, pointer,
-    ]  # fmt: skip
+    found.buffers.restype, found.buffers.argtypes = ctypes.c_char_p, [ctypes.POINTER(Update)]
+    for kind, network in KINDS.items():
+        for name, more in (("parameters", []), ("workspace", [number]), ("advance", [ctypes.POINTER(Work)])):
+            function = found[f"{kind}_{name}"]
+            function.restype, function.argtypes = number, [ctypes.POINTER(network), *more]
+            setattr(found, f"{kind}_{name}", function)
     return found
 
 
@@ -92,6 +120,11 @@ def entry(kind: str, name: str) -> int:
     if not knows(kind, name):
         raise ValueError(f"compiled code has no {kind} {name!r}")
     return getattr(loaded(), kind)(name.encode())
+
+
+def padded(numbers: int) -> int:
+    """Of a row of so many numbers, with the zeros behind them."""
+    return numbers + -numbers % PAD
 
 
 def address(array) -> int | None:

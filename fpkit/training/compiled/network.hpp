@@ -23,7 +23,14 @@ struct Layer {
     int64_t width() const { return places * row(); }
 };
 
+struct Workspace;
+struct Pass;
+
 struct Network {
+    using Workspace = ::Workspace;
+    using Pass = ::Pass;
+    static constexpr bool shares = true;  // an update with other threads
+
     const Layer *layer;
     int64_t layers;
     int64_t features, step;  // numbers of an input, and of each of its places
@@ -33,6 +40,7 @@ struct Network {
     // Below a layer, of which `step`, or the units there, are the numbers.
     int64_t places(int64_t l) const { return l ? layer[l - 1].places : features / step; }
     int64_t outputs() const { return layer[layers - 1].units; }
+    bool copied() const { return layer[0].table; }  // inputs, before they go in: vectors may end behind them
     // Of a layer's weights: (inputs, units), of the last one (outputs, inputs); biases behind all weights.
     int64_t rows(int64_t l) const { return l + 1 < layers ? layer[l].inputs() : outputs(); }
     int64_t row(int64_t l) const { return padded(l + 1 < layers ? layer[l].units : layer[l].inputs()); }

@@ -80,6 +80,17 @@ static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t
     }
 }
 
+// The weights between hidden layers, transposed, one matrix after the other: thread `self` of `count` does its part of each.
+static void transpose_weights(const Network &net, const float *parameter, float *to, int64_t self, int64_t count) {
+    for (int64_t l = 1; l + 1 < net.layers; ++l) {
+        const int64_t inputs = net.layer[l].inputs(), row = padded(inputs), columns = net.layer[l].units;
+        const int64_t squares = padded(columns) / PAD;
+        transpose(parameter + net.weight(l), inputs, squares * self / count * PAD,
+                  std::min(columns, squares * (self + 1) / count * PAD), net.row(l), to, row);
+        to += columns * row;
+    }
+}
+
 // The gradient by what lies below layer l, from that by what comes out of its weights; `transposed` are those of layer l.
 static void backward_through(const Pass &pass, int64_t l, const float *transposed) {
     const Network &net = pass.net;

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "encoding.hpp"
 #include "passes.hpp"
 #include "updates.hpp"
 
@@ -48,13 +49,14 @@ static int64_t largest_of(const float *numbers, int64_t count) {
     return place;
 }
 
-static void evaluate(const Network &net, const float *parameter, const Workspace &w, Piece &piece) {
+template <class Net>
+static void evaluate(const Net &net, const float *parameter, const typename Net::Workspace &w, Piece &piece) {
     const Evaluation &e = piece.of;
     const int64_t outputs = net.outputs();
     float *output = e.output + (piece.member * e.samples + piece.begin) * outputs;
     const float *x = e.x + piece.begin * net.features;
-    if (net.layer[0].table) x = std::copy_n(x, piece.samples * net.features, w.input) - piece.samples * net.features;
-    forward({net, w, x, piece.samples, false}, parameter, false, output);
+    if (net.copied()) x = std::copy_n(x, piece.samples * net.features, w.input) - piece.samples * net.features;
+    forward(typename Net::Pass{net, w, x, piece.samples, false}, parameter, false, output);
     if (!e.y) return;
     const float *y = e.y + piece.begin * outputs;
     piece.loss = net.loss->sum(y, output, piece.samples, outputs);
@@ -62,28 +64,36 @@ static void evaluate(const Network &net, const float *parameter, const Workspace
         piece.right += largest_of(output, outputs) == largest_of(y, outputs);
 }
 
-struct Task {
-    const Network &net;
-    const Update &how;
+// Take `steps` updates of each of `members` networks, whose parameters, and buffers of the algorithm, lie one after the
+// other. Of x (sample, feature) and y (sample, output) each takes all samples, or, step after step, the next `batch` of
+// those listed in its `order` (member, order_row). Then evaluate them. The members are dealt out to `teams` of `share`
+// threads each, which share every update. `memory` has for each thread a workspace for the most samples of all.
+struct Work {
+    const Update *how;
     int64_t members;
     float *parameter, *first, *second;
     const float *x, *y;
     int64_t samples;
     const int64_t *order;
     int64_t order_row, batch, step, steps;
+    const Evaluation *evaluations;
+    int64_t count, teams, share, most;
+    float *memory;
+
+    int64_t taken() const { return order ? batch : samples; }  // by an update
 };
 
 // One thread's part of the updates of some members: of each, some of the samples forwards and backwards, then some of the
 // parameters, whose gradient it takes of all samples; at last some of the pieces, of which every member has
 // `pieces.size() / members`.
-static void work(const Task &task, int64_t first_member, int64_t last_member, const Workspace *memory, int64_t self,
-                 Team &team, std::vector<Piece> &pieces) {
-    const Network &net = task.net;
-    const Workspace &w = memory[self];
+template <class Net>
+static void work(const Net &net, const Work &task, int64_t first_member, int64_t last_member,
+                 const typename Net::Workspace *memory, int64_t self, Team &team, std::vector<Piece> &pieces) {
+    const typename Net::Workspace &w = memory[self];
     const bool shared = team.count > 1;
     const int64_t numbers = net.parameters(), features = net.features, outputs = net.outputs();
-    const bool copied = task.order || net.layer[0].table;
-    const int64_t taken = task.order ? task.batch : task.samples;
+    const bool copied = task.order || net.copied();
+    const int64_t taken = task.taken();
     const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
     const Parts rounds(taken, team.count * net.together());
     float *gradient = memory[0].gradient;
@@ -94,22 +104,15 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
         float *first = task.first ? task.first + m * numbers : nullptr;
         float *second = task.second ? task.second + m * numbers : nullptr;
         for (int64_t t = 0; t < task.steps; ++t) {
-            float *transposed = memory[0].transposed;
-            for (int64_t l = 1; l + 1 < net.layers; ++l) {
-                const int64_t inputs = net.layer[l].inputs(), row = padded(inputs), columns = net.layer[l].units;
-                const int64_t squares = padded(columns) / PAD;
-                transpose(parameter + net.weight(l), inputs, squares * self / team.count * PAD,
-                          std::min(columns, squares * (self + 1) / team.count * PAD), net.row(l), transposed, row);
-                transposed += columns * row;
-            }
+            transpose_weights(net, parameter, memory[0].transposed, self, team.count);
             team.wait();
             for (int64_t r = 0; r < rounds.count; ++r) {
                 const Parts parts = rounds.part(r, team.count);
                 const auto pass_of = [&](int64_t i) {
                     const float *x = copied ? memory[i].input : task.x + parts.begin(i) * features;
-                    return Pass{net, memory[i], x, parts.begin(i + 1) - parts.begin(i), shared};
+                    return typename Net::Pass{net, memory[i], x, parts.begin(i + 1) - parts.begin(i), shared};
                 };
-                const Pass pass = pass_of(self);
+                const auto pass = pass_of(self);
                 const float *targets = task.y + parts.begin(self) * outputs;
                 if (task.order) {
                     const int64_t *chosen = task.order + m * task.order_row + t * task.batch + parts.begin(self);
@@ -123,13 +126,16 @@ static void work(const Task &task, int64_t first_member, int64_t last_member, co
                 forward(pass, parameter, true, w.output);
                 net.loss->gradient(targets, w.output, pass.samples, outputs, taken);
                 backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r > 0);
-                if (!shared) continue;
-                team.wait();
-                for (int64_t i = 0; i < team.count; ++i)
-                    for (int64_t l = 0; l < net.layers; ++l) layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
-                if (r + 1 < rounds.count) team.wait();
+                if constexpr (Net::shares) {
+                    if (!shared) continue;
+                    team.wait();
+                    for (int64_t i = 0; i < team.count; ++i)
+                        for (int64_t l = 0; l < net.layers; ++l)
+                            layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
+                    if (r + 1 < rounds.count) team.wait();
+                }
             }
-            task.how.algorithm->update(task.how, task.step + t + 1, high - low, parameter + low, gradient + low,
+            task.how->algorithm->update(*task.how, task.step + t + 1, high - low, parameter + low, gradient + low,
                                        first ? first + low : nullptr, second ? second + low : nullptr);
             team.wait();
         }

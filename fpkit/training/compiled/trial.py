@@ -14,6 +14,7 @@ import numpy as np
 
 from fpkit.training import initialization
 from fpkit.training.compiled import compiler, layers, library
+from fpkit.training.compiled.encoder import Encoder
 from fpkit.training.compiled.layers import Chain
 from fpkit.training.compiled.networks import Networks
 
@@ -22,6 +23,8 @@ MODELS = [
     ({"kind": "mlp", "widths": (19, 18)}, (3,)),
     ({"kind": "residual_cnn", "channels": 19, "blocks": 1, "kernel": 3}, (2, 5, 4)),
 ]
+# Tokens fill more than one vector, and numbers of a token less than one.
+ENCODER = Encoder((18,), outputs=2, patch=1, width=6, heads=2, layers=1)
 STEPS, SAMPLES, OUTPUTS, MEMBERS = 3, 37, 2, 2
 STD = 0.1  # of weights and biases: what goes through an activation stays of order one
 TOLERANCE = 1e-4
@@ -41,14 +44,58 @@ def main(path: str) -> str:
             function = partial(_exactly, library.entry("activation", activation))
             initial = initialization.initialize(shapes, "gaussian", STD, range(MEMBERS))
             networks = Networks(initial, chain, activation, "mse", ALGORITHM, threads=1)
-            members = [[p[m].astype(float) for p in networks.parameters(networks.flat)] for m in range(MEMBERS)]
+            members = [[p[m].astype(float) for p in chain.parameters(networks.rows(networks.flat))] for m in range(MEMBERS)]
             networks.update(x, y, None, 0, STEPS)
             found = networks.predict(x)
             expected = np.stack([_trained(chain, member, function, x, y) for member in members])
             error = np.abs(found - expected).max() / max(1, np.abs(expected).max())
             if not error < TOLERANCE:
                 return f"{model['kind']}, {activation}: predictions are off by {error:.2g}"
-    return ""
+    error = _error_of_encoder(rng)
+    return "" if error < TOLERANCE else f"transformer: predictions are off by {error:.2g}"
+
+
+def _error_of_encoder(rng: np.random.Generator) -> float:
+    """The largest one of predictions after two steps of gradient descent, by differences in place of derivatives."""
+    outputs, function = ENCODER.outputs, partial(_exactly, library.entry("activation", "gelu"))
+    numbers = library.loaded().encoder_parameters(ENCODER.structure("gelu", "mse"))
+    shapes = [part.shape for part in ENCODER.natural(np.zeros((1, numbers)))]
+    initial = [0.5 * rng.standard_normal(shape, np.float32) for shape in shapes]
+    networks = Networks(initial, ENCODER, "gelu", "mse", ALGORITHM | {"name": "sgd", "learning_rate": 0.1}, threads=1)
+    x, y = (rng.standard_normal((5, *shape), np.float32) for shape in (ENCODER.features, (outputs,)))
+    parameters = [part[0].astype(float) for part in initial]
+    for _ in range(2):
+        networks.update(x, y, None, networks.steps, 1)
+        steps = [np.empty_like(part) for part in parameters]
+        for part, step in zip(parameters, steps, strict=True):
+            for place, number in np.ndenumerate(part):
+                losses = []
+                for part[place] in (number - 1e-5, number + 1e-5):
+                    losses.append(((_encoded(parameters, function, x) - y) ** 2).mean())
+                part[place], step[place] = number, 0.1 * (losses[1] - losses[0]) / 2e-5
+        for part, step in zip(parameters, steps, strict=True):
+            part -= step
+    return np.abs(networks.predict(x)[0] - _encoded(parameters, function, x)).max()
+
+
+def _encoded(parameters: list[np.ndarray], function: Callable, x: np.ndarray) -> np.ndarray:
+    """Outputs (sample, output) of ENCODER for x (sample, token)."""
+    position, embed, bias, *layers, gain, shift, read, read_bias = parameters
+    h = x[..., np.newaxis] @ embed.T + bias + position
+    for at in range(0, len(layers), 12):
+        gain1, shift1, gain2, shift2, attend, attend_bias, project, project_bias = layers[at : at + 8]
+        wide, wide_bias, narrow, narrow_bias = layers[at + 8 : at + 12]
+        three = (_normalized(h) * gain1 + shift1) @ attend.T + attend_bias
+        query, key, value = np.moveaxis(three.reshape(*h.shape[:2], 3, ENCODER.heads, -1), 2, 0)
+        weights = np.exp(np.einsum("sthd,skhd->shtk", query, key) / np.sqrt(query.shape[-1]))
+        mixed = np.einsum("shtk,skhd->sthd", weights / weights.sum(axis=-1, keepdims=True), value)
+        h = h + mixed.reshape(h.shape) @ project.T + project_bias
+        h = h + function((_normalized(h) * gain2 + shift2) @ wide.T + wide_bias) @ narrow.T + narrow_bias
+    return (_normalized(h) * gain + shift).mean(axis=1) @ read.T + read_bias
+
+
+def _normalized(h: np.ndarray) -> np.ndarray:
+    return (h - h.mean(axis=-1, keepdims=True)) / np.sqrt(h.var(axis=-1, keepdims=True) + 1e-5)
 
 
 def _exactly(activation: int, z: np.ndarray) -> np.ndarray:
