@@ -40,8 +40,21 @@ GRID = [
     (10, [400], 60_000, (1, 28, 28), 10, 128, "adam", [32, 64]),  # and at the paper's scale
     (6, [], 1437, (1, 8, 8), 10, 256, "adam", [8], 2),  # with residual blocks
     (10, [], 60_000, (1, 28, 28), 10, 128, "adam", [32], 3),
+    (6, [], 1437, (1, 8, 8), 10, 256, "adam", [], 0, (2, 16, 2, 1)),  # transformers
+    (6, [], 5000, (1, 28, 28), 10, 128, "adam", [], 0, (4, 64, 4, 2)),
 ]
-NAMES = ("members", "widths", "samples", "features", "outputs", "batch_size", "algorithm", "channels", "blocks")
+NAMES = (
+    "members",
+    "widths",
+    "samples",
+    "features",
+    "outputs",
+    "batch_size",
+    "algorithm",
+    "channels",
+    "blocks",
+    "encoder",
+)
 SMALL_IMAGES = ("6 x CNN 8-16 + 64, 1437 x 8x8", "6 x CNN 8-16 + 64, 5000 x 14x14")
 SECONDS = 0.15  # of work in each measurement, about
 FIRST, WHOLE_RUN = 1000, 3000  # the updates measured begin here, in a training of so many
@@ -237,6 +250,9 @@ def describe(case: dict) -> str:
     """`6 x 200-100, 1437 x 64, batches of 256`: members and widths, samples and features."""
     batches = f", batches of {case['batch_size']}" if case["batch_size"] else ""
     widths = "-".join(map(str, case["widths"]))
+    if case.get("encoder"):
+        patch, width, _, layers = case["encoder"]
+        widths = f"transformer {width} ({layers} layer{'s' * (layers > 1)}, patches {patch}x{patch})"
     if len(case["widths"]) > 4:
         widths = f"{case['widths'][0]} ({len(case['widths'])} layers)"
     if case.get("blocks"):
@@ -278,6 +294,8 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
         for case in cases(GRID):
             case |= {"threads": count, "device": device}
             contenders = {"fpkit": ours, "loop": loop, "jax": jax}
+            if case.get("channels") and not describe(case).startswith(SMALL_IMAGES[0]):
+                del contenders["jax"]  # which convolves ten times as long and more
             if count > 1:
                 contenders["loop, 1 thread"] = partial(loop, threads=1)
             results = in_turn(contenders, case, count, repetitions)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from benchmarks import filtering, measure, training
+from benchmarks import filtering, measure, networks, pipeline, training
 from fpkit.store.schedule import record_steps
+from fpkit.training import networks as fpkit_networks
 from fpkit.training import trainer
 
 
@@ -31,6 +32,7 @@ CASE = training.cases([(2, [16], 32, 1, 1, None, "adam")])[0] | {"threads": 1, "
 BATCHES = CASE | {"samples": 40, "features": 3, "outputs": 2, "batch_size": 8}
 CNN = BATCHES | {"features": (2, 6, 5), "channels": [3, 4], "widths": [5]}
 RESIDUAL = BATCHES | {"features": (1, 6, 5), "channels": [3], "blocks": 2, "widths": []}
+ENCODER = BATCHES | {"features": (2, 6, 4), "widths": [], "encoder": (2, 8, 2, 2)}
 
 
 def test_updates_are_called_for_as_in_a_training(monkeypatch):
@@ -59,14 +61,32 @@ def test_updates_are_called_for_as_in_a_training(monkeypatch):
     assert max(stop - start for start, stop in seen) == trainer.STEPS_TOGETHER
 
 
-@pytest.mark.parametrize("case", [CASE, BATCHES, CNN, RESIDUAL])
+@pytest.mark.parametrize("case", [CASE, BATCHES, CNN, RESIDUAL, ENCODER])
 @pytest.mark.parametrize("contender", [training.ours, training.loop])
 def test_every_contender_trains_whole_sets_and_mini_batches(contender, case):
     contender(case)()
 
 
+@pytest.mark.parametrize("case", [BATCHES, CNN, RESIDUAL, ENCODER])
+def test_the_network_of_the_loop_is_that_of_fpkit(case):
+    """As many parameters, and as many outputs."""
+    built = fpkit_networks.build(features=networks.features(case), outputs=2, **networks.model(case))
+    numbers = sum(parameter[0].numel() for parameter in built.initialize([0]))
+    assert sum(parameter.numel() for parameter in networks.in_torch(case).parameters()) == numbers
+
+
+@pytest.mark.parametrize("kind", [*pipeline.IMPORTS, "fft", "filtering", "graph", "projection"])
+def test_a_job_that_has_nothing_to_do_is_timed(kind):
+    assert pipeline.start_seconds(kind, 1) > 0
+
+
+def test_imports_and_plans_are_timed(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    assert len(pipeline.import_seconds(1)) == len(pipeline.plan_seconds(2, 1)) == 1
+
+
 def test_cases_hold_the_mini_batches_of_the_configuration():
-    cases = [case for case in training.cases(training.GRID) if case["batch_size"] and "channels" not in case]
+    cases = [case for case in training.cases(training.GRID) if case["batch_size"] and isinstance(case["features"], int)]
     found = {(c["members"], *c["widths"], c["samples"], c["features"], c["batch_size"]) for c in cases}
     assert found == {
         (8, 64, 64, 64, 100, 1, 25), (6, 200, 100, 1437, 64, 256), (10, 200, 200, 200, 100, 60_000, 784, 128),

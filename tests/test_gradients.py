@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from test_training import CNN, MLP, Records, image_data, line_data, path, trained  # noqa: F401
 
 from fpkit import config
-from fpkit.config.training import Activation, Loss, ResidualCnn, ResidualMlp, Training
+from fpkit.config.training import Activation, Loss, ResidualCnn, ResidualMlp, Training, Transformer
 from fpkit.training import activations, gradients, losses, networks, stacked
 from fpkit.training.trainer import train
 from fpkit.training.work import operations
@@ -147,6 +147,7 @@ OTHERS = {
     "cnn": (CNN, {}),
     "residual cnn": (config.plain(ResidualCnn(kind="residual_cnn", channels=2, blocks=1)), {}),
     "residual mlp": (config.plain(ResidualMlp(kind="residual_mlp", width=33, blocks=2)), {}),
+    "transformer": (config.plain(Transformer(kind="transformer", width=6, layers=2, patch=1)), {}),
     "own loss": (MLP, {"loss": "test_training:quartic"}),
     "own activation": (MLP | {"activation": "torch:tanh"}, {}),
     "own model": ({"kind": "test_gradients:two_layers", "options": {}}, {}),
@@ -160,6 +161,7 @@ def two_layers(features, outputs):
     return torch.nn.Sequential(torch.nn.Flatten(-len(features)), *layers)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("members", [1, 5])
 @pytest.mark.parametrize("operations", [stacked.BLOCK_OPERATIONS, 1e6])
 @pytest.mark.parametrize("kind", OTHERS)

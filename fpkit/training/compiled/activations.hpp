@@ -1,4 +1,4 @@
-// Activations: value in place of the input, and derivative, by the value or kept beside it. To add one is to write it
+// Activations: value in place of the input, and derivative, kept beside it if there is memory for it, or by the value. To add one is to write it
 // down here, once: a struct, and its row in ACTIVATIONS.
 #pragma once
 
@@ -110,12 +110,19 @@ struct Sine {
     static double exactly(double z) { return std::sin(z); }
 };
 
+static void multiply_by(float *gradient, const float *derivative, int64_t numbers) {
+    for (int64_t i = 0; i < numbers; i += LANES) at(gradient + i) *= at(derivative + i);
+}
+
 template <class A>
 struct ByValue {
-    static void apply(float *h, float *, int64_t numbers) {
+    static void apply(float *h, float *derivative, int64_t numbers) {
         for (int64_t i = 0; i < numbers; i += LANES) at(h + i) = A::value(at(h + i));
+        if (!derivative) return;
+        for (int64_t i = 0; i < numbers; i += LANES) at(derivative + i) = A::derivative(at(h + i));
     }
-    static void differentiate(float *gradient, const float *h, const float *, int64_t numbers) {
+    static void differentiate(float *gradient, const float *h, const float *derivative, int64_t numbers) {
+        if (derivative) return multiply_by(gradient, derivative, numbers);
         for (int64_t i = 0; i < numbers; i += LANES) at(gradient + i) *= A::derivative(at(h + i));
     }
     static constexpr Activation named(const char *name) { return {name, false, apply, differentiate, A::exactly}; }
@@ -128,7 +135,7 @@ struct Kept {
             at(h + i) = A::value(at(h + i), derivative ? &at(derivative + i) : nullptr);
     }
     static void differentiate(float *gradient, const float *, const float *derivative, int64_t numbers) {
-        for (int64_t i = 0; i < numbers; i += LANES) at(gradient + i) *= at(derivative + i);
+        multiply_by(gradient, derivative, numbers);
     }
     static constexpr Activation named(const char *name) { return {name, true, apply, differentiate, A::exactly}; }
 };

@@ -14,6 +14,8 @@ from fpkit.training.compiled.networks import Networks
 from fpkit.training.ensemble import Ensemble
 from fpkit.training.work import CONVOLUTIONAL
 
+KINDS = (*CONVOLUTIONAL, "mlp", "residual_mlp", "transformer")
+
 
 def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
     """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device.
@@ -23,7 +25,8 @@ def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
     """
     return (
         all(algorithm.get(name) is None for name in ("schedule", "weight_decay", "clip_norm"))
-        and (model["kind"] in (*CONVOLUTIONAL, "transformer") or (model["kind"] == "mlp" and len(model["widths"]) > 0))
+        and model["kind"] in KINDS
+        and not (model["kind"] == "mlp" and len(model["widths"]) == 0)
         and device == "cpu"
         and library.knows("activation", model["activation"])
         and library.knows("algorithm", algorithm["name"])

@@ -20,13 +20,14 @@ class Layer:
         shape: of the weights, as `fpkit.training.initialization.weights` has it.
         table: (place, run) the place below at which a run of numbers begins that goes into a place, or -1 for zeros.
             None where there is one place, into which all below goes.
-        adds: whether what goes into the layer before is added to what comes out of this.
+        skips: what is added to what comes out: nothing; 1: what goes in, behind the activation; 2: what goes into the
+            layer before, ahead of it.
         activated: whether an activation follows.
     """
 
     shape: tuple[int, ...]
     table: np.ndarray | None = None
-    adds: bool = False
+    skips: int = 0
     activated: bool = True
 
     @property
@@ -97,7 +98,7 @@ class Chain:
         layers = [
             library.Layer(
                 layer.units, layer.places, layer.runs, layer.length, library.address(layer.table),
-                layer.adds, layer.activated,
+                layer.skips, layer.activated,
             )
             for layer in self.layers
         ]  # fmt: skip
@@ -114,7 +115,7 @@ class Chain:
         return np.ascontiguousarray(x.reshape(len(x), self.features), np.float32)
 
     def parameters(self, members: np.ndarray) -> list[np.ndarray]:
-        """Weight (member, input, unit) and bias (member, unit) of each layer in turn, in rows (member, number): views."""
+        """Weight (member, input, unit) and bias (member, unit) of each layer in turn: views of (member, number)."""
         begin, weights, biases = 0, [], []
         for layer in self.layers:
             last = layer is self.layers[-1]
@@ -137,13 +138,18 @@ class Chain:
     def stacks(self, members: np.ndarray) -> list[np.ndarray]:
         """The same as torch has it (fpkit.training.gradients), for whose checkpoints."""
         natural = self.natural(members)
-        return natural if self.convolutional else [part for some in parted(natural) for part in some]
+        by_hand = not self.convolutional and not any(layer.skips for layer in self.layers)
+        return natural if not by_hand else [part for some in parted(natural) for part in some]
 
 
 def chain(model: dict, features: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Chain:
     """Of a config `model` entry whose weights have these `shapes`, for inputs of shape `features`."""
     if model["kind"] == "mlp":
         return dense(shapes)
+    if model["kind"] == "residual_mlp":
+        first, *inner, last = shapes
+        blocks = [Layer(shape, skips=1) for shape in inner]
+        return Chain([Layer(first, activated=False), *blocks, Layer(last)], first[0], first[0])
     channels, rows, columns = features
     kernel, border, residual = model["kernel"], model["kernel"] // 2, model["kind"] == "residual_cnn"
     padded = rows + 2 * border, columns + 2 * border
@@ -156,7 +162,7 @@ def chain(model: dict, features: Sequence[int], shapes: Sequence[tuple[int, ...]
         else:
             table = _windows(below, (rows, columns), (kernel, kernel), stride, border)
         ends = residual and number > 0 and number % 2 == 0  # a block, of two convolutions
-        layers.append(Layer(shape, table, ends, activated=not ends or number == 2 * model["blocks"]))
+        layers.append(Layer(shape, table, 2 if ends else 0, activated=not ends or number == 2 * model["blocks"]))
     first, *others = [shape for shape in shapes if len(shape) == 2]
     layers.append(Layer(first, np.arange(rows * columns, dtype=np.int32)[np.newaxis]))
     layers += [Layer(shape) for shape in others]

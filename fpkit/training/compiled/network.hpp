@@ -15,7 +15,8 @@ struct Layer {
     int64_t runs, length;   // what goes into a place: so many runs of so many numbers
     // (place, run): the place below where a run begins, or -1 for zeros; null: all numbers below, as they lie.
     const int32_t *table;
-    int64_t adds;       // what goes into the layer before, to what comes out: the end of a residual block
+    // To what comes out is added, 1: what goes in, behind the activation; 2: what goes into the layer before, ahead of it.
+    int64_t skips;
     int64_t activated;  // what comes out
 
     int64_t inputs() const { return runs * length; }
@@ -91,15 +92,23 @@ struct Network {
     // Numbers of a sample's gradients by hidden layers: of all where threads share an update, as each needs those of the
     // others; else of two in turn, as a layer's is used up by the one below.
     int64_t errors() const { return std::max(hidden(), 2 * widest()); }
+    bool skips_one() const {
+        return std::any_of(layer, layer + layers, [](const Layer &one) { return one.skips == 1; });
+    }
+    // Where to a value something is added, it no longer tells the derivative.
+    bool keeps_derivative() const { return activation->keeps_derivative || skips_one(); }
+    // Numbers of a sample's gradient that go past a layer.
+    int64_t past() const { return skips_one() ? widest() : 0; }
     // Samples whose activations and gradients fit into the cache.
     int64_t together() const {
         const int64_t least = gathered() ? 1 : 128;
-        return std::max(least, CACHE_NUMBERS / std::max<int64_t>(1, hidden() + errors() + gathered() + scattered()));
+        return std::max(least, CACHE_NUMBERS / std::max<int64_t>(1, hidden() + errors() + past() + gathered() + scattered()));
     }
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
-        const int64_t kept = activation->keeps_derivative ? 2 : 1;
-        return parameters() + transposed() + some * (kept * hidden() + errors() + gathered() + scattered()) + 2 * PAD +
+        const int64_t kept = keeps_derivative() ? 2 : 1;
+        return parameters() + transposed() + 2 * PAD +
+               some * (kept * hidden() + errors() + past() + gathered() + scattered()) +
                padded(some * outputs()) + padded(some * outputs()) + padded(some * features) + PAD;
     }
 };
@@ -107,15 +116,16 @@ struct Network {
 // The memory of one thread's part of an update. Of threads that share one, `gradient` and `transposed` of the first are all
 // theirs. Vectors may end up to PAD numbers behind what is gathered, or gathered from.
 struct Workspace {
-    float *gradient, *transposed, *hidden, *derivative, *error, *gathered, *scattered, *output, *target, *input;
+    float *gradient, *transposed, *hidden, *derivative, *error, *past, *gathered, *scattered, *output, *target, *input;
     Workspace(const Network &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
         gradient = take(net.parameters());
         transposed = take(net.transposed());
         hidden = take(some * net.hidden());
-        derivative = net.activation->keeps_derivative ? take(some * net.hidden()) : nullptr;
+        derivative = net.keeps_derivative() ? take(some * net.hidden()) : nullptr;
         error = take(some * net.errors());
+        past = take(some * net.past());
         gathered = take(some * net.gathered() + PAD);
         scattered = take(some * net.scattered() + PAD);
         output = take(padded(some * net.outputs()));

@@ -32,8 +32,9 @@ static void forward(const Pass &pass, const float *parameters, bool derivatives,
         const int64_t numbers = pass.samples * layer.width();
         multiply({input.numbers, input.row, 1, weight, above.row, above.numbers, above.row, bias, false}, pass.rows(l),
                  layer.inputs(), above.row);
-        if (layer.adds) add(pass.below(l - 1).numbers, numbers, above.numbers);
+        if (layer.skips == 2) add(pass.below(l - 1).numbers, numbers, above.numbers);
         if (layer.activated) net.activation->apply(above.numbers, derivatives ? pass.derivative(l) : nullptr, numbers);
+        if (layer.skips == 1) add(pass.below(l).numbers, numbers, above.numbers);
     }
 }
 
@@ -98,7 +99,7 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
     const Values error = pass.error(l), upstream = pass.error(l - 1);
     const int64_t numbers = pass.samples * under.width(), row = padded(layer.inputs());
     // What the layer above adds goes past this one. The gradient by it lies in the same place, unless all are kept.
-    const bool past = l + 1 < net.layers && net.layer[l + 1].adds;
+    const bool past = l + 1 < net.layers && net.layer[l + 1].skips == 2;
     if (past && pass.shared) std::copy_n(pass.error(l + 1).numbers, numbers, upstream.numbers);
     float *below = layer.table ? pass.w.scattered : upstream.numbers;
     multiply({error.numbers, error.row, 1, transposed, row, below, row, nullptr, past && !layer.table},
@@ -107,6 +108,8 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
         if (!past) std::fill_n(upstream.numbers, numbers, 0.f);
         scatter(layer, {pass.w.scattered, row}, net.places(l), pass.samples, upstream);
     }
+    if (layer.skips == 1) add(pass.w.past, numbers, upstream.numbers);
+    if (under.skips == 1) std::copy_n(upstream.numbers, numbers, pass.w.past);
     if (under.activated)
         net.activation->differentiate(upstream.numbers, pass.below(l).numbers, pass.derivative(l - 1), numbers);
 }

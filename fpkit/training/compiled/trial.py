@@ -21,6 +21,7 @@ from fpkit.training.compiled.networks import Networks
 ALGORITHM = {"name": "adam", "learning_rate": 0.003, "momentum": 0.0, "nesterov": False}
 MODELS = [
     ({"kind": "mlp", "widths": (19, 18)}, (3,)),
+    ({"kind": "residual_mlp", "width": 19, "blocks": 2}, (3,)),
     ({"kind": "residual_cnn", "channels": 19, "blocks": 1, "kernel": 3}, (2, 5, 4)),
 ]
 # Tokens fill more than one vector, and numbers of a token less than one.
@@ -44,7 +45,9 @@ def main(path: str) -> str:
             function = partial(_exactly, library.entry("activation", activation))
             initial = initialization.initialize(shapes, "gaussian", STD, range(MEMBERS))
             networks = Networks(initial, chain, activation, "mse", ALGORITHM, threads=1)
-            members = [[p[m].astype(float) for p in chain.parameters(networks.rows(networks.flat))] for m in range(MEMBERS)]
+            members = [
+                [p[m].astype(float) for p in chain.parameters(networks.rows(networks.flat))] for m in range(MEMBERS)
+            ]
             networks.update(x, y, None, 0, STEPS)
             found = networks.predict(x)
             expected = np.stack([_trained(chain, member, function, x, y) for member in members])
@@ -124,8 +127,9 @@ def _forward(chain: Chain, parameters: list[np.ndarray], function: Callable, x: 
     values, sums = [x.astype(float)], []
     for at, (layer, weight, bias) in enumerate(zip(chain.layers, parameters[::2], parameters[1::2], strict=True)):
         z = values[-1] @ _spread(weight, *_below(chain, at, values[-1])) + np.tile(bias, layer.places)
-        sums.append(z + values[-2] if layer.adds else z)
-        values.append(function(sums[-1]) if layer.activated else sums[-1])
+        sums.append(z + values[-2] if layer.skips == 2 else z)
+        value = function(sums[-1]) if layer.activated else sums[-1]
+        values.append(value + values[-1] if layer.skips == 1 else value)
     return [*values[:-1], sums[-1]], sums
 
 
@@ -148,7 +152,9 @@ def _gradients(
         of_bias = back.reshape(-1, layer.units).sum(axis=0)
         gradients = [of_weight, of_bias, *gradients]
         by_value[at] += back @ _spread(weight, index, numbers).T
-        if layer.adds:
+        if layer.skips == 1:
+            by_value[at] += by_value[at + 1]
+        if layer.skips == 2:
             by_value[at - 1] += back
     return gradients
 
