@@ -41,11 +41,13 @@ class Timing:
         return f"{min(self.seconds) / self.median:.2f}-{max(self.seconds) / self.median:.2f}"
 
 
-def in_turn(contenders: dict[str, Contender], case: dict, threads: int, repetitions: int) -> dict[str, Timing | str]:
+def in_turn(
+    contenders: dict[str, Contender], case: dict, threads: int, repetitions: int, warm: bool = True
+) -> dict[str, Timing | str]:
     """Run the contenders A B C A B C ... on a case; of each its timing, or why it could not run.
 
-    Each has a process of its own, with `threads` threads on as many cores, and has done its work once before: whatever
-    is compiled or allocated at first does not count.
+    Each has a process of its own, with `threads` threads on as many cores. If `warm`, it has done its work once before:
+    whatever is compiled or allocated at first does not count.
     """
     context = get_context("spawn")
     running, results = {}, {}
@@ -57,7 +59,7 @@ def in_turn(contenders: dict[str, Contender], case: dict, threads: int, repetiti
             theirs.close()
             running[name] = process, ours
     seconds = {name: [] for name in running}
-    for repetition in range(repetitions + 1):
+    for repetition in range(not warm, repetitions + 1):
         for name, (_, pipe) in running.items():
             if name in results:
                 continue
@@ -196,7 +198,7 @@ def options(description: str, table: str) -> argparse.ArgumentParser:
     """The options of every benchmark."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--repetitions", type=int, default=5, help="measurements of each contender; the median counts")
+    parser.add_argument("--repetitions", type=int, default=3, help="measurements of each contender; the median counts")
     parser.add_argument("--output", type=Path, default=Path(table), help="table to write (CSV)")
     return parser
 

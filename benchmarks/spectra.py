@@ -168,8 +168,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         case = {"steps": 10_000, "members": 64, "samples": 4096, "threads": threads, "folder": folder}
         _store(case)
         # It takes minutes: as many repetitions as of the others would take an hour.
-        few = -(-repetitions // 5)
-        results = in_turn({"fpkit": fft, "read and scipy.fft": read_and_transform}, case, threads, few)
+        results = in_turn({"fpkit": fft, "read and scipy.fft": read_and_transform}, case, threads, 1)
         name = f"fft, {case['steps']} steps, {case['members']} members, {case['samples']} samples"
         seconds_floor = 4 * case["steps"] * case["members"] * case["samples"] / bandwidth()
         rows += [row(name, threads, contender, timing, seconds_floor) for contender, timing in results.items()]

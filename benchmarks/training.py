@@ -323,6 +323,10 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
     return rows + _goals(against, fractions, device, threads, repetitions)
 
 
+def _is_dense_batch(name: str) -> bool:
+    return "batches" in name and "CNN" not in name and "transformer" not in name
+
+
 def _goals(against: dict, fractions: dict, device: str, threads: list[int], repetitions: int) -> list[dict]:
     def at(table: dict, *beginning: str) -> float:
         return min(value for (case, *_), value in table.items() if case.startswith(beginning))
@@ -340,9 +344,21 @@ def _goals(against: dict, fractions: dict, device: str, threads: list[int], repe
         ),
         goal("against the loop, CNN on 8x8 and 14x14", at(loops, *SMALL_IMAGES), ">= 2.5"),
         goal("of the floor, CNN on 28x28", at(fractions, "6 x CNN 8-16 + 64, 5000 x 28x28"), ">= 0.6"),
+        goal("against the loop, transformers", at(loops, "6 x transformer"), ">= 2.5"),
+        # The loop, or else the floor: what is worse of the two does not count.
+        goal(
+            "mini-batches, fully connected, least of (loop / 2 or of the floor / 0.85)",
+            min(max(loops[key] / 2, fractions[key] / 0.85) for key in loops if _is_dense_batch(key[0])),
+            ">= 1",
+        ),
     ]
     if peers:
         rows += [
+            goal(
+                "mini-batches, fully connected, against JAX, least",
+                min(value for key, value in peers.items() if _is_dense_batch(key[0])),
+                ">= 1.3",
+            ),
             goal("against JAX, median over the grid", statistics.median(peers.values()), ">= 1"),
             goal("against JAX, least on the grid", min(peers.values()), ">= 0.8"),
         ]
