@@ -37,16 +37,19 @@ class Timing:
 
     @property
     def spread(self) -> str:
-        """The fastest and the slowest repetition, as parts of the median."""
-        return f"{min(self.seconds) / self.median:.2f}-{max(self.seconds) / self.median:.2f}"
+        return spread(self.seconds)
 
 
-def in_turn(
-    contenders: dict[str, Contender], case: dict, threads: int, repetitions: int, warm: bool = True
-) -> dict[str, Timing | str]:
+def spread(values: Sequence[float]) -> str:
+    """The least and the largest, as parts of the median."""
+    median = statistics.median(values)
+    return f"{min(values) / median:.2f}-{max(values) / median:.2f}"
+
+
+def in_turn(contenders: dict[str, Contender], case: dict, threads: int, repetitions: int) -> dict[str, Timing | str]:
     """Run the contenders A B C A B C ... on a case; of each its timing, or why it could not run.
 
-    Each has a process of its own, with `threads` threads on as many cores. If `warm`, it has done its work once before:
+    Each has a process of its own, with `threads` threads on as many cores, and has done its work once before:
     whatever is compiled or allocated at first does not count.
     """
     context = get_context("spawn")
@@ -59,7 +62,7 @@ def in_turn(
             theirs.close()
             running[name] = process, ours
     seconds = {name: [] for name in running}
-    for repetition in range(not warm, repetitions + 1):
+    for repetition in range(repetitions + 1):
         for name, (_, pipe) in running.items():
             if name in results:
                 continue
@@ -230,9 +233,12 @@ def row(case: str, threads: int, contender: str, timing: Timing, floor: float | 
     }
 
 
-def goal(name: str, value: float, bound: str) -> dict:
-    """A row of the table that says whether a goal is met: `bound` such as `>= 3`."""
+def goal(name: str, values: float | Sequence[float], bound: str) -> dict:
+    """A row of the table that says whether a goal is met: `bound` such as `>= 3`; the median of several values."""
+    several = isinstance(values, Sequence)
+    value = statistics.median(values) if several else values
     sign, limit = bound.split()
     met = value >= float(limit) if sign == ">=" else value <= float(limit)
     print(f"goal: {name}: {value:.3g} ({bound}): {'met' if met else 'NOT met'}", flush=True)
-    return {"row": "goal", "case": name, "value": f"{value:.4g}", "bound": bound, "met": met}
+    row = {"row": "goal", "case": name, "value": f"{value:.4g}", "bound": bound, "met": met}
+    return row | {"spread": spread(values)} if several else row

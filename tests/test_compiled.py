@@ -36,6 +36,8 @@ LOSSES = [name for name in names_of(Loss) if library.knows("loss", name)]
 RESIDUAL = config.plain(ResidualCnn(kind="residual_cnn", channels=3, blocks=2, activation="silu"))
 TRANSFORMER = config.plain(Transformer(kind="transformer", width=6, heads=3, layers=2, patch=1))
 RESIDUAL_MLP = config.plain(ResidualMlp(kind="residual_mlp", width=7, blocks=3, activation="relu"))
+# Of gradients, relative to the largest. What adds up grows and saturates activations; norms divide by small deviations.
+ROUNDING = {"residual_mlp": 2e-5, "residual_cnn": 2e-5, "transformer": 1e-4}
 TWO_UNITS = layers.dense([(1, 1), (1, 1)])
 SGD = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0, "nesterov": False}
 
@@ -77,8 +79,10 @@ def assert_step_of_length_one_is_the_gradient(model, count, features=(3,), outpu
     expected = by_autograd.stacks(by_autograd.flat.grad)
     if model["kind"] == "mlp":
         expected = [part for some in parted(expected) for part in some]
+    largest = max(1.0, *(float(other.abs().max()) for other in expected))
     for gradient, other in zip(gradients, expected, strict=True):
-        np.testing.assert_allclose(gradient.reshape(other.shape), other, rtol=1e-3, atol=3e-6)
+        atol = ROUNDING.get(model["kind"], 3e-6) * largest
+        np.testing.assert_allclose(gradient.reshape(other.shape), other, rtol=1e-3, atol=atol)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -125,7 +129,8 @@ def test_step_of_convolutions_is_the_gradient_whatever_the_shapes(model, count, 
 def encoders(draw):
     """A transformer, and inputs that suit it: an image, or numbers; tokens may fill more than one vector."""
     heads, patch = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    model = {"kind": "transformer", "heads": heads, "width": heads * draw(st.integers(1, 12)), "patch": patch}
+    # The norm of two numbers is a sign.
+    model = {"kind": "transformer", "heads": heads, "width": heads * draw(st.integers(4, 12)), "patch": patch}
     model |= {"layers": draw(st.integers(1, 3)), "activation": draw(st.sampled_from(ACTIVATIONS))}
     image = draw(st.integers(1, 3)), *(patch * draw(st.integers(1, 6)) for _ in range(2))
     return model, image if draw(st.booleans()) else (draw(st.integers(1, 40)),)

@@ -86,7 +86,7 @@ struct Encoder {
     int64_t passing() const { return tokens * (3 * row() + padded(4 * width)) + tokens_row() + 2 * row(); }
     // Of one sample's attention on its way.
     int64_t attending() const { return (4 * width + 2 * tokens) * tokens_row(); }
-    int64_t together() const { return std::max<int64_t>(1, CACHE_NUMBERS / (layers * kept() + passing())); }
+    int64_t together() const { return samples_together(layers * kept() + passing(), parameters()); }
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
         return parameters() + transposed() + some * (layers * kept() + passing()) + attending() + 2 * padded(some * units) +

@@ -8,6 +8,12 @@
 
 constexpr int64_t CACHE_NUMBERS = 1 << 17;
 
+// Samples, each of so many numbers, that go through a network at a time: as many as the cache takes. Where it does not take
+// the parameters, which come from memory then each time, more: with twice as many numbers as there are of those.
+static int64_t samples_together(int64_t numbers, int64_t parameters) {
+    return std::max<int64_t>(1, std::max(CACHE_NUMBERS, 2 * parameters) / std::max<int64_t>(1, numbers));
+}
+
 // Weights that are used at one place or at many: of a fully connected layer at one, of a convolution at every pixel of the
 // image that it makes. What goes into one place is gathered from some runs of numbers, one after the other, as `table` says.
 struct Layer {
@@ -99,10 +105,9 @@ struct Network {
     bool keeps_derivative() const { return activation->keeps_derivative || skips_one(); }
     // Numbers of a sample's gradient that go past a layer.
     int64_t past() const { return skips_one() ? widest() : 0; }
-    // Samples whose activations and gradients fit into the cache.
     int64_t together() const {
         const int64_t least = gathered() ? 1 : 128;
-        return std::max(least, CACHE_NUMBERS / std::max<int64_t>(1, hidden() + errors() + past() + gathered() + scattered()));
+        return std::max(least, samples_together(hidden() + errors() + past() + gathered() + scattered(), parameters()));
     }
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
