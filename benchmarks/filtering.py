@@ -61,12 +61,9 @@ def _widths(case: dict) -> list[float]:
 
 def floor(case: dict) -> float:
     """Seconds of products and exponentials alone."""
-    import torch
-
-    torch.set_num_threads(case["threads"])
-    pairs = case["samples"] ** 2
+    pairs, where = case["samples"] ** 2, (case["threads"], case["device"])
     products = 2 * pairs * (FEATURES + case["widths"] * case["steps"] * OUTPUTS)
-    return products / gemm_rate(case["device"]) + case["widths"] * pairs / exp_rate(case["device"])
+    return products / gemm_rate(*where) + case["widths"] * pairs / exp_rate(*where)
 
 
 def measure(device: str, threads: int, repetitions: int) -> list[dict]:

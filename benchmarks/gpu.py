@@ -66,7 +66,7 @@ def vmapped(case: dict):
 
 def _training(device: str, repetitions: int) -> list[dict]:
     rows, against, fractions = [], {}, []
-    rate = gemm_rate(device, 4096 if device == "cuda" else 1024)
+    rate = gemm_rate(1, device, 4096 if device == "cuda" else 1024)
     for index, case in enumerate(training.cases(GRID)):
         case |= {"threads": 1, "device": device}
         contenders = {"fpkit": training.ours, "loop": training.loop, "vmap": vmapped, "jax": training.jax}

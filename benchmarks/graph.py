@@ -83,7 +83,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         "neighbours": (SAMPLES, neighbours, neighbours_by_scikit_learn),
         f"{MODES} modes": (MODES_OF, modes, modes_by_scikit_learn),
     }
-    seconds_floor = 2 * SAMPLES**2 * FEATURES / gemm_rate()
+    seconds_floor = 2 * SAMPLES**2 * FEATURES / gemm_rate(threads)
     for what, (samples, ours, theirs) in pairs.items():
         name, case = f"graph, {samples} samples, {what}", {"samples": samples, "threads": threads}
         results = in_turn({"fpkit": ours, "scikit-learn": theirs}, case, threads, repetitions)

@@ -130,37 +130,38 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def gemm_rate(device: str = "cpu", size: int = 1024) -> float:
-    """Floating-point operations per second of one large float32 matrix product, by the threads of this process."""
+def gemm_rate(threads: int, device: str = "cpu", size: int = 1024) -> float:
+    """Floating-point operations per second of one large float32 matrix product, by so many threads."""
     import torch
 
     a = torch.rand(size, size, device=device)
     out = torch.empty_like(a)
-    return 2 * size**3 / best(lambda: torch.mm(a, a, out=out), device)
+    return 2 * size**3 / best(lambda: torch.mm(a, a, out=out), threads, device)
 
 
-def exp_rate(device: str = "cpu", size: int = 1 << 16) -> float:
+def exp_rate(threads: int, device: str = "cpu", size: int = 1 << 16) -> float:
     """Exponentials per second, in the cache."""
     import torch
 
     a = torch.rand(size, device=device)
     out = torch.empty_like(a)
-    return size / best(lambda: torch.exp(a, out=out), device)
+    return size / best(lambda: torch.exp(a, out=out), threads, device)
 
 
-def bandwidth(device: str = "cpu", size: int = 1 << 26) -> float:
+def bandwidth(threads: int, device: str = "cpu", size: int = 1 << 26) -> float:
     """Bytes per second of a large copy, reads and writes counted."""
     import torch
 
     a = torch.rand(size // 4, device=device)
     out = torch.empty_like(a)
-    return 2 * size / best(lambda: out.copy_(a), device)
+    return 2 * size / best(lambda: out.copy_(a), threads, device)
 
 
-def best(work: Callable[[], object], device: str = "cpu", repetitions: int = 10) -> float:
-    """Seconds of the fastest of some repetitions: what a floor is made of."""
+def best(work: Callable[[], object], threads: int, device: str = "cpu", repetitions: int = 10) -> float:
+    """Seconds of the fastest of some repetitions by torch: what a floor is made of."""
     import torch
 
+    torch.set_num_threads(threads)  # whatever a workflow set for its jobs
     seconds = []
     for _ in range(repetitions + 1):
         began = time.perf_counter()

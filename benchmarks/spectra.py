@@ -159,7 +159,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         contenders = {"fpkit": projection, "direct": direct, "finufft": finufft}
         results = in_turn(contenders, case, threads, repetitions)
         name = f"projection, {case['samples']} samples, {case['steps']} steps, {frequencies} frequencies"
-        seconds_floor = 4 * case["samples"] * case["steps"] * OUTPUTS * frequencies / gemm_rate()
+        seconds_floor = 4 * case["samples"] * case["steps"] * OUTPUTS * frequencies / gemm_rate(threads)
         rows += [row(name, threads, contender, timing, seconds_floor) for contender, timing in results.items()]
         better = min(results["direct"].median, results["finufft"].median)
         rows.append(goal(f"{name}: against the better peer", better / results["fpkit"].median, ">= 1"))
@@ -170,7 +170,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         # It takes minutes: as many repetitions as of the others would take an hour.
         results = in_turn({"fpkit": fft, "read and scipy.fft": read_and_transform}, case, threads, 1)
         name = f"fft, {case['steps']} steps, {case['members']} members, {case['samples']} samples"
-        seconds_floor = 4 * case["steps"] * case["members"] * case["samples"] / bandwidth()
+        seconds_floor = 4 * case["steps"] * case["members"] * case["samples"] / bandwidth(threads)
         rows += [row(name, threads, contender, timing, seconds_floor) for contender, timing in results.items()]
         ratio = results["fpkit"].median / results["read and scipy.fft"].median
         rows.append(goal(f"{name}: time, of reading and scipy.fft", ratio, "<= 2"))

@@ -286,7 +286,6 @@ def _row(case: dict, contender: str, timing: Timing, seconds_floor: float) -> di
 
 def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
     """Rows of all measurements, and of the goals."""
-    import torch
 
     rows, against = [], {"loop": {}, "jax": {}}
     fractions = {}
@@ -305,8 +304,7 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
                 isinstance(results["loop"], str) or alone.median < results["loop"].median
             ):
                 results["loop"] = alone
-            torch.set_num_threads(count)
-            seconds_floor = operations(case) / gemm_rate(device)
+            seconds_floor = operations(case) / gemm_rate(count, device)
             key = (describe(case), case["algorithm"], count)
             for contender, timing in results.items():
                 if isinstance(timing, str):

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY
 
 from benchmarks import filtering, measure, networks, pipeline, training
@@ -100,6 +101,19 @@ def test_the_dense_peer_of_the_filter_computes_in_the_precision_of_fpkit(monkeyp
     filtering.dense(case)()
     assert seen == [np.dtype(np.float32)] * 3
     assert filtering.ours(case)().dtype.itemsize >= 4
+
+
+@pytest.mark.parametrize("rate", [measure.gemm_rate, measure.exp_rate, measure.bandwidth])
+def test_floors_are_of_the_threads_that_contenders_have(monkeypatch, rate):
+    """Whatever a workflow's rule lets its jobs have."""
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: seen.append(torch.get_num_threads()) or float(len(seen)))
+    try:
+        torch.set_num_threads(1)
+        rate(3, size=64)
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {3}
 
 
 def test_tables_carry_machine_versions_and_the_code_that_was_measured(tmp_path):
