@@ -93,7 +93,7 @@ class Chain:
         """Numbers that a sample's way through it multiplies."""
         return sum(layer.places * layer.inputs * layer.units for layer in self.layers)
 
-    def structure(self, activation: str, loss: str) -> library.Network:
+    def structure(self, activation: str, loss: str) -> library.Chain:
         """As compiled code has it."""
         layers = [
             library.Layer(
@@ -102,7 +102,7 @@ class Chain:
             )
             for layer in self.layers
         ]  # fmt: skip
-        return library.Network(
+        return library.Chain(
             (library.Layer * len(layers))(*layers), len(layers), self.features, self.step,
             library.entry("activation", activation), library.entry("loss", loss),
         )  # fmt: skip

@@ -92,13 +92,13 @@ void exactly(const Activation *activation, const double *z, double *h, int64_t n
 const char *buffers(const Update *how) { return how->algorithm->buffers(*how); }
 
 // Of each kind of network: its parameters, and the numbers that a thread's memory holds for so many samples.
-int64_t chain_parameters(const Network *net) { return net->parameters(); }
+int64_t chain_parameters(const Chain *net) { return net->parameters(); }
 int64_t encoder_parameters(const Encoder *net) { return net->parameters(); }
-int64_t chain_workspace(const Network *net, int64_t samples) { return net->workspace(samples); }
+int64_t chain_workspace(const Chain *net, int64_t samples) { return net->workspace(samples); }
 int64_t encoder_workspace(const Encoder *net, int64_t samples) { return net->workspace(samples); }
 
 // Do the work. Returns how many threads worked: fewer than were asked for where the system starts no more. None: out of
 // memory, and nothing was done.
-int64_t chain_advance(const Network *net, const Work *work) { return advance(*net, *work); }
+int64_t chain_advance(const Chain *net, const Work *work) { return advance(*net, *work); }
 int64_t encoder_advance(const Encoder *net, const Work *work) { return advance(*net, *work); }
 }

@@ -22,7 +22,7 @@ class Layer(ctypes.Structure):
     )
 
 
-class Network(ctypes.Structure):
+class Chain(ctypes.Structure):
     """As in network.hpp."""
 
     _fields_ = (
@@ -84,7 +84,7 @@ class Work(ctypes.Structure):
 
 
 # The kinds of networks, as the names of the functions begin.
-KINDS = {"chain": Network, "encoder": Encoder}
+KINDS = {"chain": Chain, "encoder": Encoder}
 
 
 @cache

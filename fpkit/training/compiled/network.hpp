@@ -33,7 +33,7 @@ struct Layer {
 struct Workspace;
 struct Pass;
 
-struct Network {
+struct Chain {
     using Workspace = ::Workspace;
     using Pass = ::Pass;
     static constexpr bool shares = true;  // an update with other threads
@@ -122,7 +122,7 @@ struct Network {
 // theirs. Vectors may end up to PAD numbers behind what is gathered, or gathered from.
 struct Workspace {
     float *gradient, *transposed, *hidden, *derivative, *error, *past, *gathered, *scattered, *output, *target, *input;
-    Workspace(const Network &net, int64_t samples, float *begin) {
+    Workspace(const Chain &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
         gradient = take(net.parameters());
@@ -147,7 +147,7 @@ struct Values {
 
 // Some samples on their way through a network, in the memory of one thread.
 struct Pass {
-    const Network &net;
+    const Chain &net;
     const Workspace &w;
     const float *x;
     int64_t samples;

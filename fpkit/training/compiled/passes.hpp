@@ -21,7 +21,7 @@ static void outputs_of(Values input, const float *weight, int64_t row, const flo
 // Output (sample, output) of some samples. On the way it leaves hidden values, layer after layer, what was gathered for
 // them, and, if asked for, derivatives.
 static void forward(const Pass &pass, const float *parameters, bool derivatives, float *output) {
-    const Network &net = pass.net;
+    const Chain &net = pass.net;
     for (int64_t l = 0; l < net.layers; ++l) {
         const Layer &layer = net.layer[l];
         const Values input = pass.input(l);
@@ -54,7 +54,7 @@ static void multiply_between(const Product &p, int64_t rows, int64_t inner, int6
 // The gradient of some samples' share of the loss by the parameters of a layer, as far as they are those from `low` to
 // `high`, multiples of PAD; added to what is there if `accumulate`.
 static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t low, int64_t high, bool accumulate) {
-    const Network &net = pass.net;
+    const Chain &net = pass.net;
     const Values input = pass.input(l), error = pass.error(l);
     const bool last = l + 1 == net.layers;
     const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l), inner = pass.rows(l);
@@ -82,7 +82,7 @@ static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t
 }
 
 // The weights between hidden layers, transposed, one matrix after the other: thread `self` of `count` does its part of each.
-static void transpose_weights(const Network &net, const float *parameter, float *to, int64_t self, int64_t count) {
+static void transpose_weights(const Chain &net, const float *parameter, float *to, int64_t self, int64_t count) {
     for (int64_t l = 1; l + 1 < net.layers; ++l) {
         const int64_t inputs = net.layer[l].inputs(), row = padded(inputs), columns = net.layer[l].units;
         const int64_t squares = padded(columns) / PAD;
@@ -94,7 +94,7 @@ static void transpose_weights(const Network &net, const float *parameter, float 
 
 // The gradient by what lies below layer l, from that by what comes out of its weights; `transposed` are those of layer l.
 static void backward_through(const Pass &pass, int64_t l, const float *transposed) {
-    const Network &net = pass.net;
+    const Chain &net = pass.net;
     const Layer &layer = net.layer[l], &under = net.layer[l - 1];
     const Values error = pass.error(l), upstream = pass.error(l - 1);
     const int64_t numbers = pass.samples * under.width(), row = padded(layer.inputs());
@@ -117,7 +117,7 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
 // From the gradient by the outputs those by the hidden layers; and, if asked for, by all parameters, layer by layer while
 // what it is made of is in the cache. `transposed` holds the weights between hidden layers.
 static void backward(const Pass &pass, const float *parameters, const float *transposed, float *gradient, bool accumulate) {
-    const Network &net = pass.net;
+    const Chain &net = pass.net;
     const int64_t last = net.layers - 1;
     const float *right = parameters + net.weight(last);
     transposed += net.transposed();
