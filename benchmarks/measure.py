@@ -49,8 +49,8 @@ def spread(values: Sequence[float]) -> str:
 def in_turn(contenders: dict[str, Contender], case: dict, threads: int, repetitions: int) -> dict[str, Timing | str]:
     """Run the contenders A B C A B C ... on a case; of each its timing, or why it could not run.
 
-    Each has a process of its own, with `threads` threads on as many cores, and has done its work once before:
-    whatever is compiled or allocated at first does not count.
+    Each has a process of its own, with `threads` threads on as many cores, and has done its work once before: whatever
+    is compiled or allocated at first does not count.
     """
     context = get_context("spawn")
     running, results = {}, {}

@@ -1,5 +1,5 @@
-// Activations: value in place of the input, and derivative, kept beside it if there is memory for it, or by the value. To add one is to write it
-// down here, once: a struct, and its row in ACTIVATIONS.
+// Activations: value in place of the input, and derivative, kept beside it if there is memory for it, or by the value. To
+// add one is to write it down here, once: a struct, and its row in ACTIVATIONS.
 #pragma once
 
 #include <cmath>

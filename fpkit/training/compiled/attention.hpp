@@ -67,8 +67,14 @@ struct Attention {
     int64_t row() const { return net.tokens_row(); }
     int64_t size() const { return net.width / net.heads; }
     float scale() const { return 1.f / std::sqrt(float(size())); }
-    const float *of(int64_t part, int64_t head) const { return heads + (part * net.width + head * size()) * row(); }
+    int64_t place(int64_t part, int64_t head) const { return (part * net.width + head * size()) * row(); }
+    const float *of(int64_t part, int64_t head) const { return heads + place(part, head); }
     float *weights_of(int64_t head) const { return weights + head * net.tokens * row(); }
+
+    // (number, token) of a head = (number, token) times (token, token).
+    void product(const float *a, const float *b, float *c) const {
+        multiply({a, row(), 1, b, row(), c, row(), nullptr, false}, size(), net.tokens, row());
+    }
 
     // What each token takes up: `mixed` (token, width).
     void forward(float *mixed) const {
@@ -87,27 +93,21 @@ struct Attention {
                 }
                 for (int64_t k = 0; k < net.tokens; ++k) at(p + k * row() + i) /= sum;
             }
-            multiply({of(2, h), row(), 1, p, row(), memory + h * size() * row(), row(), nullptr, false}, size(), net.tokens,
-                     row());
+            product(of(2, h), p, memory + place(0, h));
         }
         transpose(memory, net.width, 0, net.tokens, row(), mixed, net.row());
     }
 
     // From the gradient by `mixed` that by queries, keys and values (token, 3 width).
     void backward(const float *by_mixed, float *by_heads) const {
-        const int64_t plane = size() * row();
         float *by = memory, *ours = by + 3 * net.width * row(), *by_score = ours + net.width * row(),
               *turned = by_score + net.tokens * row();
         transpose(by_mixed, net.tokens, 0, net.width, net.row(), ours, row());
-        const auto by_part = [&](int64_t part, int64_t head) { return by + (part * net.width + head * size()) * row(); };
-        const auto product = [&](const float *a, const float *b, float *c) {
-            multiply({a, row(), 1, b, row(), c, row(), nullptr, false}, size(), net.tokens, row());
-        };
         for (int64_t h = 0; h < net.heads; ++h) {
-            const float *p = weights_of(h), *error = ours + h * plane;
+            const float *p = weights_of(h), *error = ours + place(0, h);
             multiply({of(2, h), 1, row(), error, row(), by_score, row(), nullptr, false}, net.tokens, size(), row());
             transpose(p, net.tokens, 0, net.tokens, row(), turned, row());
-            product(error, turned, by_part(2, h));
+            product(error, turned, by + place(2, h));
             for (int64_t i = 0; i < row(); i += LANES) {
                 vec along = {};
                 for (int64_t k = 0; k < net.tokens; ++k) along += at(p + k * row() + i) * at(by_score + k * row() + i);
@@ -116,9 +116,9 @@ struct Attention {
                     score = at(p + k * row() + i) * (score - along) * scale();
                 }
             }
-            product(of(1, h), by_score, by_part(0, h));
+            product(of(1, h), by_score, by + place(0, h));
             transpose(by_score, net.tokens, 0, net.tokens, row(), turned, row());
-            product(of(0, h), turned, by_part(1, h));
+            product(of(0, h), turned, by + place(1, h));
         }
         transpose(by, 3 * net.width, 0, net.tokens, row(), by_heads, padded(3 * net.width));
     }
