@@ -7,7 +7,7 @@ degree. All are real.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,7 @@ class Basis(ABC):
             coefficients: of the functions with the numbers `functions` alone, in their order.
         """
         matrix = self.matrix(samples)[:, functions].astype(coefficients.dtype)
-        return xr.dot(coefficients, xr.DataArray(matrix, dims=("sample", "function")), dim="function")
+        return dot(coefficients, xr.DataArray(matrix, dims=("sample", "function")), ["function"])
 
     def matrix(self, samples: int) -> np.ndarray:
         """What values are multiplied with to give their coefficients: (sample, function), float32."""
@@ -125,4 +125,22 @@ def over(function: Callable[..., np.ndarray], *values: xr.DataArray, dim: str, r
         dask="parallelized",
         output_dtypes=[values[0].dtype],
         dask_gufunc_kwargs={"output_sizes": {result: size}},
+    )
+
+
+def dot(one: xr.DataArray, other: xr.DataArray, dims: Sequence[str]) -> xr.DataArray:
+    """The products of two arrays, summed over `dims`, which are all that they share; lazy like the first.
+
+    A matrix product, as `xr.dot` is only where opt_einsum is installed; without, it takes five to twenty times as long.
+    """
+    kept = [dim for dim in other.dims if dim not in dims]
+    return xr.apply_ufunc(
+        lambda left, right: np.tensordot(left, right, len(dims)),
+        one,
+        other,
+        input_core_dims=[dims, [*dims, *kept]],
+        output_core_dims=[kept],
+        dask="parallelized",
+        output_dtypes=[np.result_type(one, other)],
+        dask_gufunc_kwargs={"output_sizes": {dim: other.sizes[dim] for dim in kept}},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, dot
 from fpkit.errors import UserError
 
 # Singular values below this share of the largest are rounding errors: the components are not independent.
@@ -51,11 +51,11 @@ class Components(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
-        return xr.dot(values, self._rows().astype(values.dtype), dim="sample")
+        return dot(values, self._rows().astype(values.dtype), ["sample"])
 
     def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
         """See `Basis`."""
-        return xr.dot(coefficients, self._rows().isel(function=functions).astype(coefficients.dtype), dim="function")
+        return dot(coefficients, self._rows().isel(function=functions).astype(coefficients.dtype), ["function"])
 
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`."""

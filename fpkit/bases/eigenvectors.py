@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, dot
 
 FREQUENCY = {"long_name": "rank of the kernel's eigenvector", "units": "1"}
 
@@ -32,4 +32,4 @@ class Eigenvectors(Basis):
 
     def coefficients(self, values: xr.DataArray) -> xr.DataArray:
         """See `Basis`."""
-        return xr.dot(values, self.functions.astype(values.dtype), dim="sample")
+        return dot(values, self.functions.astype(values.dtype), ["sample"])

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis, over
+from fpkit.bases.basis import Bands, Basis, dot, over
 
 # From here on, the fast transform is faster than the product with cosines and sines.
 MANY_FREQUENCIES = 64
@@ -38,11 +38,11 @@ class Waves(Basis):
         numbers = self.bands.frequency.to_numpy()
         if len(numbers) > MANY_FREQUENCIES and np.array_equal(numbers, np.arange(1, len(numbers) + 1)):
             return self._by_finufft(values)
-        return xr.dot(values, self._waves().astype(values.dtype), dim="sample")
+        return dot(values, self._waves().astype(values.dtype), ["sample"])
 
     def adjoint(self, coefficients: xr.DataArray, functions: np.ndarray, samples: int) -> xr.DataArray:
         """See `Basis`."""
-        return xr.dot(coefficients, self._waves(functions).astype(coefficients.dtype), dim="function")
+        return dot(coefficients, self._waves(functions).astype(coefficients.dtype), ["function"])
 
     def matrix(self, samples: int) -> np.ndarray:
         """See `Basis`; never by the fast transform."""

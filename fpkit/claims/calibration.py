@@ -27,6 +27,7 @@ from fpkit.config.statistics import STATISTICS
 from fpkit.datasets import digits
 from fpkit.measures.kinds import fft, filtering, graph
 from fpkit.store.schedule import record_steps
+from fpkit.xarrays import by_numpy
 
 SEED, MEMBERS, NOISE, BANDS = 20181002, 8, 0.3, 8
 STEPS, PER_DECADE = 10_000, 6
@@ -108,6 +109,7 @@ def images(samples: int = 160) -> Inputs:
     return Inputs("digits", bands, lambda y: _dataset(x, y), measures)
 
 
+@by_numpy()
 def calibrate(ensembles: int) -> pd.DataFrame:
     """How often each statement holds, by case.
 

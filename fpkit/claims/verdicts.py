@@ -22,6 +22,7 @@ from fpkit.claims.halves import ends_early, overshoot
 from fpkit.claims.intervals import FEWEST, Interval, known_interval
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
+from fpkit.xarrays import by_numpy
 
 COLUMNS = (
     "claim", "statement", "source", "experiment", "variant", "statistic", "value", "ci_low", "ci_high", "level",
@@ -33,6 +34,7 @@ FAR_BEYOND = 0.5
 BEYOND = 0.05
 
 
+@by_numpy()
 def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset]) -> dict:
     """One row of `claims.csv`: the claim on one variant. Where there is no number or no interval, `remark` says why.
 

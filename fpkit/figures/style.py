@@ -25,6 +25,7 @@ from matplotlib.transforms import ScaledTranslation
 from fpkit.claims.intervals import median_interval
 from fpkit.config.grid import named_one
 from fpkit.errors import UserError
+from fpkit.xarrays import by_numpy
 
 MM = 1 / 25.4
 # Of each format, without the date.
@@ -40,7 +41,7 @@ TARGET, LOW, HIGH, NULL = "0.25", "#0072B2", "#D55E00", "0.55"
 def context(width_mm: float, font_size: float, colormap: str):
     """Everything drawn inside has this width (mm), font size (pt) and colour map for ordered quantities."""
     small = font_size - 1
-    with sns.axes_style("ticks"), plt.rc_context(
+    with by_numpy(), sns.axes_style("ticks"), plt.rc_context(
         {
             "figure.figsize": (width_mm * MM, 0.62 * width_mm * MM),
             "figure.constrained_layout.use": True,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import xarray as xr
 
-from fpkit.bases.basis import Bands, Basis
+from fpkit.bases.basis import Bands, Basis, dot
 from fpkit.errors import UserError
 from fpkit.measures import convergence, nulls
 from fpkit.measures.spectra import add_some, compute, described, outputs_of
@@ -186,7 +186,7 @@ class Decomposition:
             noise_energy += (xi.astype(float) ** 2).sum(["sample", "output"])
             along = (first, xi, "sample") if told is None else (told, own, "function")
             part = along[0].isel(output=some).drop_vars("output", errors="ignore")
-            noise_overlap += xr.dot(part, along[1], dim=[along[2], "output"]).astype(float)
+            noise_overlap += dot(part, along[1], [along[2], "output"]).astype(float)
             own = own.isel(function=functions)
             band_energy += bands.energy(own).sum("output")
             part = start.isel(output=some).drop_vars("output", errors="ignore")
@@ -204,7 +204,7 @@ class Decomposition:
         values, vectors = np.linalg.eigh(matrix.T @ matrix)
         kept = values > TOLD * values[-1]
         inverse = xr.DataArray(vectors[:, kept] / values[kept] @ vectors[:, kept].T, dims=("function", "other"))
-        return xr.dot(start, inverse, dim="function").rename(other="function")
+        return dot(start, inverse, ["function"]).rename(other="function")
 
     @property
     def error_norm(self) -> xr.DataArray:

@@ -13,8 +13,10 @@ from fpkit.datasets import kernel
 from fpkit.errors import UserError
 from fpkit.measures.spectra import described, outputs_of
 from fpkit.recording import runs
+from fpkit.xarrays import by_numpy
 
 
+@by_numpy()
 def mean_frequency(
     run: Any, x: Any = None, *, steps: Sequence[int] | None = None, neighbours: int = graph.NEIGHBOURS
 ) -> xr.DataArray:

@@ -17,6 +17,7 @@ from fpkit.errors import UserError
 from fpkit.measures.scheduler import scheduler
 from fpkit.recording import runs
 from fpkit.store.predictions import reading
+from fpkit.xarrays import by_numpy
 
 
 class Taken(Protocol):
@@ -74,6 +75,7 @@ def _documentation(name: str) -> str:
     return "\n".join(lines)
 
 
+@by_numpy()
 def _take(name: str, run: Any, x: Any, y: Any, steps: Any, given: dict[str, Any]) -> xr.Dataset:
     is_run = isinstance(run, xr.Dataset)
     if is_run and (x is not None or steps is not None):

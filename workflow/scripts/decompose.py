@@ -26,6 +26,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     from fpkit.measures.pieces import keeping
     from fpkit.measures.scheduler import scheduler
     from fpkit.store import netcdf
+    from fpkit.xarrays import by_numpy
 
     begun = netcdf.begin(snakemake.output.spectra)
     decompose = import_module(f"fpkit.measures.kinds.{snakemake.wildcards.measure}").decompose
@@ -34,6 +35,7 @@ with job(snakemake.log[0], f"decompose {place}", snakemake.threads, snakemake.ru
     # No param, as it changes no result: another address makes nothing anew.
     address = (snakemake.config.get("dask") or {}).get("address")
     with ExitStack() as opened:
+        opened.enter_context(by_numpy())
         for store in stores:
             opened.enter_context(reading(store))
         if recorded:

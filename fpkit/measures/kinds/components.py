@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases import components as components_basis
+from fpkit.bases.basis import dot
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
@@ -59,8 +60,10 @@ def decompose(
 
 def _learned(along: Decomposition, followed: xr.DataArray) -> xr.DataArray:
     """sum c[h] c[y] / sum c[y]^2 (step, member, frequency), NaN where it is not followed."""
-    given, frequency = along.target_coefficient, along.bands.frequency
+    made, given, frequency = along.coefficient, along.target_coefficient, along.bands.frequency
     member_of = np.equal.outer(along.bands.of, np.arange(frequency.size)).astype(float)
     grouped = xr.DataArray(member_of, {"frequency": frequency["frequency"]}, ("function", "frequency"))
-    product = xr.dot(along.coefficient * given, grouped, dim=["function", "output"])
-    return product / xr.dot(given**2, grouped, dim=["function", "output"]).where(followed)
+    product, size = (
+        dot(values.sum("output", skipna=False), grouped, ["function"]) for values in (made * given, given**2)
+    )
+    return product / size.where(followed)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from fpkit.bases import walsh
+from fpkit.bases.basis import dot
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
@@ -114,11 +115,11 @@ def _response(values: xr.DataArray, index: np.ndarray) -> xr.DataArray:
     # Vectors with as many minus signs share one t.
     counts = np.bitwise_count(index)[:, None] == np.arange(len(index).bit_length())
     by_minuses = xr.DataArray(counts.astype(values.dtype), dims=("sample", "minuses"))
-    sums = xr.dot(values, by_minuses, dim="sample") / len(index)
+    sums = dot(values, by_minuses, ["sample"]) / len(index)
     bits = by_minuses.sizes["minuses"] - 1
     t = bits / 2 - np.arange(bits + 1)
     k = np.linspace(0, 0.5, RESPONSES + 1)[1:]
     wave = xr.DataArray(np.exp(-2j * np.pi * np.outer(k, t)), dims=("wave", "minuses"))
     attrs = {"long_name": "frequency along (1, ..., 1)", "units": "cycles per unit of t = sum_j x_j / 2"}
-    response = abs(xr.dot(wave, sums, dim="minuses"))
+    response = abs(dot(sums, wave, ["minuses"]))
     return response.assign_coords(wave=("wave", k, attrs)).transpose("wave", ...)
