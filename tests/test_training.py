@@ -715,6 +715,12 @@ def test_batch_follows_from_its_step_alone_so_that_nothing_is_kept_to_resume():
     for step in (29, 3, 17, 4):
         assert np.array_equal(jumping.ahead(step, step + 1), expected[step])
     assert np.array_equal(jumping.ahead(3, 25), np.concatenate(expected[3:25], axis=1))
+    assert np.array_equal(jumping.epoch(2), jumping.ahead(12, 18))
+    next_drawn = in_turn.epochs * in_turn.per_epoch  # the first update whose samples are drawn later than those before
+    across = range(next_drawn - 3, next_drawn + 3)
+    expected = [in_turn.ahead(step, step + 1) for step in reversed(across)][::-1]
+    assert np.array_equal(jumping.ahead(across[0], across[-1] + 1), np.concatenate(expected, axis=1))
+    assert not np.array_equal(in_turn.ahead(next_drawn, next_drawn + 6), in_turn.ahead(0, 6))
 
 
 def test_no_epoch_draws_the_numbers_of_which_the_parameters_were_made():

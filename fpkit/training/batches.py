@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 
+# Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes ten times as long as to deal a
+# hundred samples.
+AT_ONCE = 10_000
+
+
 class Batches:
     """The samples of each update of each member.
 
@@ -23,21 +28,21 @@ class Batches:
     def __init__(self, samples: int, size: int | None, seeds: Sequence[int]):
         self.samples, self.seeds = samples, seeds
         self.size = None if size is None or size >= samples else size
+        self.epochs = max(1, AT_ONCE // samples)  # drawn at once
         self.last: tuple[int, np.ndarray] | None = None
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates of an epoch."""
+        return self.samples // self.size
 
     def place(self, step: int) -> tuple[int, int]:
         """The epoch of the update that follows update `step`, and its number in it."""
-        return divmod(step, self.samples // self.size)
+        return divmod(step, self.per_epoch)
 
     def epoch(self, epoch: int) -> np.ndarray:
-        """The samples of an epoch's updates, int64 (member, update, sample): the same array as long as it is asked for
-        the same epoch.
-        """
-        if self.last is None or self.last[0] != epoch:
-            whole = self.samples // self.size * self.size
-            orders = [self._order(seed, epoch)[:whole] for seed in self.seeds]
-            self.last = epoch, np.stack(orders).reshape(len(orders), -1, self.size)
-        return self.last[1]
+        """The samples of an epoch's updates, int64 (member, update, sample)."""
+        return self.ahead(epoch * self.per_epoch, (epoch + 1) * self.per_epoch)
 
     def ahead(self, step: int, stop: int) -> np.ndarray | None:
         """The samples, int64 (member, update, sample), of the updates from `step` to `stop`. None for all samples."""
@@ -45,13 +50,21 @@ class Batches:
             return None
         parts = []
         while step < stop:
-            epoch, first = self.place(step)
-            parts.append(self.epoch(epoch)[:, first : first + stop - step])
+            number, first = divmod(step, self.epochs * self.per_epoch)
+            parts.append(self._drawn(number)[:, first : first + stop - step])
             step += parts[-1].shape[1]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def _order(self, seed: int, epoch: int) -> np.ndarray:
-        # A spawn key, so that no epoch draws the numbers of which the member's parameters were made. What `default_rng`
-        # makes of it, without its questions: of small batches, drawing is a good part of the time.
-        bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(epoch,)))
-        return np.random.Generator(bits).permutation(self.samples)
+    def _drawn(self, number: int) -> np.ndarray:
+        """What is drawn at once, for the number-th time: (member, update, sample)."""
+        if self.last is None or self.last[0] != number:
+            orders = np.stack([self._orders(seed, number) for seed in self.seeds])
+            orders = orders[..., : self.per_epoch * self.size]
+            self.last = number, orders.reshape(len(orders), -1, self.size)
+        return self.last[1]
+
+    def _orders(self, seed: int, number: int) -> np.ndarray:
+        """All samples, (epoch, sample)."""
+        # A spawn key, so that no epoch draws the numbers of which the member's parameters were made.
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        return rng.permuted(np.tile(np.arange(self.samples), (self.epochs, 1)), axis=1)
