@@ -148,8 +148,7 @@ def _records(variant: Variant) -> int:
 
 def _is_compiled(variant: Variant) -> bool:
     """Whether compiled code would train it here."""
-    training = variant.training
-    return can(variant.model, {"name": training["optimizer"], **training}, training["loss"], "cpu")
+    return can(variant.model, variant.training["optimizer"], variant.training["loss"], "cpu")
 
 
 def _seconds(extent: Extent | None, variant: Variant, threads: int, compiled: bool) -> tuple[float, float] | None:

@@ -192,7 +192,7 @@ def assert_threads_change_no_bit(model, count, features, outputs, members, threa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "SHARED_NUMBERS", 0)
         for number in (1, threads):
-            algorithm = SGD | {"learning_rate": 0.1}
+            algorithm = SGD | {"learning_rate": 0.1, "clip_norm": 0.1, "weight_decay": 0.1}
             *_, ours = made(model, features, outputs, members, algorithm, threads=number)
             arranged = ours.shape.arranged(x)
             ours.update(arranged, y, None, 0, 2)
@@ -415,6 +415,11 @@ def test_a_member_that_diverged_leaves_no_trace_in_the_others(model):
 )
 def test_training_begun_in_compiled_code_goes_on_without_it(tmp_path, monkeypatch, model, optimizer):
     options = config.plain(Training(device="cpu", members=3)) | {"batch_size": 7, "optimizer": optimizer}
+    options |= {
+        "clip_norm": 0.05,
+        "weight_decay": 0.1,
+        "schedule": {"kind": "step", "every": 4, "warmup": 2, "factor": 0.3},
+    }
     data = line_data() if model is MLP else image_data()
     sink, rest = Records(), {"per_decade": 50, "split": "train", "checkpoint_path": tmp_path / "state.npz"}
     train(model, data, sink, **options | {"steps": 6}, **rest)
@@ -434,7 +439,7 @@ assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("model", "changes"), [(MLP, {}), (MLP, {"batch_size": 7, "loss": "cross_entropy"}), (CNN, {})]
+    ("model", "changes"), [(MLP, {}), (MLP, {"batch_size": 7, "loss": "cross_entropy"}), (CNN, {"clip_norm": 0.1})]
 )
 def test_a_training_by_compiled_code_does_without_torch(tmp_path, model, changes):
     """To import it takes longer than many a training."""

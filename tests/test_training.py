@@ -392,6 +392,7 @@ CHANGING = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("batch_size", [None, 7], ids=["full batch", "mini-batches"])
 @pytest.mark.parametrize("schedule", CHANGING)
 @pytest.mark.parametrize("algorithm", ["adam", "adamw", "sgd", "momentum", "rmsprop", OWN_OPTIMIZER])
@@ -404,26 +405,31 @@ def test_schedules_equal_those_of_a_plain_loop(algorithm, schedule, batch_size):
         np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize(
+    "changing", [{"weight_decay": 0.3, "clip_norm": 0.05}, {"weight_decay": 0.3}, {"clip_norm": 0.05}]
+)
 @pytest.mark.parametrize(("data", "model"), [("line", MLP), ("images", CNN)], ids=["line", "images"])
 @pytest.mark.parametrize("algorithm", ["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"])
-def test_weight_decay_and_clipping_equal_those_of_a_plain_loop(algorithm, data, model):
+def test_weight_decay_and_clipping_equal_those_of_a_plain_loop(algorithm, data, model, changing):
     data = {"line": line_data, "images": image_data}[data]()
     rate = RECIPES[algorithm]["learning_rate"]
     kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
     kind = getattr(torch.optim, kinds.get(algorithm, "Adadelta"))
     recipe = {"loss": "mse", "steps": 15, "batch_size": 7}
-    changing = {"weight_decay": 0.3, "clip_norm": 0.05}
+    decay = {"weight_decay": changing["weight_decay"]} if "weight_decay" in changing else {}
     ensemble = trained(data, model, seed_offset=6, **recipe, **RECIPES[algorithm], **changing)
     without = trained(data, model, seed_offset=6, **recipe, **RECIPES[algorithm])
     assert not np.allclose(ensemble.predictions[-1], without.predictions[-1], atol=1e-3)
     for member in range(2):
         plain = plain_loop(
-            data, model, 6 + member, algorithm=algorithm, clip=0.05, **recipe,
-            optimizer=lambda p: kind(p, lr=rate, weight_decay=0.3, foreach=False),
+            data, model, 6 + member, algorithm=algorithm, clip=changing.get("clip_norm"), **recipe,
+            optimizer=lambda p: kind(p, lr=rate, foreach=False, **decay),
         )  # fmt: skip
         np.testing.assert_allclose(ensemble.predictions[:, member], plain[ensemble.steps], rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.usefixtures("path")
 def test_a_schedule_goes_on_where_a_training_stopped(tmp_path):
     options = config.plain(Training(device="cpu", members=2, batch_size=7, clip_norm=0.1, weight_decay=0.01))
     options["schedule"] = CHANGING["cosine"][0]["schedule"]

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
-# Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes ten times as long as to deal a
-# hundred samples.
+# Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes longer than a hundred of them.
 AT_ONCE = 10_000
 
 

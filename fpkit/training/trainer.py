@@ -167,7 +167,7 @@ def build(
         from fpkit.training import own  # with torch
 
         own.check(model, data, algorithm, loss, batch_size, device)
-    if can(model, algorithm, loss, device):
+    if can(model, algorithm["name"], loss, device):
         return CompiledEnsemble(model, data, seeds, algorithm, loss, batch_size, threads, basis)
     from fpkit.training.stacked import StackedEnsemble  # takes a second, as it imports torch
 
@@ -192,7 +192,7 @@ def _pays(
     cpu, gpu = work.seconds(
         model, weights, x.shape[1:], updated=batch_size or len(x),
         evaluated=sum(len(data.get(f"x_{part}", ())) for part in PARTS),
-        compiled=can(model, algorithm, loss, "cpu"), **extent,
+        compiled=can(model, algorithm["name"], loss, "cpu"), **extent,
     )  # fmt: skip
     print(
         f"about {cpu:.2g} s on the CPU, {gpu:.2g} s on the GPU: trained on the {'GPU' if gpu < cpu else 'CPU'}",

@@ -17,19 +17,14 @@ from fpkit.training.work import CONVOLUTIONAL
 KINDS = (*CONVOLUTIONAL, "mlp", "residual_mlp", "transformer")
 
 
-def can(model: dict, algorithm: dict, loss: str, device: str) -> bool:
-    """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device.
-
-    Args:
-        algorithm: arguments of `fpkit.training.algorithms.build`: its own constant rate and decay are all it knows.
-    """
+def can(model: dict, algorithm: str, loss: str, device: str) -> bool:
+    """Whether compiled code trains this config `model` entry, by this algorithm and loss, on this device."""
     return (
-        all(algorithm.get(name) is None for name in ("schedule", "weight_decay", "clip_norm"))
-        and model["kind"] in KINDS
+        model["kind"] in KINDS
         and not (model["kind"] == "mlp" and len(model["widths"]) == 0)
         and device == "cpu"
         and library.knows("activation", model["activation"])
-        and library.knows("algorithm", algorithm["name"])
+        and library.knows("algorithm", algorithm)
         and library.knows("loss", loss)
     )
 

@@ -47,14 +47,17 @@ class Update(ctypes.Structure):
     _fields_ = (
         ("algorithm", ctypes.c_void_p),
         ("nesterov", ctypes.c_int64),
-        *((name, ctypes.c_double) for name in ("learning_rate", "momentum")),
+        *((name, ctypes.c_double) for name in ("momentum", "weight_decay", "clip_norm")),
     )
 
     @classmethod
     def of(cls, algorithm: dict) -> Update:
         """Of the arguments of `fpkit.training.algorithms.build`."""
-        numbers = {name: algorithm[name] for name, _ in cls._fields_[1:]}
-        return cls(entry("algorithm", algorithm["name"]), **numbers)
+        decay, norm = algorithm.get("weight_decay"), algorithm.get("clip_norm")
+        return cls(
+            entry("algorithm", algorithm["name"]), algorithm["nesterov"], algorithm["momentum"],
+            -1 if decay is None else decay, norm or 0,
+        )  # fmt: skip
 
 
 class Evaluation(ctypes.Structure):
@@ -77,6 +80,7 @@ class Work(ctypes.Structure):
         ("samples", ctypes.c_int64),
         ("order", ctypes.c_void_p),
         *((name, ctypes.c_int64) for name in ("order_row", "batch", "step", "steps")),
+        ("rates", ctypes.c_void_p),
         ("evaluations", ctypes.POINTER(Evaluation)),
         *((name, ctypes.c_int64) for name in ("count", "teams", "share", "most")),
         ("memory", ctypes.c_void_p),

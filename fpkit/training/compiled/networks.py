@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from fpkit.training import schedules
 from fpkit.training.compiled import library
 from fpkit.training.compiled.encoder import Encoder
 from fpkit.training.compiled.layers import Chain
@@ -43,7 +44,8 @@ class Networks:
         self.all_start = True  # the threads that are asked for
         self.shape, self.outputs = shape, shape.outputs
         self.network = shape.structure(activation, loss)
-        self.how = library.Update.of(algorithm)
+        self.how, self.rate = library.Update.of(algorithm), algorithm["learning_rate"]
+        self.schedule = algorithm.get("schedule")
         self.library, self.memory = library.loaded(), {}
         numbers = self.members * self._function("parameters")(self.network)
         self.flat = _zeros(numbers)
@@ -110,9 +112,12 @@ class Networks:
             for (x, y), result in zip(then, results, strict=True)
         ]
         first, second = (*self.buffers.values(), None, None)[:2]
+        rates = np.full(steps, self.rate)
+        if self.schedule is not None:
+            rates *= [schedules.factor(self.schedule, step + more) for more in range(steps)]
         work = library.Work(
             ctypes.pointer(self.how), self.members, *map(library.address, (self.flat, first, second, x, y)),
-            len(x), library.address(order), order_row, batch, step, steps,
+            len(x), library.address(order), order_row, batch, step, steps, library.address(rates),
             (library.Evaluation * len(then))(*evaluations), len(then), teams, share,
             most, library.address(self._workspace(most, teams * share)),
         )  # fmt: skip

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "vectors.hpp"
@@ -91,14 +90,6 @@ static void multiply(const Product &p, int64_t rows, int64_t inner, int64_t widt
             default: columns<WIDEST>(p, rows, column, inner);
         }
     }
-}
-
-static inline float total(vec v) {
-    float parts[LANES];
-    std::memcpy(parts, &v, sizeof v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
-    return parts[0];
 }
 
 #if defined(__has_builtin)

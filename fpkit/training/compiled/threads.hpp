@@ -76,6 +76,7 @@ struct Work {
     int64_t samples;
     const int64_t *order;
     int64_t order_row, batch, step, steps;
+    const double *rates;  // learning rates (steps,)
     const Evaluation *evaluations;
     int64_t count, teams, share, most;
     float *memory;
@@ -90,6 +91,7 @@ template <class Net>
 static void work(const Net &net, const Work &task, int64_t first_member, int64_t last_member,
                  const typename Net::Workspace *memory, int64_t self, Team &team, std::vector<Piece> &pieces) {
     const typename Net::Workspace &w = memory[self];
+    const Update &how = *task.how;
     const bool shared = team.count > 1;
     const int64_t numbers = net.parameters(), features = net.features, outputs = net.outputs();
     const bool copied = task.order || net.copied();
@@ -135,7 +137,15 @@ static void work(const Net &net, const Work &task, int64_t first_member, int64_t
                     if (r + 1 < rounds.count) team.wait();
                 }
             }
-            task.how->algorithm->update(*task.how, task.step + t + 1, high - low, parameter + low, gradient + low,
+            float factor = 1;
+            if (how.clip_norm > 0) {
+                team.wait();
+                factor = clipped(how, numbers, gradient);  // by each thread, in the same order
+                team.wait();
+            }
+            if (factor != 1 || how.penalty() > 0)
+                change(factor, float(how.penalty()), high - low, parameter + low, gradient + low);
+            how.algorithm->update(how, task.rates[t], task.step + t + 1, high - low, parameter + low, gradient + low,
                                        first ? first + low : nullptr, second ? second + low : nullptr);
             team.wait();
         }

@@ -12,13 +12,16 @@ from functools import partial
 
 import numpy as np
 
-from fpkit.training import initialization
+from fpkit.training import initialization, schedules
 from fpkit.training.compiled import compiler, layers, library
 from fpkit.training.compiled.encoder import Encoder
 from fpkit.training.compiled.layers import Chain
 from fpkit.training.compiled.networks import Networks
 
-ALGORITHM = {"name": "adam", "learning_rate": 0.003, "momentum": 0.0, "nesterov": False}
+ALGORITHM = {
+    "name": "adam", "learning_rate": 0.003, "momentum": 0.0, "nesterov": False, "weight_decay": 0.5, "clip_norm": 0.2,
+    "schedule": {"kind": "linear", "steps": 6, "warmup": 2, "final": 0.0},
+}  # fmt: skip
 MODELS = [
     ({"kind": "mlp", "widths": (19, 18)}, (3,)),
     ({"kind": "residual_mlp", "width": 19, "blocks": 2}, (3,)),
@@ -67,17 +70,17 @@ def _error_of_encoder(rng: np.random.Generator) -> float:
     networks = Networks(initial, ENCODER, "gelu", "mse", ALGORITHM | {"name": "sgd", "learning_rate": 0.1}, threads=1)
     x, y = (rng.standard_normal((5, *shape), np.float32) for shape in (ENCODER.features, (outputs,)))
     parameters = [part[0].astype(float) for part in initial]
-    for _ in range(2):
-        networks.update(x, y, None, networks.steps, 1)
-        steps = [np.empty_like(part) for part in parameters]
-        for part, step in zip(parameters, steps, strict=True):
+    for step in range(2):
+        networks.update(x, y, None, step, 1)
+        gradients = [np.empty_like(part) for part in parameters]
+        for part, gradient in zip(parameters, gradients, strict=True):
             for place, number in np.ndenumerate(part):
                 losses = []
                 for part[place] in (number - 1e-5, number + 1e-5):
                     losses.append(((_encoded(parameters, function, x) - y) ** 2).mean())
-                part[place], step[place] = number, 0.1 * (losses[1] - losses[0]) / 2e-5
-        for part, step in zip(parameters, steps, strict=True):
-            part -= step
+                part[place], gradient[place] = number, (losses[1] - losses[0]) / 2e-5
+        for part, gradient in zip(parameters, _changed(gradients, parameters), strict=True):
+            part -= 0.1 * schedules.factor(ALGORITHM["schedule"], step) * gradient
     return np.abs(networks.predict(x)[0] - _encoded(parameters, function, x)).max()
 
 
@@ -114,12 +117,20 @@ def _trained(
     """Predictions (sample, output) of one network after its updates by Adam."""
     mean, square = ([np.zeros_like(p) for p in parameters] for _ in range(2))
     for step in range(1, STEPS + 1):
-        gradients = _gradients(chain, parameters, function, x, y)
+        gradients = _changed(_gradients(chain, parameters, function, x, y), parameters)
+        rate = ALGORITHM["learning_rate"] * schedules.factor(ALGORITHM["schedule"], step - 1)
         for p, g, m, s in zip(parameters, gradients, mean, square, strict=True):
             m += 0.1 * (g - m)
             s += 0.001 * (g**2 - s)
-            p -= ALGORITHM["learning_rate"] * m / (1 - 0.9**step) / (np.sqrt(s / (1 - 0.999**step)) + 1e-8)
+            p -= rate * m / (1 - 0.9**step) / (np.sqrt(s / (1 - 0.999**step)) + 1e-8)
     return _forward(chain, parameters, function, x)[0][-1]
+
+
+def _changed(gradients: list[np.ndarray], parameters: list[np.ndarray]) -> list[np.ndarray]:
+    """Clipped, and with the penalty's."""
+    norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    factor = min(1, ALGORITHM["clip_norm"] / norm)
+    return [factor * g + ALGORITHM["weight_decay"] * p for g, p in zip(gradients, parameters, strict=True)]
 
 
 def _forward(chain: Chain, parameters: list[np.ndarray], function: Callable, x: np.ndarray) -> tuple[list, list]:

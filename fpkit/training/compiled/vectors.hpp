@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};  // 32 registers of 16 numbers
@@ -19,3 +20,11 @@ static inline vec &at(float *p) { return *reinterpret_cast<vec *>(p); }
 static inline const vec &at(const float *p) { return *reinterpret_cast<const vec *>(p); }
 static inline vec all(float number) { return vec{} + number; }
 static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
+
+static inline float total(vec v) {
+    float parts[LANES];
+    std::memcpy(parts, &v, sizeof v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
+    return parts[0];
+}
