@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes longer than a hundred of them.
+# Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes as long as some hundred.
 AT_ONCE = 10_000
 
 
