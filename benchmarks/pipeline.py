@@ -27,8 +27,8 @@ IMPORTS = {
     "datasets": "fpkit.store.netcdf, fpkit.datasets.contract, fpkit.datasets.sines",
     "runs, compiled": "fpkit.jobs.progress, fpkit.training.run",
     "runs, torch": "fpkit.jobs.progress, fpkit.training.run, fpkit.training.stacked",
-    "figures": "fpkit.store.netcdf, fpkit.claims, fpkit.figures.kinds.synthetic",
-    "claims": "fpkit.store.netcdf, fpkit.claims",
+    "figures": "fpkit.store.netcdf, fpkit.claims.verdicts, fpkit.figures.kinds.synthetic",
+    "claims": "fpkit.store.netcdf, fpkit.claims.verdicts",
     "calibration": "fpkit.claims.calibration",
 }
 START = """

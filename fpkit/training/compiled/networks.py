@@ -112,7 +112,7 @@ class Networks:
             for (x, y), result in zip(then, results, strict=True)
         ]
         first, second = (*self.buffers.values(), None, None)[:2]
-        rates = np.full(steps, self.rate)
+        rates = np.full(steps, self.rate, float)
         if self.schedule is not None:
             rates *= [schedules.factor(self.schedule, step + more) for more in range(steps)]
         work = library.Work(
