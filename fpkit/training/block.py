@@ -91,7 +91,7 @@ class Block:
         """The samples of a new epoch, which the host draws while the GPU is busy with those before."""
         epoch, batch = self.batches.place(step)
         if epoch != self.epoch:
-            drawn = torch.from_numpy(self.batches.epoch(epoch))
+            drawn = torch.from_numpy(self.batches.epoch(epoch)).contiguous()  # or it would wait for a copy that is
             self.order.copy_(drawn.pin_memory() if self.order.is_cuda else drawn, non_blocking=True)
             self.next.fill_(batch)
             self.epoch = epoch
