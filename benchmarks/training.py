@@ -29,6 +29,7 @@ GRID = [
     (8, [512], 128, 2, 1, None, "sgd"),  # theory
     (4, [128, 128], 512, 10, 1, None, "adam"),  # parity
     (6, [200, 100], 1437, 64, 10, 256, "adam"),  # images
+    (6, [200, 100], 1437, 64, 10, 256, "adamw"),  # with what many trainings have: see RECIPES
     (10, PAPER, 60_000, 784, 10, 128, "adam"),  # images, at the paper's scale
     (10, PAPER, 201, 1, 1, None, "adam"),  # the paper's one-dimensional ones
     (10, PAPER, 61, 1, 1, None, "adam"),
@@ -55,6 +56,10 @@ NAMES = (
     "blocks",
     "encoder",
 )
+RATE, CLIP_NORM, DECAY = 1e-3, 0.1, 0.01
+SCHEDULE = {"kind": "cosine", "steps": 10_000, "warmup": 0, "final": 0.0}
+# Arguments of `fpkit.training.algorithms.build`, by the algorithm of a case.
+RECIPES = {"sgd": {}, "adam": {}, "adamw": {"schedule": SCHEDULE, "weight_decay": DECAY, "clip_norm": CLIP_NORM}}
 SMALL_IMAGES = ("6 x CNN 8-16 + 64, 1437 x 8x8", "6 x CNN 8-16 + 64, 5000 x 14x14")
 SECONDS = 0.15  # of work in each measurement, about
 FIRST, WHOLE_RUN = 1000, 3000  # the updates measured begin here, in a training of so many
@@ -102,7 +107,8 @@ def _records() -> list[int]:
 def _ensemble(case: dict, data: dict):
     from fpkit.training.trainer import build
 
-    algorithm = {"name": case["algorithm"], "learning_rate": 1e-3, "momentum": 0.0, "nesterov": False}
+    algorithm = {"name": case["algorithm"], "learning_rate": RATE, "momentum": 0.0, "nesterov": False}
+    algorithm |= RECIPES[case["algorithm"]]
     loss = "mse"
     return build(
         networks.model(case),
@@ -139,15 +145,18 @@ def loop(case: dict, threads: int | None = None):
     for seed in range(case["members"]):
         torch.manual_seed(seed)
         network = networks.in_torch(case).to(case["device"])
-        optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[case["algorithm"]]
-        members.append((network, optimizer(network.parameters(), lr=1e-3)))
+        optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[case["algorithm"]]
+        optimizer = optimizer(network.parameters(), lr=RATE)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SCHEDULE["steps"])
+        members.append((network, optimizer, falling))
+    recipe = RECIPES[case["algorithm"]]
 
     x, y = data["x_train"], data["y_train"]
     size, per_epoch = case["batch_size"], case["samples"] // (case["batch_size"] or case["samples"])
     order = torch.randperm(len(x))
 
     def work():
-        for network, optimizer in members:
+        for network, optimizer, falling in members:
             drawn = order
             for step in range(_steps(case)):
                 if size and step and step % per_epoch == 0:
@@ -156,7 +165,11 @@ def loop(case: dict, threads: int | None = None):
                 batch = drawn[first : first + size] if size else slice(None)
                 optimizer.zero_grad()
                 torch.nn.functional.mse_loss(network(x[batch]), y[batch]).backward()
+                if "clip_norm" in recipe:
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), recipe["clip_norm"])
                 optimizer.step()
+                if "schedule" in recipe:
+                    falling.step()
         _wait(case)
 
     return work
@@ -175,21 +188,33 @@ def jax(case: dict):
         h, target = (x, y) if batch is None else (x[batch], y[batch])
         return ((forward(network, h) - target) ** 2).mean()
 
-    def adam(network, mean, square, step, batch):
+    def adamw(network, mean, square, step, batch):
         gradient = jax.grad(loss)(network, batch)
+        norm = jnp.sqrt(sum(jnp.sum(part**2) for part in jax.tree.leaves(gradient)))
+        gradient = jax.tree.map(lambda g: g * jnp.minimum(1, CLIP_NORM / (norm + 1e-6)), gradient)
+        rate = RATE * (1 + jnp.cos(jnp.pi * step / SCHEDULE["steps"])) / 2
+        network = jax.tree.map(lambda p: p * (1 - rate * DECAY), network)
+        return adapted(network, mean, square, step, gradient, rate)
+
+    def adam(network, mean, square, step, batch):
+        return adapted(network, mean, square, step, jax.grad(loss)(network, batch), RATE)
+
+    def adapted(network, mean, square, step, gradient, rate):
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, gradient)
         square = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, square, gradient)
         first, second = 1 - 0.9**step, 1 - 0.999**step
         network = jax.tree.map(
-            lambda p, m, s: p - 1e-3 * (m / first) / (jnp.sqrt(s / second) + 1e-8), network, mean, square
+            lambda p, m, s: p - rate * (m / first) / (jnp.sqrt(s / second) + 1e-8), network, mean, square
         )
         return network, mean, square
 
     def sgd(network, mean, square, step, batch):
-        return jax.tree.map(lambda p, g: p - 1e-3 * g, network, jax.grad(loss)(network, batch)), mean, square
+        return jax.tree.map(lambda p, g: p - RATE * g, network, jax.grad(loss)(network, batch)), mean, square
 
     size = case["batch_size"]
-    update = jax.vmap({"adam": adam, "sgd": sgd}[case["algorithm"]], in_axes=(0, 0, 0, None, 0 if size else None))
+    update = jax.vmap(
+        {"adam": adam, "sgd": sgd, "adamw": adamw}[case["algorithm"]], in_axes=(0, 0, 0, None, 0 if size else None)
+    )
     per_epoch = case["samples"] // (size or case["samples"])
 
     def orders(key):
@@ -205,7 +230,7 @@ def jax(case: dict):
             order = orders(key)
         return jax.lax.scan(lambda state, at: (update(*state, *at), None), state, (steps_taken, order))[0]
 
-    zeros = jax.tree.map(jnp.zeros_like, parameters) if case["algorithm"] == "adam" else ()
+    zeros = jax.tree.map(jnp.zeros_like, parameters) if case["algorithm"] != "sgd" else ()
     key = jax.random.PRNGKey(1)
     # An epoch longer than what is measured is drawn before: it would count too often.
     order = jax.jit(orders)(key) if size and per_epoch > steps else None

@@ -62,7 +62,7 @@ def test_updates_are_called_for_as_in_a_training(monkeypatch):
     assert max(stop - start for start, stop in seen) == trainer.STEPS_TOGETHER
 
 
-@pytest.mark.parametrize("case", [CASE, BATCHES, CNN, RESIDUAL, ENCODER])
+@pytest.mark.parametrize("case", [CASE, BATCHES, BATCHES | {"algorithm": "adamw"}, CNN, RESIDUAL, ENCODER])
 @pytest.mark.parametrize("contender", [training.ours, training.loop])
 def test_every_contender_trains_whole_sets_and_mini_batches(contender, case):
     contender(case)()
