@@ -56,8 +56,11 @@ class Batches:
     def _drawn(self, number: int) -> np.ndarray:
         """What is drawn at once, for the number-th time: (member, update, sample)."""
         if self.last is None or self.last[0] != number:
-            orders = np.stack([self._orders(seed, number) for seed in self.seeds])
-            orders = orders[..., : self.per_epoch * self.size]
+            self.last = None  # before there are others: of many members they take some megabytes
+            used = self.per_epoch * self.size
+            orders = np.empty((len(self.seeds), self.epochs, used), np.int64)
+            for order, seed in zip(orders, self.seeds, strict=True):
+                order[...] = self._orders(seed, number)[:, :used]
             self.last = number, orders.reshape(len(orders), -1, self.size)
         return self.last[1]
 
