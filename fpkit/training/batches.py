@@ -49,8 +49,10 @@ class Batches:
         parts = []
         while step < stop:
             number, first = divmod(step, self.epochs * self.per_epoch)
-            parts.append(self._drawn(number)[:, first : first + stop - step])
-            step += parts[-1].shape[1]
+            part = self._drawn(number)[:, first : first + stop - step]
+            step += part.shape[1]
+            # A view would keep all of them while the next ones are drawn.
+            parts.append(part if step == stop else part.copy())
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _drawn(self, number: int) -> np.ndarray:
