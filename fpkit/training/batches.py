@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 # Numbers that are drawn at once, for as many epochs as they last: to seed a generator takes as long as some hundred.
-AT_ONCE = 10_000
+AT_ONCE = 2_000
 
 
 class Batches:
@@ -49,20 +49,15 @@ class Batches:
         parts = []
         while step < stop:
             number, first = divmod(step, self.epochs * self.per_epoch)
-            part = self._drawn(number)[:, first : first + stop - step]
-            step += part.shape[1]
-            # A view would keep all of them while the next ones are drawn.
-            parts.append(part if step == stop else part.copy())
+            parts.append(self._drawn(number)[:, first : first + stop - step])
+            step += parts[-1].shape[1]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _drawn(self, number: int) -> np.ndarray:
         """What is drawn at once, for the number-th time: (member, update, sample)."""
         if self.last is None or self.last[0] != number:
-            self.last = None  # before there are others: of many members they take some megabytes
             used = self.per_epoch * self.size
-            orders = np.empty((len(self.seeds), self.epochs, used), np.int64)
-            for order, seed in zip(orders, self.seeds, strict=True):
-                order[...] = self._orders(seed, number)[:, :used]
+            orders = np.stack([self._orders(seed, number)[:, :used] for seed in self.seeds])
             self.last = number, orders.reshape(len(orders), -1, self.size)
         return self.last[1]
 
