@@ -20,7 +20,7 @@ experiments:
   long:
     dataset: sines
     model: {kind: mlp, widths: [32, 32]}
-    training: {steps: 100000, members: 3, batch_size: 20}
+    training: {steps: 1000000, members: 3, batch_size: 20}
     record: {per_decade: 20}
     decomposition: {fft: {}}
 """
