@@ -71,18 +71,17 @@ def _training(device: str, repetitions: int) -> list[dict]:
         case |= {"threads": 1, "device": device}
         contenders = {"fpkit": training.ours, "loop": training.loop, "vmap": vmapped, "jax": training.jax}
         results = in_turn(contenders, case, 1, repetitions)
-        floor = training.operations(case) / rate
+        floor, ours = training.operations(case) / rate, results["fpkit"]
         for contender, timing in results.items():
             if isinstance(timing, str):
                 print(f"{training.describe(case)}: {contender}: {timing}", flush=True)
                 continue
             rows.append(training._row(case, contender, timing, floor))
-            ours = results["fpkit"]
             if contender != "fpkit" and isinstance(ours, Timing):
                 against.setdefault(contender, {})[index] = timing.median / ours.median
-        if isinstance(results["fpkit"], str):
+        if isinstance(ours, str):
             continue
-        fractions[index] = floor / (results["fpkit"].median / training._steps(case))
+        fractions[index] = floor / (ours.median / training._steps(case))
         ratios = ", ".join(f"{peer} {of[index]:.2f}" for peer, of in against.items() if index in of)
         print(f"{training.describe(case)}: times faster than {ratios}; {fractions[index]:.0%} of the floor", flush=True)
     # What did not run met no goal.

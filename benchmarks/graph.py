@@ -81,7 +81,7 @@ def measure(threads: int, repetitions: int) -> list[dict]:
     rows = []
     pairs = {
         "neighbours": (SAMPLES, threads, neighbours, neighbours_by_scikit_learn),
-        # By one thread, as a job takes them: of two, ARPACK's small products make both many times as slow.
+        # By one thread, as a job takes them.
         f"{MODES} modes": (MODES_OF, 1, modes, modes_by_scikit_learn),
     }
     seconds_floor = 2 * SAMPLES**2 * FEATURES / gemm_rate(threads)
