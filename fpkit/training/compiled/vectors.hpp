@@ -18,7 +18,8 @@ typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 static inline vec &at(float *p) { return *reinterpret_cast<vec *>(p); }
 static inline const vec &at(const float *p) { return *reinterpret_cast<const vec *>(p); }
-static inline vec all(float number) { return vec{} + number; }
+// Less zero, not more: 0 + x is no x where that is -0, and would be computed, on the ports that the products need.
+static inline vec all(float number) { return number - vec{}; }
 static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
 
 static inline float total(vec v) {
