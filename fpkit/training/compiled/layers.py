@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,6 +55,16 @@ class Layer:
         """Numbers of a run."""
         return self.inputs // self.runs
 
+    def takers(self, below: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of each of so many places below where those begin that take it, and where begins what each takes, among all that
+        goes into the layer's places: what `table` says, the other way round.
+        """
+        place, run = np.nonzero(self.table >= 0)
+        taken = self.table[place, run]
+        begins = np.searchsorted(np.sort(taken), np.arange(below + 1))
+        takers = (place * library.padded(self.inputs) + run * self.length)[np.argsort(taken, kind="stable")]
+        return begins.astype(np.int32), takers.astype(np.int32)
+
     def natural(self, weights: np.ndarray) -> np.ndarray:
         """Weights (member, input, unit) in the order of `shape`: a view.
 
@@ -93,14 +104,20 @@ class Chain:
         """Numbers that a sample's way through it multiplies."""
         return sum(layer.places * layer.inputs * layer.units for layer in self.layers)
 
+    @cached_property
+    def takers(self) -> list[tuple]:
+        """Of each layer the arrays of `Layer.takers`, or None."""
+        pairs = zip([None, *self.layers], self.layers, strict=False)
+        return [(None, None) if not below or above.table is None else above.takers(below.places) for below, above in pairs]
+
     def structure(self, activation: str, loss: str) -> library.Chain:
-        """As compiled code has it."""
+        """As compiled code has it: while this lives, as it reads its arrays."""
         layers = [
             library.Layer(
-                layer.units, layer.places, layer.runs, layer.length, library.address(layer.table),
-                layer.skips, layer.activated,
+                layer.units, layer.places, layer.runs, layer.length,
+                *map(library.address, (layer.table, *takers)), layer.skips, layer.activated,
             )
-            for layer in self.layers
+            for layer, takers in zip(self.layers, self.takers, strict=True)
         ]  # fmt: skip
         return library.Chain(
             (library.Layer * len(layers))(*layers), len(layers), self.features, self.step,

@@ -17,7 +17,7 @@ class Layer(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("units", "places", "runs", "length")),
-        ("table", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("table", "first_taker", "taker")),
         *((name, ctypes.c_int64) for name in ("skips", "activated")),
     )
 

@@ -21,6 +21,9 @@ struct Layer {
     int64_t runs, length;   // what goes into a place: so many runs of so many numbers
     // (place, run): the place below where a run begins, or -1 for zeros; null: all numbers below, as they lie.
     const int32_t *table;
+    // Of each place below where among `taker` those begin that take it, each the number from which on its run lies among all
+    // that is gathered for a sample; null where nothing is below but inputs.
+    const int32_t *first_taker, *taker;
     // To what comes out is added, 1: what goes in, behind the activation; 2: what goes into the layer before, ahead of it.
     int64_t skips;
     int64_t activated;  // what comes out
@@ -95,6 +98,17 @@ struct Chain {
         for (int64_t l = 1; l + 1 < layers; ++l) numbers += layer[l].units * padded(layer[l].inputs());
         return numbers;
     }
+    // Whether the gradient by a layer's weights is less work the other way round, since its units fill no vector.
+    bool turned(int64_t l) const {
+        const Layer &one = layer[l];
+        return one.table && l + 1 < layers && one.row() == PAD && one.units * padded(one.inputs()) < one.inputs() * PAD;
+    }
+    int64_t turned() const {
+        int64_t numbers = 0;
+        for (int64_t l = 0; l < layers; ++l)
+            if (turned(l)) numbers = std::max(numbers, layer[l].units * padded(layer[l].inputs()));
+        return numbers;
+    }
     // Numbers of a sample's gradients by hidden layers: of all where threads share an update, as each needs those of the
     // others; else of two in turn, as a layer's is used up by the one below.
     int64_t errors() const { return std::max(hidden(), 2 * widest()); }
@@ -112,7 +126,7 @@ struct Chain {
     int64_t workspace(int64_t samples) const {
         const int64_t some = std::min(samples, together());
         const int64_t kept = keeps_derivative() ? 2 : 1;
-        return parameters() + transposed() + 2 * PAD +
+        return parameters() + transposed() + turned() + 2 * PAD +
                some * (kept * hidden() + errors() + past() + gathered() + scattered()) +
                padded(some * outputs()) + padded(some * outputs()) + padded(some * features) + PAD;
     }
@@ -121,12 +135,13 @@ struct Chain {
 // The memory of one thread's part of an update. Of threads that share one, `gradient` and `transposed` of the first are all
 // theirs. Vectors may end up to PAD numbers behind what is gathered, or gathered from.
 struct Workspace {
-    float *gradient, *transposed, *hidden, *derivative, *error, *past, *gathered, *scattered, *output, *target, *input;
+    float *gradient, *transposed, *turned, *hidden, *derivative, *error, *past, *gathered, *scattered, *output, *target, *input;
     Workspace(const Chain &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };
         gradient = take(net.parameters());
         transposed = take(net.transposed());
+        turned = take(net.turned());
         hidden = take(some * net.hidden());
         derivative = net.keeps_derivative() ? take(some * net.hidden()) : nullptr;
         error = take(some * net.errors());

@@ -25,7 +25,7 @@ static void forward(const Pass &pass, const float *parameters, bool derivatives,
     for (int64_t l = 0; l < net.layers; ++l) {
         const Layer &layer = net.layer[l];
         const Values input = pass.input(l);
-        if (layer.table) gather(layer, pass.below(l), net.places(l), pass.samples, input);
+        if (layer.table) gather(layer, pass.below(l), net.places(l), pass.samples, input, l + 1 == net.layers);
         const float *weight = parameters + net.weight(l), *bias = parameters + net.bias(l);
         if (l + 1 == net.layers) return outputs_of(input, weight, net.row(l), bias, pass.samples, net.outputs(), output);
         const Values above = pass.below(l + 1);
@@ -51,6 +51,16 @@ static void multiply_between(const Product &p, int64_t rows, int64_t inner, int6
     }
 }
 
+// The gradient (input, unit) by the weights of a layer with fewer units than a vector has lanes: by way of (unit, input),
+// where vectors are full. The same sums.
+static void turned_gradient(Values input, Values error, int64_t inputs, int64_t units, int64_t inner, float *turned,
+                            float *gradient, bool accumulate) {
+    if (accumulate) transpose(gradient, inputs, 0, units, PAD, turned, input.row);
+    multiply({error.numbers, 1, error.row, input.numbers, input.row, turned, input.row, nullptr, accumulate}, units, inner,
+             input.row);
+    transpose(turned, units, 0, inputs, input.row, gradient, PAD);
+}
+
 // The gradient of some samples' share of the loss by the parameters of a layer, as far as they are those from `low` to
 // `high`, multiples of PAD; added to what is there if `accumulate`.
 static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t low, int64_t high, bool accumulate) {
@@ -59,7 +69,9 @@ static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t
     const bool last = l + 1 == net.layers;
     const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l), inner = pass.rows(l);
     const Values left = last ? error : input, right = last ? input : error;
-    multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
+    if (net.turned(l) && !pass.shared)
+        turned_gradient(input, error, rows, net.layer[l].units, inner, pass.w.turned, gradient + begin, accumulate);
+    else multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
                      inner, low - begin, high - begin);
     if (last) {
         // Not every activation is zero at zero, but what pads the weights stays so.
@@ -104,10 +116,7 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
     float *below = layer.table ? pass.w.scattered : upstream.numbers;
     multiply({error.numbers, error.row, 1, transposed, row, below, row, nullptr, past && !layer.table},
              pass.rows(l), layer.units, row);
-    if (layer.table) {
-        if (!past) std::fill_n(upstream.numbers, numbers, 0.f);
-        scatter(layer, {pass.w.scattered, row}, net.places(l), pass.samples, upstream);
-    }
+    if (layer.table) scatter(layer, {pass.w.scattered, row}, net.places(l), pass.samples, upstream, past);
     if (layer.skips == 1) add(pass.w.past, numbers, upstream.numbers);
     if (under.skips == 1) std::copy_n(upstream.numbers, numbers, pass.w.past);
     if (under.activated)
