@@ -56,8 +56,8 @@ class Layer:
         return self.inputs // self.runs
 
     def takers(self, below: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of each of so many places below where those begin that take it, and where begins what each takes, among all that
-        goes into the layer's places: what `table` says, the other way round.
+        """Of each of so many places below where those begin that take it; and where begins what each takes, among all
+        that goes into the layer's places. It is what `table` says, the other way round.
         """
         place, run = np.nonzero(self.table >= 0)
         taken = self.table[place, run]
@@ -107,8 +107,9 @@ class Chain:
     @cached_property
     def takers(self) -> list[tuple]:
         """Of each layer the arrays of `Layer.takers`, or None."""
-        pairs = zip([None, *self.layers], self.layers, strict=False)
-        return [(None, None) if not below or above.table is None else above.takers(below.places) for below, above in pairs]
+        pairs = zip(self.layers, self.layers[1:], strict=False)
+        others = [(None, None) if above.table is None else above.takers(below.places) for below, above in pairs]
+        return [(None, None), *others]
 
     def structure(self, activation: str, loss: str) -> library.Chain:
         """As compiled code has it: while this lives, as it reads its arrays."""
