@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
 
 #include "vectors.hpp"
 
@@ -91,15 +90,6 @@ static void multiply(const Product &p, int64_t rows, int64_t inner, int64_t widt
         }
     }
 }
-
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#endif
-#endif
-#if !defined(SHUFFLE)
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
-#endif
 
 // Of a and b side by side, lanes whose number has the bit D trade places with those that have not.
 template <int D, int... J>

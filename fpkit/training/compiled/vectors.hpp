@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16, WIDEST = 4, TALLEST[] = {0, 12, 12, 8, 6};  // 32 registers of 16 numbers
@@ -34,10 +34,23 @@ struct Half {
     typedef int32_t integers __attribute__((vector_size(2 * LANES), aligned(4), may_alias));
 };
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#endif
+#endif
+#if !defined(SHUFFLE)
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ivec{__VA_ARGS__})
+#endif
+
+template <int WIDTH, int... J>
+static inline vec folded(vec v, std::integer_sequence<int, J...>) {
+    return v + SHUFFLE(v, v, ((J + WIDTH) % LANES)...);
+}
+
+// The sum of all numbers: first of those half a vector apart.
+template <int WIDTH = LANES / 2>
 static inline float total(vec v) {
-    float parts[LANES];
-    std::memcpy(parts, &v, sizeof v);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; ++i) parts[i] += parts[i + width];
-    return parts[0];
+    if constexpr (WIDTH > 0) return total<WIDTH / 2>(folded<WIDTH>(v, std::make_integer_sequence<int, LANES>()));
+    return v[0];
 }
