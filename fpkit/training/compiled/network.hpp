@@ -135,7 +135,8 @@ struct Chain {
 // The memory of one thread's part of an update. Of threads that share one, `gradient` and `transposed` of the first are all
 // theirs. Vectors may end up to PAD numbers behind what is gathered, or gathered from.
 struct Workspace {
-    float *gradient, *transposed, *turned, *hidden, *derivative, *error, *past, *gathered, *scattered, *output, *target, *input;
+    float *gradient, *transposed, *turned, *hidden, *derivative, *error, *past, *gathered, *scattered;
+    float *output, *target, *input;
     Workspace(const Chain &net, int64_t samples, float *begin) {
         const int64_t some = std::min(samples, net.together());
         auto take = [&begin](int64_t numbers) { return (begin += numbers) - numbers; };

@@ -71,8 +71,9 @@ static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t
     const Values left = last ? error : input, right = last ? input : error;
     if (net.turned(l) && !pass.shared)
         turned_gradient(input, error, rows, net.layer[l].units, inner, pass.w.turned, gradient + begin, accumulate);
-    else multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
-                     inner, low - begin, high - begin);
+    else
+        multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate},
+                         rows, inner, low - begin, high - begin);
     if (last) {
         // Not every activation is zero at zero, but what pads the weights stays so.
         const int64_t inputs = net.layer[l].inputs();
