@@ -26,12 +26,10 @@ static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
 struct Whole {
     static constexpr int COUNT = LANES;
     typedef vec floats;
-    typedef ivec integers;
 };
 struct Half {
     static constexpr int COUNT = LANES / 2;
     typedef float floats __attribute__((vector_size(2 * LANES), aligned(4), may_alias));
-    typedef int32_t integers __attribute__((vector_size(2 * LANES), aligned(4), may_alias));
 };
 
 #if defined(__has_builtin)
