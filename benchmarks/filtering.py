@@ -14,13 +14,12 @@ FEATURES, OUTPUTS = 784, 10
 
 def ours(case: dict):
     """fpkit's tiles, all steps as columns of one product."""
-    import torch
+    from fpkit.jobs import devices
+    from fpkit.measures.low_pass import array_of, low_high_energy
 
-    from fpkit.measures.low_pass import low_high_energy
-
-    torch.set_num_threads(case["threads"])
-    x, columns = (torch.from_numpy(part).to(case["device"]) for part in _data(case))
-    return lambda: low_high_energy(x, columns, _widths(case))[0].cpu()
+    with devices.computing_on(case["device"]):
+        x, columns = map(array_of, _data(case))
+    return lambda: devices.as_numpy(low_high_energy(x, columns, _widths(case))[0])
 
 
 def dense(case: dict):

@@ -11,11 +11,14 @@ import statistics
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
 
 import fpkit
 from fpkit.jobs.provenance import code_hashes
@@ -136,7 +139,7 @@ def gemm_rate(threads: int, device: str = "cpu", size: int = 1024) -> float:
 
     a = torch.rand(size, size, device=device)
     out = torch.empty_like(a)
-    return 2 * size**3 / best(lambda: torch.mm(a, a, out=out), threads, device)
+    return 2 * size**3 / _fastest(torch.mm, np.matmul, (a, a), out, threads)
 
 
 def exp_rate(threads: int, device: str = "cpu", size: int = 1 << 16) -> float:
@@ -144,8 +147,17 @@ def exp_rate(threads: int, device: str = "cpu", size: int = 1 << 16) -> float:
     import torch
 
     a = torch.rand(size, device=device)
-    out = torch.empty_like(a)
-    return size / best(lambda: torch.exp(a, out=out), threads, device)
+    return size / _fastest(torch.exp, np.exp, (a,), torch.empty_like(a), threads)
+
+
+def _fastest(by_torch: Callable, by_numpy: Callable, values: tuple, out, threads: int) -> float:
+    """Seconds of what torch and, on the CPU, NumPy compute, by the faster: which one it is, processors differ in."""
+    seconds = best(lambda: by_torch(*values, out=out), threads, out.device.type)
+    # Where its number of threads cannot be set (a machine with torch and NumPy alone), torch has to do.
+    if out.device.type == "cpu" and find_spec("threadpoolctl"):
+        arrays, array = [value.numpy() for value in values], out.numpy()
+        seconds = min(seconds, best(lambda: by_numpy(*arrays, out=array), threads))
+    return seconds
 
 
 def bandwidth(threads: int, device: str = "cpu", size: int = 1 << 26) -> float:
@@ -158,18 +170,30 @@ def bandwidth(threads: int, device: str = "cpu", size: int = 1 << 26) -> float:
 
 
 def best(work: Callable[[], object], threads: int, device: str = "cpu", repetitions: int = 10) -> float:
-    """Seconds of the fastest of some repetitions by torch: what a floor is made of."""
+    """Seconds of the fastest of some repetitions by torch or NumPy: what a floor is made of."""
     import torch
 
-    torch.set_num_threads(threads)  # whatever a workflow set for its jobs
     seconds = []
-    for _ in range(repetitions + 1):
-        began = time.perf_counter()
-        work()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
+    with _limited(threads):
+        for _ in range(repetitions + 1):
+            began = time.perf_counter()
+            work()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
     return min(seconds[1:])
+
+
+def _limited(threads: int) -> AbstractContextManager:
+    """Inside, torch and BLAS take so many threads, whatever a workflow set for its jobs."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if not find_spec("threadpoolctl"):
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(threads, user_api="blas")
 
 
 def machine(device: str = "cpu") -> dict[str, str]:

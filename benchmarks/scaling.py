@@ -66,11 +66,10 @@ def frequencies(count: int) -> Callable[[], object]:
 
 def kernel_inputs(count: int) -> Callable[[], object]:
     """The low-pass filter on 100 columns, whose kernel has count x count entries."""
-    import torch
-
     from fpkit.measures.low_pass import low_high_energy
 
-    x, columns = torch.randn(count, 64), torch.randn(count, 100)
+    draw = np.random.default_rng(0).standard_normal
+    x, columns = draw((count, 64), dtype=np.float32), draw((count, 100), dtype=np.float32)
     return lambda: low_high_energy(x, columns, [3.0])
 
 

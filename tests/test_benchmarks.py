@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import threadpoolctl
 import torch
 from conftest import REPOSITORY
 
@@ -97,7 +98,7 @@ def test_cases_hold_the_mini_batches_of_the_configuration():
 def test_the_dense_peer_of_the_filter_computes_in_the_precision_of_fpkit(monkeypatch):
     case = {"samples": 60, "steps": 2, "widths": 3, "threads": 1, "device": "cpu"}
     seen = []
-    monkeypatch.setattr(np, "exp", lambda x, exp=np.exp: (seen.append(x.dtype), exp(x))[1])
+    monkeypatch.setattr(np, "exp", lambda x, exp=np.exp, **to: (seen.append(x.dtype), exp(x, **to))[1])
     filtering.dense(case)()
     assert seen == [np.dtype(np.float32)] * 3
     assert filtering.ours(case)().dtype.itemsize >= 4
@@ -106,14 +107,20 @@ def test_the_dense_peer_of_the_filter_computes_in_the_precision_of_fpkit(monkeyp
 @pytest.mark.parametrize("rate", [measure.gemm_rate, measure.exp_rate, measure.bandwidth])
 def test_floors_are_of_the_threads_that_contenders_have(monkeypatch, rate):
     """Whatever a workflow's rule lets its jobs have."""
-    seen, before = [], torch.get_num_threads()
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: seen.append(torch.get_num_threads()) or float(len(seen)))
+    seen, before, clock = set(), torch.get_num_threads(), measure.time.perf_counter
+    blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+    def noticed() -> float:
+        seen.update({torch.get_num_threads(), *(library.num_threads for library in blas.lib_controllers)})
+        return clock()
+
+    monkeypatch.setattr(measure.time, "perf_counter", noticed)
     try:
         torch.set_num_threads(1)
         rate(3, size=64)
     finally:
         torch.set_num_threads(before)
-    assert set(seen) == {3}
+    assert seen == {3}
 
 
 def test_tables_carry_machine_versions_and_the_code_that_was_measured(tmp_path):

@@ -7,6 +7,7 @@ import finufft
 import numpy as np
 import pytest
 import scipy.spatial.distance
+import threadpoolctl
 import torch
 import xarray as xr
 import xrft
@@ -556,6 +557,26 @@ def dense_kernel(x: np.ndarray, width: float) -> np.ndarray:
     return kernel / kernel.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_no_weight_of_the_filter_is_near_the_denormal_numbers(kind):
+    distance = np.linspace(0, 300, 5000, dtype=np.float32)
+    weights = kind(np.empty(5000, np.float32))
+    low_pass._ops(weights).gaussian(kind(distance), 1.0, weights)
+    weights = np.asarray(weights)
+    np.testing.assert_allclose(weights, np.exp(-distance.astype(float) / 2), rtol=1e-5, atol=1e-30)
+    assert weights.min() >= 2**20 * np.finfo(np.float32).smallest_normal
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_a_sample_weighs_one_with_itself_however_narrow_the_filter(kind):
+    """Its distance to itself is a difference of large numbers: rounded, it would be a width or more."""
+    x = 100 + np.random.RandomState(0).randn(300, 50).astype(np.float32)
+    columns = np.random.RandomState(1).randn(300, 2).astype(np.float32)
+    low, high = low_pass.low_high_energy(kind(x), kind(columns), [0.01], tile_bytes=70 * 2**10)
+    np.testing.assert_allclose(low[0], (columns**2).sum(0), rtol=1e-5)
+    assert np.asarray(high).max() < 1e-12
+
+
 @given(
     samples=st.integers(1, 60),
     features=st.integers(1, 5),
@@ -587,14 +608,27 @@ def test_filter_of_images_with_equal_pixels_and_copies_is_still_a_number(kind):
     np.testing.assert_allclose(high, 6 * 35 / 12, rtol=1e-3)
 
 
+def test_filter_is_the_same_by_any_number_of_threads_but_for_rounding():
+    draw = np.random.default_rng(0).standard_normal
+    x, columns = (draw((500, size), dtype=np.float32) for size in (20, 7))
+    energies = []
+    for threads in (1, 2, 3):
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            energies.append(low_high_energy(x, columns, [0.5, 2.0], tile_bytes=2**18))
+            blas = threadpoolctl.ThreadpoolController().select(user_api="blas")
+            assert {library.num_threads for library in blas.lib_controllers} == {threads}  # as it was before
+    for other in energies[1:]:
+        np.testing.assert_allclose(other, energies[0], rtol=1e-6)
+
+
 @on_linux
 def test_filter_never_holds_the_whole_kernel():
     # In a process of its own, whose peak memory nobody else has raised. The whole kernel would take 1.6 GB.
     program = """
-import resource, torch
+import resource
+import numpy as np
 from fpkit.measures.low_pass import low_high_energy
-torch.set_num_threads(1)
-x, values = torch.randn(20_000, 4), torch.randn(20_000, 2)
+x, values = (np.random.default_rng(0).standard_normal((20_000, size), np.float32) for size in (4, 2))
 low_high_energy(x[:100], values[:100], [1.0])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 low_high_energy(x, values, [1.0])
