@@ -8,6 +8,7 @@
 
 #include "encoding.hpp"
 #include "passes.hpp"
+#include "rounding.hpp"
 #include "updates.hpp"
 
 // Threads that wait for each other: for microseconds, so that they do not sleep.
@@ -90,6 +91,7 @@ struct Work {
 template <class Net>
 static void work(const Net &net, const Work &task, int64_t first_member, int64_t last_member,
                  const typename Net::Workspace *memory, int64_t self, Team &team, std::vector<Piece> &pieces) {
+    const NoDenormals none;
     const typename Net::Workspace &w = memory[self];
     const Update &how = *task.how;
     const bool shared = team.count > 1;
