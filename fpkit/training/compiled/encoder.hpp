@@ -49,6 +49,7 @@ struct Encoder {
 
     int64_t outputs() const { return units; }
     bool copied() const { return false; }  // inputs, before they go in
+    int64_t grain() const { return 1; }
 
     int64_t numbers() const { return features / tokens; }  // of a token, as it comes
     int64_t row() const { return padded(width); }

@@ -83,10 +83,10 @@ static void forward(const Encoding &pass, const float *parameters, bool derivati
 
 // From the gradient by the outputs, in `w.output`, those by all parameters; `transposed` holds the weights of layers.
 static void backward(const Encoding &pass, const float *parameters, const float *transposed, float *gradient,
-                     bool accumulate) {
+                     bool begins, bool) {
     const Encoder &net = pass.net;
     const int64_t rows = pass.rows(), row = net.row(), width = net.width, tokens = net.tokens, samples = pass.samples;
-    if (!accumulate) std::fill_n(gradient, net.parameters(), 0.f);
+    if (begins) std::fill_n(gradient, net.parameters(), 0.f);
     const float *error = pass.w.output;
     multiply({error, 1, net.units, pass.pooled, row, gradient + net.read(), row, nullptr, true}, net.units, samples, row);
     for (int64_t s = 0; s < samples; ++s)

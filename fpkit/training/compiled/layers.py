@@ -34,7 +34,7 @@ class Layer:
     @property
     def units(self) -> int:
         """What comes out of each place."""
-        return self.shape[0] if len(self.shape) == 4 else self.shape[1]
+        return self.shape[0] if self.convolution else self.shape[1]
 
     @property
     def inputs(self) -> int:
@@ -55,22 +55,27 @@ class Layer:
         """Numbers of a run."""
         return self.inputs // self.runs
 
-    def takers(self, below: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of each of so many places below where those begin that take it; and where begins what each takes, among all
-        that goes into the layer's places. It is what `table` says, the other way round.
-        """
+    @property
+    def convolution(self) -> bool:
+        return len(self.shape) == 4
+
+    def meetings(self, below: int) -> list[np.ndarray]:
+        """What `table` says, of so many places below, from three sides: `ahead`, `back` and `along` in network.hpp."""
         place, run = np.nonzero(self.table >= 0)
-        taken = self.table[place, run]
-        begins = np.searchsorted(np.sort(taken), np.arange(below + 1))
-        takers = (place * library.padded(self.inputs) + run * self.length)[np.argsort(taken, kind="stable")]
-        return begins.astype(np.int32), takers.astype(np.int32)
+        under = self.table[place, run]
+        sides = ((place, self.places, run, under), (under, below, run, place), (run, self.runs, place, under))
+        found = []
+        for of, count, one, other in sides:
+            order = np.argsort(of, kind="stable")
+            found += [np.searchsorted(of[order], np.arange(count + 1)), one[order], other[order]]
+        return [part.astype(np.int32) for part in found]
 
     def natural(self, weights: np.ndarray) -> np.ndarray:
         """Weights (member, input, unit) in the order of `shape`: a view.
 
         Of a layer behind an image the inputs (channel * pixel) keep two dimensions.
         """
-        if len(self.shape) == 4:
+        if self.convolution:
             _, channels, kernel, _ = self.shape
             return weights.reshape(-1, kernel, kernel, channels, self.units).transpose(0, 4, 3, 1, 2)
         return weights.reshape(-1, self.runs, self.length, self.units).swapaxes(1, 2) if self.runs > 1 else weights
@@ -105,20 +110,20 @@ class Chain:
         return sum(layer.places * layer.inputs * layer.units for layer in self.layers)
 
     @cached_property
-    def takers(self) -> list[tuple]:
-        """Of each layer the arrays of `Layer.takers`, or None."""
-        pairs = zip(self.layers, self.layers[1:], strict=False)
-        others = [(None, None) if above.table is None else above.takers(below.places) for below, above in pairs]
-        return [(None, None), *others]
+    def meetings(self) -> list[list]:
+        """Of each layer the arrays of `Layer.meetings`; nothing of one that is no convolution."""
+        below = [self.features // self.step, *(layer.places for layer in self.layers)]
+        pairs = zip(self.layers, below, strict=False)
+        return [layer.meetings(places) if layer.convolution else [None] * 9 for layer, places in pairs]
 
     def structure(self, activation: str, loss: str) -> library.Chain:
         """As compiled code has it: while this lives, as it reads its arrays."""
         layers = [
             library.Layer(
-                layer.units, layer.places, layer.runs, layer.length,
-                *map(library.address, (layer.table, *takers)), layer.skips, layer.activated,
+                layer.units, layer.places, layer.runs, layer.length, layer.convolution,
+                tuple(map(library.address, meetings)), layer.skips, layer.activated,
             )
-            for layer, takers in zip(self.layers, self.takers, strict=True)
+            for layer, meetings in zip(self.layers, self.meetings, strict=True)
         ]  # fmt: skip
         return library.Chain(
             (library.Layer * len(layers))(*layers), len(layers), self.features, self.step,

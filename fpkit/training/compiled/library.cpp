@@ -5,7 +5,7 @@
 // Every row of a matrix is padded with zeros to a multiple of PAD numbers. Samples are taken some at a time, so that their
 // activations stay in the cache. Members share nothing, so a member's bits depend on no other member. They depend on no
 // thread either: every number is one sum, over samples or units in their order, whoever computes it and however many
-// samples are taken at a time.
+// samples are taken at a time; of a convolution's weight one for each lane, in which are the same samples always.
 
 #include <cstring>
 #include <deque>

@@ -16,8 +16,8 @@ class Layer(ctypes.Structure):
     """As in network.hpp."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("units", "places", "runs", "length")),
-        *((name, ctypes.c_void_p) for name in ("table", "first_taker", "taker")),
+        *((name, ctypes.c_int64) for name in ("units", "places", "runs", "length", "convolution")),
+        ("meetings", ctypes.c_void_p * 9),
         *((name, ctypes.c_int64) for name in ("skips", "activated")),
     )
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "gathering.hpp"
+#include "convolutions.hpp"
 #include "network.hpp"
 #include "products.hpp"
 
@@ -18,23 +18,46 @@ static void outputs_of(Values input, const float *weight, int64_t row, const flo
         }
 }
 
-// Output (sample, output) of some samples. On the way it leaves hidden values, layer after layer, what was gathered for
-// them, and, if asked for, derivatives.
+// From (sample, number) to (group, number, lane), with zeros for what samples lack to whole groups.
+static void to_lanes(const float *from, int64_t samples, int64_t numbers, int64_t from_row, float *to) {
+    for (int64_t s = 0; s < samples; s += LANES, from += LANES * from_row, to += numbers * LANES)
+        transpose(from, std::min<int64_t>(LANES, samples - s), 0, numbers, from_row, to, LANES);
+}
+
+// And back: rows are padded with zeros.
+static void from_lanes(const float *from, int64_t samples, int64_t numbers, float *to, int64_t to_row) {
+    for (int64_t s = 0; s < samples; s += LANES, from += numbers * LANES, to += LANES * to_row)
+        transpose(from, numbers, 0, std::min<int64_t>(LANES, samples - s), LANES, to, to_row);
+}
+
+static void add(const float *from, int64_t numbers, float *to) {
+    for (int64_t i = 0; i < numbers; i += LANES) at(to + i) += at(from + i);
+}
+
+// Output (sample, output) of some samples. On the way it leaves hidden values, layer after layer, and, if asked for,
+// derivatives.
 static void forward(const Pass &pass, const float *parameters, bool derivatives, float *output) {
     const Chain &net = pass.net;
+    if (net.convolutions()) to_lanes(pass.x, pass.samples, net.features, net.features, pass.w.image);
     for (int64_t l = 0; l < net.layers; ++l) {
         const Layer &layer = net.layer[l];
-        const Values input = pass.input(l);
-        if (layer.table) gather(layer, pass.below(l), net.places(l), pass.samples, input, l + 1 == net.layers);
         const float *weight = parameters + net.weight(l), *bias = parameters + net.bias(l);
+        const Values input = pass.input(l);
+        if (l && !layer.convolution && net.layer[l - 1].convolution)
+            from_lanes(pass.hidden(l - 1), pass.samples, layer.inputs(), input.numbers, input.row);
         if (l + 1 == net.layers) return outputs_of(input, weight, net.row(l), bias, pass.samples, net.outputs(), output);
-        const Values above = pass.below(l + 1);
-        const int64_t numbers = pass.samples * layer.width();
-        multiply({input.numbers, input.row, 1, weight, above.row, above.numbers, above.row, bias, false}, pass.rows(l),
-                 layer.inputs(), above.row);
-        if (layer.skips == 2) add(pass.below(l - 1).numbers, numbers, above.numbers);
-        if (layer.activated) net.activation->apply(above.numbers, derivatives ? pass.derivative(l) : nullptr, numbers);
-        if (layer.skips == 1) add(pass.below(l).numbers, numbers, above.numbers);
+        float *above = pass.hidden(l);
+        if (layer.convolution)
+            meet_all({layer.ahead, layer.places, weight, layer.length * layer.row(), layer.row(), layer.length,
+                      pass.image_below(l), pass.image(l, above), layer.units, bias, false},
+                     pass.groups());
+        else
+            multiply({input.numbers, input.row, 1, weight, layer.row(), above, layer.row(), bias, false}, pass.samples,
+                     layer.inputs(), layer.row());
+        const int64_t numbers = pass.numbers(l);
+        if (layer.skips == 2) add(pass.hidden(l - 2), numbers, above);
+        if (layer.activated) net.activation->apply(above, derivatives ? pass.derivative(l) : nullptr, numbers);
+        if (layer.skips == 1) add(pass.hidden(l - 1), numbers, above);
     }
 }
 
@@ -51,29 +74,20 @@ static void multiply_between(const Product &p, int64_t rows, int64_t inner, int6
     }
 }
 
-// The gradient (input, unit) by the weights of a layer with fewer units than a vector has lanes: by way of (unit, input),
-// where vectors are full. The same sums.
-static void turned_gradient(Values input, Values error, int64_t inputs, int64_t units, int64_t inner, float *turned,
-                            float *gradient, bool accumulate) {
-    if (accumulate) transpose(gradient, inputs, 0, units, PAD, turned, input.row);
-    multiply({error.numbers, 1, error.row, input.numbers, input.row, turned, input.row, nullptr, accumulate}, units, inner,
-             input.row);
-    transpose(turned, units, 0, inputs, input.row, gradient, PAD);
-}
-
 // The gradient of some samples' share of the loss by the parameters of a layer, as far as they are those from `low` to
-// `high`, multiples of PAD; added to what is there if `accumulate`.
-static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t low, int64_t high, bool accumulate) {
+// `high`, multiples of PAD; added to that of samples before, unless it begins. Convolutions have it when it ends.
+static void layer_gradient(const Pass &pass, int64_t l, float *gradient, int64_t low, int64_t high, bool begins, bool ends,
+                           float *sums) {
     const Chain &net = pass.net;
-    const Values input = pass.input(l), error = pass.error(l);
-    const bool last = l + 1 == net.layers;
-    const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l), inner = pass.rows(l);
-    const Values left = last ? error : input, right = last ? input : error;
-    if (net.turned(l) && !pass.shared)
-        turned_gradient(input, error, rows, net.layer[l].units, inner, pass.w.turned, gradient + begin, accumulate);
-    else
-        multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate},
-                         rows, inner, low - begin, high - begin);
+    const bool last = l + 1 == net.layers, accumulate = !begins;
+    const int64_t begin = net.weight(l), rows = net.rows(l), row = net.row(l), bias = net.bias(l), inner = pass.samples;
+    if (net.layer[l].convolution)
+        return convolution_gradient({net.layer[l], pass.image_below(l), pass.image(l, pass.by_hidden(l)),
+                                     sums + net.sums(l), accumulate},
+                                    pass.groups(), begin, bias, low, high, ends, gradient);
+    const Values input = pass.input(l), error = pass.error(l), left = last ? error : input, right = last ? input : error;
+    multiply_between({left.numbers, 1, left.row, right.numbers, right.row, gradient + begin, row, nullptr, accumulate}, rows,
+                     inner, low - begin, high - begin);
     if (last) {
         // Not every activation is zero at zero, but what pads the weights stays so.
         const int64_t inputs = net.layer[l].inputs();
@@ -109,30 +123,36 @@ static void transpose_weights(const Chain &net, const float *parameter, float *t
 static void backward_through(const Pass &pass, int64_t l, const float *transposed) {
     const Chain &net = pass.net;
     const Layer &layer = net.layer[l], &under = net.layer[l - 1];
-    const Values error = pass.error(l), upstream = pass.error(l - 1);
-    const int64_t numbers = pass.samples * under.width(), row = padded(layer.inputs());
+    const int64_t numbers = pass.numbers(l - 1), row = padded(layer.inputs());
+    float *upstream = pass.by_hidden(l - 1);
     // What the layer above adds goes past this one. The gradient by it lies in the same place, unless all are kept.
     const bool past = l + 1 < net.layers && net.layer[l + 1].skips == 2;
-    if (past && pass.shared) std::copy_n(pass.error(l + 1).numbers, numbers, upstream.numbers);
-    float *below = layer.table ? pass.w.scattered : upstream.numbers;
-    multiply({error.numbers, error.row, 1, transposed, row, below, row, nullptr, past && !layer.table},
-             pass.rows(l), layer.units, row);
-    if (layer.table) scatter(layer, {pass.w.scattered, row}, net.places(l), pass.samples, upstream, past);
-    if (layer.skips == 1) add(pass.w.past, numbers, upstream.numbers);
-    if (under.skips == 1) std::copy_n(upstream.numbers, numbers, pass.w.past);
-    if (under.activated)
-        net.activation->differentiate(upstream.numbers, pass.below(l).numbers, pass.derivative(l - 1), numbers);
+    if (past && pass.shared) std::copy_n(pass.by_hidden(l + 1), numbers, upstream);
+    if (layer.convolution)
+        meet_all({layer.back, under.places, transposed, layer.length, row, layer.units, pass.image(l, pass.by_hidden(l)),
+                  pass.image(l - 1, upstream), under.units, nullptr, past},
+                 pass.groups());
+    else {
+        const Values error = pass.error(l);
+        float *below = under.convolution ? pass.w.by_flat : upstream;
+        multiply({error.numbers, error.row, 1, transposed, row, below, row, nullptr, past}, pass.samples, layer.units, row);
+        if (under.convolution) to_lanes(below, pass.samples, layer.inputs(), row, upstream);
+    }
+    if (layer.skips == 1) add(pass.w.past, numbers, upstream);
+    if (under.skips == 1) std::copy_n(upstream, numbers, pass.w.past);
+    if (under.activated) net.activation->differentiate(upstream, pass.hidden(l - 1), pass.derivative(l - 1), numbers);
 }
 
 // From the gradient by the outputs those by the hidden layers; and, if asked for, by all parameters, layer by layer while
 // what it is made of is in the cache. `transposed` holds the weights between hidden layers.
-static void backward(const Pass &pass, const float *parameters, const float *transposed, float *gradient, bool accumulate) {
+static void backward(const Pass &pass, const float *parameters, const float *transposed, float *gradient, bool begins,
+                     bool ends) {
     const Chain &net = pass.net;
     const int64_t last = net.layers - 1;
     const float *right = parameters + net.weight(last);
     transposed += net.transposed();
     for (int64_t l = last;; --l) {
-        if (gradient) layer_gradient(pass, l, gradient, 0, net.parameters(), accumulate);
+        if (gradient) layer_gradient(pass, l, gradient, 0, net.parameters(), begins, ends, pass.w.sums);
         if (l == 0) return;
         if (l < last) right = transposed -= net.layer[l].units * padded(net.layer[l].inputs());
         backward_through(pass, l, right);

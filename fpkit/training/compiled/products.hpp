@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "parts.hpp"
 #include "vectors.hpp"
 
 struct Product {
@@ -54,19 +55,6 @@ static Tile tile_of(int64_t rows) {
         if (rows < ROWS) return tile_of<VECTORS, ROWS - 1>(rows);
     return tile<ROWS, VECTORS>;
 }
-
-// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i). And a part
-// cut into so many.
-struct Parts {
-    int64_t whole, count, first = 0;
-    Parts(int64_t whole, int64_t largest) : whole(whole), count((whole + largest - 1) / largest) {}
-    int64_t begin(int64_t i) const { return first + whole * i / count; }
-    Parts part(int64_t i, int64_t count) const {
-        Parts parts = *this;
-        parts.first = begin(i), parts.whole = begin(i + 1) - begin(i), parts.count = count;
-        return parts;
-    }
-};
 
 template <int VECTORS>
 static void columns(const Product &p, int64_t rows, int64_t column, int64_t inner) {

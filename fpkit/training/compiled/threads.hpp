@@ -99,7 +99,7 @@ static void work(const Net &net, const Work &task, int64_t first_member, int64_t
     const bool copied = task.order || net.copied();
     const int64_t taken = task.taken();
     const int64_t low = numbers / PAD * self / team.count * PAD, high = numbers / PAD * (self + 1) / team.count * PAD;
-    const Parts rounds(taken, team.count * net.together());
+    const Parts rounds(taken, team.count * net.together(), net.grain());
     float *gradient = memory[0].gradient;
     std::fill(gradient + low, gradient + high, 0.f);  // what pads the rows stays zero
     const int64_t of_member = int64_t(pieces.size()) / task.members;
@@ -129,13 +129,15 @@ static void work(const Net &net, const Work &task, int64_t first_member, int64_t
                     std::copy_n(task.x + parts.begin(self) * features, pass.samples * features, w.input);
                 forward(pass, parameter, true, w.output);
                 net.loss->gradient(targets, w.output, pass.samples, outputs, taken);
-                backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r > 0);
+                backward(pass, parameter, memory[0].transposed, shared ? nullptr : gradient, r == 0,
+                         r + 1 == rounds.count);
                 if constexpr (Net::shares) {
                     if (!shared) continue;
                     team.wait();
                     for (int64_t i = 0; i < team.count; ++i)
                         for (int64_t l = 0; l < net.layers; ++l)
-                            layer_gradient(pass_of(i), l, gradient, low, high, r + i > 0);
+                            layer_gradient(pass_of(i), l, gradient, low, high, r + i == 0,
+                                           r + 1 == rounds.count && i + 1 == team.count, memory[0].sums);
                     if (r + 1 < rounds.count) team.wait();
                 }
             }

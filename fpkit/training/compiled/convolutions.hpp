@@ -1,0 +1,184 @@
+// Convolutions of some samples, which lie side by side in the lanes of vectors: numbers (group, place, unit, lane), where a
+// group is LANES samples. So a weight is multiplied with whole vectors, at whatever place, and nothing is copied, padded or
+// gathered for it. The gradient by a weight is summed up in vectors too, and over their lanes at last.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "network.hpp"
+
+// Sums that stay in registers: of so many rows and groups; of so many inputs, and units.
+#if defined(__AVX512F__)
+constexpr int PAIR = 2, ROWS_MOST = 12, INPUTS_MOST = 4, UNITS_MOST = 6;
+#else
+constexpr int PAIR = 2, ROWS_MOST = 6, INPUTS_MOST = 3, UNITS_MOST = 3;
+#endif
+
+// Numbers of each place, for each row, as sums over what meets there: of some run of weights all numbers `inner`, each with
+// one of those that lie at another place.
+struct Meeting {
+    const Meetings &meetings;
+    int64_t places;
+    const float *weight;  // element (run, k, row) at weight[run * of_run + k * of_inner + row]
+    int64_t of_run, of_inner, inner;
+    Image from, to;
+    int64_t rows;
+    const float *bias;  // of each row, or null
+    bool accumulate;
+};
+
+template <int ROWS, int GROUPS>
+static void meet(const Meeting &m, int64_t row, int64_t group) {
+    const float *from = m.from.numbers + group * m.from.group;
+    float *to = m.to.numbers + group * m.to.group + row * LANES;
+    for (int64_t p = 0; p < m.places; ++p, to += m.rows * LANES) {
+        vec sum[ROWS][GROUPS];
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+            for (int g = 0; g < GROUPS; ++g)
+                sum[i][g] = m.bias         ? all(m.bias[row + i])
+                            : m.accumulate ? at(to + g * m.to.group + i * LANES)
+                                           : vec{};
+        for (int32_t each = m.meetings.first[p]; each < m.meetings.first[p + 1]; ++each) {
+            const float *a = m.weight + m.meetings.one[each] * m.of_run + row;
+            const float *b = from + m.meetings.other[each] * m.from.place;
+            for (int64_t k = 0; k < m.inner; ++k, a += m.of_inner, b += LANES) {
+                vec right[GROUPS];
+#pragma GCC unroll 4
+                for (int g = 0; g < GROUPS; ++g) right[g] = at(b + g * m.from.group);
+#pragma GCC unroll 16
+                for (int i = 0; i < ROWS; ++i) {
+                    const vec left = all(a[i]);
+#pragma GCC unroll 4
+                    for (int g = 0; g < GROUPS; ++g) sum[i][g] += left * right[g];
+                }
+            }
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+            for (int g = 0; g < GROUPS; ++g) at(to + g * m.to.group + i * LANES) = sum[i][g];
+    }
+}
+
+template <int GROUPS, int ROWS = ROWS_MOST>
+static auto meet_of(int64_t rows) {
+    if constexpr (ROWS > 1)
+        if (rows < ROWS) return meet_of<GROUPS, ROWS - 1>(rows);
+    return meet<ROWS, GROUPS>;
+}
+
+static void meet_all(const Meeting &m, int64_t groups) {
+    const Parts parts(m.rows, ROWS_MOST);
+    for (int64_t g = 0; g < groups; g += PAIR)
+        for (int64_t i = 0; i < parts.count; ++i) {
+            const int64_t row = parts.begin(i), rows = parts.begin(i + 1) - row;
+            (g + PAIR <= groups ? meet_of<PAIR>(rows) : meet_of<1>(rows))(m, row, g);
+        }
+}
+
+// Products of what goes into a convolution and the gradient by what comes out, summed up over samples and places: `sums`
+// (run, input, unit, lane), and behind them (unit, lane), of the gradient alone.
+struct Gradient {
+    const Layer &layer;
+    Image below, error;
+    float *sums;
+    bool accumulate;
+};
+
+template <int INPUTS, int UNITS>
+static void correlate(const Gradient &c, int64_t groups, int64_t run, int64_t input, int64_t unit) {
+    const int64_t units = c.layer.units;
+    float *sums = c.sums + ((run * c.layer.length + input) * units + unit) * LANES;
+    vec sum[INPUTS][UNITS];
+#pragma GCC unroll 4
+    for (int i = 0; i < INPUTS; ++i)
+#pragma GCC unroll 8
+        for (int u = 0; u < UNITS; ++u) sum[i][u] = c.accumulate ? at(sums + (i * units + u) * LANES) : vec{};
+    const Meetings &along = c.layer.along;
+    for (int64_t g = 0; g < groups; ++g) {
+        const float *error = c.error.numbers + g * c.error.group + unit * LANES;
+        const float *below = c.below.numbers + g * c.below.group + input * LANES;
+        for (int32_t each = along.first[run]; each < along.first[run + 1]; ++each) {
+            const float *a = below + along.other[each] * c.below.place, *b = error + along.one[each] * c.error.place;
+            vec right[UNITS];
+#pragma GCC unroll 8
+            for (int u = 0; u < UNITS; ++u) right[u] = at(b + u * LANES);
+#pragma GCC unroll 4
+            for (int i = 0; i < INPUTS; ++i) {
+                const vec left = at(a + i * LANES);
+#pragma GCC unroll 8
+                for (int u = 0; u < UNITS; ++u) sum[i][u] += left * right[u];
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < INPUTS; ++i)
+#pragma GCC unroll 8
+        for (int u = 0; u < UNITS; ++u) at(sums + (i * units + u) * LANES) = sum[i][u];
+}
+
+template <int INPUTS, int UNITS = UNITS_MOST>
+static auto correlate_units(int64_t units) {
+    if constexpr (UNITS > 1)
+        if (units < UNITS) return correlate_units<INPUTS, UNITS - 1>(units);
+    return correlate<INPUTS, UNITS>;
+}
+
+template <int INPUTS = INPUTS_MOST>
+static auto correlate_of(int64_t inputs, int64_t units) {
+    if constexpr (INPUTS > 1)
+        if (inputs < INPUTS) return correlate_of<INPUTS - 1>(inputs, units);
+    return correlate_units<INPUTS>(units);
+}
+
+// Of the inputs from `first` to `last`, counted through all runs, and of some units.
+static void correlate_between(const Gradient &c, int64_t groups, int64_t first, int64_t last, int64_t first_unit,
+                              int64_t last_unit) {
+    const int64_t length = c.layer.length;
+    Parts units(last_unit - first_unit, UNITS_MOST);
+    units.first = first_unit;
+    for (int64_t u = 0; u < units.count; ++u)
+        for (int64_t run = first / length; run * length < last; ++run) {
+            const int64_t begin = std::max<int64_t>(first - run * length, 0), end = std::min(last - run * length, length);
+            Parts inputs(end - begin, INPUTS_MOST);
+            inputs.first = begin;
+            for (int64_t i = 0; i < inputs.count; ++i)
+                correlate_of(inputs.begin(i + 1) - inputs.begin(i), units.begin(u + 1) - units.begin(u))(
+                    c, groups, run, inputs.begin(i), units.begin(u));
+        }
+}
+
+// Sums over all places and samples, for some units.
+static void sum_between(const Gradient &c, int64_t groups, int64_t first_unit, int64_t last_unit) {
+    float *sums = c.sums + c.layer.inputs() * c.layer.units * LANES;
+    if (!c.accumulate) std::fill(sums + first_unit * LANES, sums + last_unit * LANES, 0.f);
+    for (int64_t g = 0; g < groups; ++g) {
+        const float *error = c.error.numbers + g * c.error.group;
+        for (int64_t p = 0; p < c.layer.places; ++p, error += c.error.place)
+            for (int64_t u = first_unit; u < last_unit; ++u) at(sums + u * LANES) += at(error + u * LANES);
+    }
+}
+
+// The gradient of some samples' share of the loss by those of a convolution's parameters that are numbers `low` to `high`,
+// multiples of PAD, of all: its weights (input, unit) begin at `weight`, its biases at `bias`. If `ends`, no samples follow.
+static void convolution_gradient(const Gradient &c, int64_t groups, int64_t weight, int64_t bias, int64_t low, int64_t high,
+                                 bool ends, float *gradient) {
+    const int64_t units = c.layer.units, row = c.layer.row(), inputs = c.layer.inputs();
+    const auto finish = [&](int64_t begin, int64_t input, int64_t first, int64_t last) {
+        for (int64_t u = first; u < last; ++u) gradient[begin + u] = total(at(c.sums + (input * units + u) * LANES));
+    };
+    for (int64_t first = 0; first < units; first += PAD) {  // of each row either all of these units, or none
+        const int64_t last = std::min(first + PAD, units), begin = weight + first;
+        const auto rows_until = [&](int64_t number) { return std::clamp<int64_t>((number - begin + row - 1) / row, 0, inputs); };
+        const int64_t from = low <= begin ? 0 : rows_until(low), to = high <= begin ? 0 : rows_until(high);
+        if (from < to) correlate_between(c, groups, from, to, first, last);
+        if (ends)
+            for (int64_t input = from; input < to; ++input) finish(weight + input * row, input, first, last);
+        if (bias + first < low || bias + first >= high) continue;
+        sum_between(c, groups, first, last);
+        if (ends) finish(bias, inputs, first, last);
+    }
+}

@@ -1,0 +1,19 @@
+// Numbers that are cut into nearly equal parts.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+// The parts of `whole` cut into as few nearly equal ones as are at most `largest`: part i begins at begin(i). And a part
+// cut into so many. Each but the last has a multiple of `grain`, as `largest` is; so some may be empty.
+struct Parts {
+    int64_t whole, count, grain, first = 0;
+    Parts(int64_t whole, int64_t largest, int64_t grain = 1)
+        : whole(whole), count((whole + largest - 1) / largest), grain(grain) {}
+    int64_t begin(int64_t i) const { return first + std::min(whole, (whole + grain - 1) / grain * i / count * grain); }
+    Parts part(int64_t i, int64_t count) const {
+        Parts parts = *this;
+        parts.first = begin(i), parts.whole = begin(i + 1) - begin(i), parts.count = count;
+        return parts;
+    }
+};
