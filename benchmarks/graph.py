@@ -89,12 +89,13 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         name, case = f"graph, {samples} samples, {what}", {"samples": samples, "threads": count}
         results = in_turn({"fpkit": ours, "scikit-learn": theirs}, case, count, repetitions)
         floor = seconds_floor if ours is neighbours else None
-        rows += [row(name, count, contender, timing, floor) for contender, timing in results.items()]
+        measured = [row(name, count, contender, timing, floor) for contender, timing in results.items()]
+        print(*measured, sep="\n", flush=True)
+        rows += measured
         ratio = results["scikit-learn"].median / results["fpkit"].median
         rows.append(goal(f"{name}: against scikit-learn", ratio, ">= 1"))
         if ours is neighbours:
             rows.append(goal(f"{name}: of the floor", floor / results["fpkit"].median, ">= 0.5"))
-        print(*rows[-2:], sep="\n", flush=True)
     for name in ("graph", "projection", "filtering"):
         contenders = {
             "with": partial(decomposition, measure=name, nulls=["share", "paces"]),
@@ -103,7 +104,6 @@ def measure(threads: int, repetitions: int) -> list[dict]:
         results = in_turn(contenders, {"threads": 1}, 1, repetitions)
         cost = results["with"].median / results["without"].median - 1
         rows.append(goal(f"{name}, both nulls with 20 draws: cost, of the decomposition without", cost, "<= 1"))
-        print(rows[-1], flush=True)
     return rows
 
 

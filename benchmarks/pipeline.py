@@ -31,6 +31,8 @@ IMPORTS = {
     "claims": "fpkit.store.netcdf, fpkit.claims.verdicts",
     "calibration": "fpkit.claims.calibration",
 }
+# Seconds without a job, from which on jobs are of two runs.
+PAUSE = 60
 START = """
 import snakemake.script
 from fpkit.jobs.job import job
@@ -83,6 +85,14 @@ def job_times() -> dict[str, list[tuple[float, float]]]:
             kind += ", compiled" if device.endswith("compiled") else ", torch"
         times.setdefault(kind, []).append((file.stat().st_mtime, seconds))
     return times
+
+
+def longest_gap(begins: list[float], ends: list[float]) -> float:
+    """Seconds without any job, at most, between those that begin and end then."""
+    gap, until = 0.0, min(begins)
+    for begin, end in sorted(zip(begins, ends, strict=True)):
+        gap, until = max(gap, begin - until), max(until, end)
+    return gap
 
 
 def start_seconds(kind: str, repetitions: int) -> float:
@@ -167,6 +177,9 @@ def measure(repetitions: int) -> list[dict]:
     times = job_times()
     ends = [end for jobs in times.values() for end, _ in jobs]
     begins = [end - seconds for jobs in times.values() for end, seconds in jobs]
+    if longest_gap(begins, ends) > PAUSE:
+        print("full run: not measured, as the results are of several; rm -r results, run figures, and this again")
+        return rows
     # As many cores as there were ever jobs at the same time.
     cores = max(sum(begin <= moment + 0.5 < end for begin, end in zip(begins, ends, strict=True)) for moment in begins)
     wall = max(ends) - min(begins)

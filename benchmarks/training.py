@@ -323,6 +323,8 @@ def measure(device: str, threads: list[int], repetitions: int) -> list[dict]:
             if count > 1:
                 contenders["loop, 1 thread"] = partial(loop, threads=1)
             results = in_turn(contenders, case, count, repetitions)
+            if isinstance(results["fpkit"], str):
+                raise SystemExit(f"{describe(case)}, {count} threads: fpkit: {results['fpkit']}")
             # Of the loops the faster one counts.
             alone = results.pop("loop, 1 thread", None)
             if isinstance(alone, Timing) and (

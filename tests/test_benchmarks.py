@@ -77,6 +77,12 @@ def test_the_network_of_the_loop_is_that_of_fpkit(case):
     assert sum(parameter.numel() for parameter in networks.in_torch(case).parameters()) == numbers
 
 
+def test_two_runs_are_not_taken_for_a_slow_one():
+    begins, ends = [0.0, 1.0, 2.0, 500.0], [3.0, 9.0, 4.0, 510.0]
+    assert pipeline.longest_gap(begins[:3], ends[:3]) == 0
+    assert pipeline.longest_gap(begins, ends) == 491
+
+
 @pytest.mark.parametrize("kind", [*pipeline.IMPORTS, "fft", "filtering", "graph", "projection"])
 def test_a_job_that_has_nothing_to_do_is_timed(kind):
     assert pipeline.start_seconds(kind, 1) > 0

@@ -15,10 +15,10 @@ constexpr int PAIR = 2, ROWS_MOST = 12, INPUTS_MOST = 4, UNITS_MOST = 6;
 constexpr int PAIR = 2, ROWS_MOST = 6, INPUTS_MOST = 3, UNITS_MOST = 3;
 #endif
 
-// Numbers of each place, for each row, as sums over what meets there: of some run of weights all numbers `inner`, each with
-// one of those that lie at another place.
-struct Meeting {
-    const Meetings &meetings;
+// A convolution, or the gradient by what goes into one: of each row (unit, or input) at each place a sum over its taps, and
+// of each over `inner` numbers at the tap's place.
+struct Convolution {
+    const Taps &taps;
     int64_t places;
     const float *weight;  // element (run, k, row) at weight[run * of_run + k * of_inner + row]
     int64_t of_run, of_inner, inner;
@@ -29,25 +29,25 @@ struct Meeting {
 };
 
 template <int ROWS, int GROUPS>
-static void meet(const Meeting &m, int64_t row, int64_t group) {
-    const float *from = m.from.numbers + group * m.from.group;
-    float *to = m.to.numbers + group * m.to.group + row * LANES;
-    for (int64_t p = 0; p < m.places; ++p, to += m.rows * LANES) {
+static void convolve(const Convolution &c, int64_t row, int64_t group) {
+    const float *from = c.from.numbers + group * c.from.group;
+    float *to = c.to.numbers + group * c.to.group + row * LANES;
+    for (int64_t p = 0; p < c.places; ++p, to += c.rows * LANES) {
         vec sum[ROWS][GROUPS];
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
             for (int g = 0; g < GROUPS; ++g)
-                sum[i][g] = m.bias         ? all(m.bias[row + i])
-                            : m.accumulate ? at(to + g * m.to.group + i * LANES)
+                sum[i][g] = c.bias         ? all(c.bias[row + i])
+                            : c.accumulate ? at(to + g * c.to.group + i * LANES)
                                            : vec{};
-        for (int32_t each = m.meetings.first[p]; each < m.meetings.first[p + 1]; ++each) {
-            const float *a = m.weight + m.meetings.one[each] * m.of_run + row;
-            const float *b = from + m.meetings.other[each] * m.from.place;
-            for (int64_t k = 0; k < m.inner; ++k, a += m.of_inner, b += LANES) {
+        for (int32_t each = c.taps.first[p]; each < c.taps.first[p + 1]; ++each) {
+            const float *a = c.weight + c.taps.one[each] * c.of_run + row;
+            const float *b = from + c.taps.other[each] * c.from.place;
+            for (int64_t k = 0; k < c.inner; ++k, a += c.of_inner, b += LANES) {
                 vec right[GROUPS];
 #pragma GCC unroll 4
-                for (int g = 0; g < GROUPS; ++g) right[g] = at(b + g * m.from.group);
+                for (int g = 0; g < GROUPS; ++g) right[g] = at(b + g * c.from.group);
 #pragma GCC unroll 16
                 for (int i = 0; i < ROWS; ++i) {
                     const vec left = all(a[i]);
@@ -59,23 +59,23 @@ static void meet(const Meeting &m, int64_t row, int64_t group) {
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
-            for (int g = 0; g < GROUPS; ++g) at(to + g * m.to.group + i * LANES) = sum[i][g];
+            for (int g = 0; g < GROUPS; ++g) at(to + g * c.to.group + i * LANES) = sum[i][g];
     }
 }
 
 template <int GROUPS, int ROWS = ROWS_MOST>
-static auto meet_of(int64_t rows) {
+static auto convolve_of(int64_t rows) {
     if constexpr (ROWS > 1)
-        if (rows < ROWS) return meet_of<GROUPS, ROWS - 1>(rows);
-    return meet<ROWS, GROUPS>;
+        if (rows < ROWS) return convolve_of<GROUPS, ROWS - 1>(rows);
+    return convolve<ROWS, GROUPS>;
 }
 
-static void meet_all(const Meeting &m, int64_t groups) {
-    const Parts parts(m.rows, ROWS_MOST);
+static void convolve_all(const Convolution &c, int64_t groups) {
+    const Parts parts(c.rows, ROWS_MOST);
     for (int64_t g = 0; g < groups; g += PAIR)
         for (int64_t i = 0; i < parts.count; ++i) {
             const int64_t row = parts.begin(i), rows = parts.begin(i + 1) - row;
-            (g + PAIR <= groups ? meet_of<PAIR>(rows) : meet_of<1>(rows))(m, row, g);
+            (g + PAIR <= groups ? convolve_of<PAIR>(rows) : convolve_of<1>(rows))(c, row, g);
         }
 }
 
@@ -97,12 +97,12 @@ static void correlate(const Gradient &c, int64_t groups, int64_t run, int64_t in
     for (int i = 0; i < INPUTS; ++i)
 #pragma GCC unroll 8
         for (int u = 0; u < UNITS; ++u) sum[i][u] = c.accumulate ? at(sums + (i * units + u) * LANES) : vec{};
-    const Meetings &along = c.layer.along;
+    const Taps &of_runs = c.layer.of_runs;
     for (int64_t g = 0; g < groups; ++g) {
         const float *error = c.error.numbers + g * c.error.group + unit * LANES;
         const float *below = c.below.numbers + g * c.below.group + input * LANES;
-        for (int32_t each = along.first[run]; each < along.first[run + 1]; ++each) {
-            const float *a = below + along.other[each] * c.below.place, *b = error + along.one[each] * c.error.place;
+        for (int32_t each = of_runs.first[run]; each < of_runs.first[run + 1]; ++each) {
+            const float *a = below + of_runs.other[each] * c.below.place, *b = error + of_runs.one[each] * c.error.place;
             vec right[UNITS];
 #pragma GCC unroll 8
             for (int u = 0; u < UNITS; ++u) right[u] = at(b + u * LANES);
@@ -172,7 +172,9 @@ static void convolution_gradient(const Gradient &c, int64_t groups, int64_t weig
     };
     for (int64_t first = 0; first < units; first += PAD) {  // of each row either all of these units, or none
         const int64_t last = std::min(first + PAD, units), begin = weight + first;
-        const auto rows_until = [&](int64_t number) { return std::clamp<int64_t>((number - begin + row - 1) / row, 0, inputs); };
+        const auto rows_until = [&](int64_t number) {
+            return std::clamp<int64_t>((number - begin + row - 1) / row, 0, inputs);
+        };
         const int64_t from = low <= begin ? 0 : rows_until(low), to = high <= begin ? 0 : rows_until(high);
         if (from < to) correlate_between(c, groups, from, to, first, last);
         if (ends)

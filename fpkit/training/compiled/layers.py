@@ -59,8 +59,8 @@ class Layer:
     def convolution(self) -> bool:
         return len(self.shape) == 4
 
-    def meetings(self, below: int) -> list[np.ndarray]:
-        """What `table` says, of so many places below, from three sides: `ahead`, `back` and `along` in network.hpp."""
+    def taps(self, below: int) -> list[np.ndarray]:
+        """What `table` says, with so many places below, as the three `Taps` of a layer in network.hpp."""
         place, run = np.nonzero(self.table >= 0)
         under = self.table[place, run]
         sides = ((place, self.places, run, under), (under, below, run, place), (run, self.runs, place, under))
@@ -110,20 +110,20 @@ class Chain:
         return sum(layer.places * layer.inputs * layer.units for layer in self.layers)
 
     @cached_property
-    def meetings(self) -> list[list]:
-        """Of each layer the arrays of `Layer.meetings`; nothing of one that is no convolution."""
+    def taps(self) -> list[list]:
+        """Of each layer the arrays of `Layer.taps`; nothing of one that is no convolution."""
         below = [self.features // self.step, *(layer.places for layer in self.layers)]
         pairs = zip(self.layers, below, strict=False)
-        return [layer.meetings(places) if layer.convolution else [None] * 9 for layer, places in pairs]
+        return [layer.taps(places) if layer.convolution else [None] * 9 for layer, places in pairs]
 
     def structure(self, activation: str, loss: str) -> library.Chain:
         """As compiled code has it: while this lives, as it reads its arrays."""
         layers = [
             library.Layer(
                 layer.units, layer.places, layer.runs, layer.length, layer.convolution,
-                tuple(map(library.address, meetings)), layer.skips, layer.activated,
+                tuple(map(library.address, taps)), layer.skips, layer.activated,
             )
-            for layer, meetings in zip(self.layers, self.meetings, strict=True)
+            for layer, taps in zip(self.layers, self.taps, strict=True)
         ]  # fmt: skip
         return library.Chain(
             (library.Layer * len(layers))(*layers), len(layers), self.features, self.step,

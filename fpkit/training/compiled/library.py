@@ -17,7 +17,7 @@ class Layer(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("units", "places", "runs", "length", "convolution")),
-        ("meetings", ctypes.c_void_p * 9),
+        ("taps", ctypes.c_void_p * 9),
         *((name, ctypes.c_int64) for name in ("skips", "activated")),
     )
 

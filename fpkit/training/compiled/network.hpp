@@ -15,8 +15,9 @@ static int64_t samples_together(int64_t numbers, int64_t parameters) {
     return std::max<int64_t>(1, std::max(CACHE_NUMBERS, 2 * parameters) / std::max<int64_t>(1, numbers));
 }
 
-// What meets what, by one of three: of the first, another, ... from one[first[i]] and other[first[i]] on.
-struct Meetings {
+// Where the runs of a kernel lie in images: of each place of one image, or of each run, the two others of (run, place,
+// place below), those of number i from one[first[i]] and other[first[i]] on.
+struct Taps {
     const int32_t *first, *one, *other;
 };
 
@@ -26,9 +27,9 @@ struct Layer {
     int64_t units, places;  // what comes out: units of each place
     int64_t runs, length;   // what goes into a place: so many runs of so many numbers
     int64_t convolution;
-    // Of a convolution. Of each place the runs, and where they begin below; of each place below the runs that begin there,
-    // and at which places they go in; of each run the places, and where it begins below.
-    Meetings ahead, back, along;
+    // Of a convolution. Of each place (run, place below where it begins); of each place below (run, place); of each run
+    // (place, place below).
+    Taps of_places, of_places_below, of_runs;
     // To what comes out is added, 1: what goes in, behind the activation; 2: what goes into the layer before, ahead of it.
     int64_t skips;
     int64_t activated;  // what comes out

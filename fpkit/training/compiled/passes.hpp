@@ -48,9 +48,9 @@ static void forward(const Pass &pass, const float *parameters, bool derivatives,
         if (l + 1 == net.layers) return outputs_of(input, weight, net.row(l), bias, pass.samples, net.outputs(), output);
         float *above = pass.hidden(l);
         if (layer.convolution)
-            meet_all({layer.ahead, layer.places, weight, layer.length * layer.row(), layer.row(), layer.length,
-                      pass.image_below(l), pass.image(l, above), layer.units, bias, false},
-                     pass.groups());
+            convolve_all({layer.of_places, layer.places, weight, layer.length * layer.row(), layer.row(), layer.length,
+                          pass.image_below(l), pass.image(l, above), layer.units, bias, false},
+                         pass.groups());
         else
             multiply({input.numbers, input.row, 1, weight, layer.row(), above, layer.row(), bias, false}, pass.samples,
                      layer.inputs(), layer.row());
@@ -129,9 +129,9 @@ static void backward_through(const Pass &pass, int64_t l, const float *transpose
     const bool past = l + 1 < net.layers && net.layer[l + 1].skips == 2;
     if (past && pass.shared) std::copy_n(pass.by_hidden(l + 1), numbers, upstream);
     if (layer.convolution)
-        meet_all({layer.back, under.places, transposed, layer.length, row, layer.units, pass.image(l, pass.by_hidden(l)),
-                  pass.image(l - 1, upstream), under.units, nullptr, past},
-                 pass.groups());
+        convolve_all({layer.of_places_below, under.places, transposed, layer.length, row, layer.units,
+                      pass.image(l, pass.by_hidden(l)), pass.image(l - 1, upstream), under.units, nullptr, past},
+                     pass.groups());
     else {
         const Values error = pass.error(l);
         float *below = under.convolution ? pass.w.by_flat : upstream;
