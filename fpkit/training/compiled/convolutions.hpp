@@ -8,11 +8,11 @@
 
 #include "network.hpp"
 
-// Sums that stay in registers: of so many rows and groups; of so many inputs, and units.
+// Sums that stay in registers: of so many rows, for a pair of groups; of so many inputs, and of units with as many as that.
 #if defined(__AVX512F__)
-constexpr int PAIR = 2, ROWS_MOST = 12, INPUTS_MOST = 4, UNITS_MOST = 6;
+constexpr int PAIR = 2, ROWS_MOST = 12, INPUTS_MOST = 4, UNITS_MOST[] = {8, 8, 8, 8, 6};
 #else
-constexpr int PAIR = 2, ROWS_MOST = 6, INPUTS_MOST = 3, UNITS_MOST = 3;
+constexpr int PAIR = 2, ROWS_MOST = 6, INPUTS_MOST = 3, UNITS_MOST[] = {8, 6, 4, 3};
 #endif
 
 // A convolution, or the gradient by what goes into one: of each row (unit, or input) at each place a sum over its taps, and
@@ -120,7 +120,7 @@ static void correlate(const Gradient &c, int64_t groups, int64_t run, int64_t in
         for (int u = 0; u < UNITS; ++u) at(sums + (i * units + u) * LANES) = sum[i][u];
 }
 
-template <int INPUTS, int UNITS = UNITS_MOST>
+template <int INPUTS, int UNITS = UNITS_MOST[INPUTS]>
 static auto correlate_units(int64_t units) {
     if constexpr (UNITS > 1)
         if (units < UNITS) return correlate_units<INPUTS, UNITS - 1>(units);
@@ -138,7 +138,7 @@ static auto correlate_of(int64_t inputs, int64_t units) {
 static void correlate_between(const Gradient &c, int64_t groups, int64_t first, int64_t last, int64_t first_unit,
                               int64_t last_unit) {
     const int64_t length = c.layer.length;
-    Parts units(last_unit - first_unit, UNITS_MOST);
+    Parts units(last_unit - first_unit, UNITS_MOST[std::min<int64_t>(length, INPUTS_MOST)]);
     units.first = first_unit;
     for (int64_t u = 0; u < units.count; ++u)
         for (int64_t run = first / length; run * length < last; ++run) {
@@ -151,15 +151,35 @@ static void correlate_between(const Gradient &c, int64_t groups, int64_t first, 
         }
 }
 
-// Sums over all places and samples, for some units.
-static void sum_between(const Gradient &c, int64_t groups, int64_t first_unit, int64_t last_unit) {
-    float *sums = c.sums + c.layer.inputs() * c.layer.units * LANES;
-    if (!c.accumulate) std::fill(sums + first_unit * LANES, sums + last_unit * LANES, 0.f);
+template <int UNITS>
+static void sum_up(const Gradient &c, int64_t groups, int64_t unit) {
+    float *sums = c.sums + (c.layer.inputs() * c.layer.units + unit) * LANES;
+    vec sum[UNITS];
+#pragma GCC unroll 8
+    for (int u = 0; u < UNITS; ++u) sum[u] = c.accumulate ? at(sums + u * LANES) : vec{};
     for (int64_t g = 0; g < groups; ++g) {
-        const float *error = c.error.numbers + g * c.error.group;
+        const float *error = c.error.numbers + g * c.error.group + unit * LANES;
         for (int64_t p = 0; p < c.layer.places; ++p, error += c.error.place)
-            for (int64_t u = first_unit; u < last_unit; ++u) at(sums + u * LANES) += at(error + u * LANES);
+#pragma GCC unroll 8
+            for (int u = 0; u < UNITS; ++u) sum[u] += at(error + u * LANES);
     }
+#pragma GCC unroll 8
+    for (int u = 0; u < UNITS; ++u) at(sums + u * LANES) = sum[u];
+}
+
+template <int UNITS = UNITS_MOST[0]>
+static auto sum_up_of(int64_t units) {
+    if constexpr (UNITS > 1)
+        if (units < UNITS) return sum_up_of<UNITS - 1>(units);
+    return sum_up<UNITS>;
+}
+
+// Over all places and samples, for some units.
+static void sum_between(const Gradient &c, int64_t groups, int64_t first_unit, int64_t last_unit) {
+    Parts units(last_unit - first_unit, UNITS_MOST[0]);
+    units.first = first_unit;
+    for (int64_t u = 0; u < units.count; ++u)
+        sum_up_of(units.begin(u + 1) - units.begin(u))(c, groups, units.begin(u));
 }
 
 // The gradient of some samples' share of the loss by those of a convolution's parameters that are numbers `low` to `high`,
