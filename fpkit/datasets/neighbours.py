@@ -43,16 +43,18 @@ def _by_products(x: np.ndarray, kind: type, some: np.ndarray, found: np.ndarray)
     roundings = (x.shape[1] + 8) * np.finfo(kind).eps
     squares, largest = compared.squares, compared.squares.max()
     error = roundings * (largest + 2 * np.sqrt(squares * largest))
-    doubtful = []
-    for rows in _pieces(some, len(x)):
+
+    def find(rows: np.ndarray) -> np.ndarray:
         candidates, beyond = compared.nearest(rows, min(others, count + SPARE))
         exact = _squares(x, rows, candidates)
         chosen = _smallest(exact, count)
         found[rows] = np.take_along_axis(candidates, chosen, axis=1)
         farthest = np.take_along_axis(exact, chosen, axis=1).max(axis=1)
         unknown = (farthest > beyond + squares[rows] - error[rows]) & (error[rows] > EQUAL * farthest) & (farthest > 0)
-        doubtful.append(rows[unknown if candidates.shape[1] < others else []])
-    return np.concatenate(doubtful)
+        return rows[unknown if candidates.shape[1] < others else []]
+
+    with devices.threads() as (_, each):
+        return np.concatenate(list(each(find, _pieces(some, len(x)))))
 
 
 def _squares(x: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +29,26 @@ def computing_on(device: str) -> Iterator[None]:
 def chosen() -> str:
     """`cpu` or `cuda`."""
     return _chosen
+
+
+@contextmanager
+def threads() -> Iterator[tuple[int, Callable]]:
+    """As many as BLAS would take, which takes one in each of them meanwhile, and a `map` by them.
+
+    So not only products are shared. On a GPU it is one.
+    """
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:  # it comes with scikit-learn, which a machine that only computes does without
+        yield 1, map
+        return
+    blas = ThreadpoolController().select(user_api="blas")
+    count = max((library.num_threads for library in blas.lib_controllers), default=1)
+    if count == 1 or _chosen != "cpu":
+        yield 1, map
+        return
+    with blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
+        yield count, pool.map
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -142,23 +141,6 @@ def _smooth(
             ops.add_product(total, kernel, columns[index % len(columns), tile], start == 0)
 
 
-@contextmanager
-def _python_threads() -> Iterator[tuple[int, Callable]]:
-    """As many as BLAS would take, which takes one in each of them meanwhile, and a `map` by them.
-
-    So not only products are shared.
-    """
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:  # no scikit-learn, which a machine that only computes does without
-        yield 1, map
-        return
-    blas = ThreadpoolController().select(user_api="blas")
-    count = max((library.num_threads for library in blas.lib_controllers), default=1)
-    with blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
-        yield count, pool.map if count > 1 else map
-
-
 class _Torch:
     @staticmethod
     @contextmanager
@@ -206,7 +188,7 @@ class _Torch:
 
 
 class _Numpy:
-    threads = staticmethod(_python_threads)
+    threads = staticmethod(devices.threads)
 
     @staticmethod
     def place(x: Array) -> str:
