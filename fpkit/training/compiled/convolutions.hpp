@@ -63,11 +63,9 @@ static void convolve(const Convolution &c, int64_t row, int64_t group) {
     }
 }
 
-template <int GROUPS, int ROWS = ROWS_MOST>
+template <int GROUPS>
 static auto convolve_of(int64_t rows) {
-    if constexpr (ROWS > 1)
-        if (rows < ROWS) return convolve_of<GROUPS, ROWS - 1>(rows);
-    return convolve<ROWS, GROUPS>;
+    return with_count<ROWS_MOST>(rows, [](auto count) { return convolve<decltype(count)::value, GROUPS>; });
 }
 
 static void convolve_all(const Convolution &c, int64_t groups) {
@@ -120,31 +118,22 @@ static void correlate(const Gradient &c, int64_t groups, int64_t run, int64_t in
         for (int u = 0; u < UNITS; ++u) at(sums + (i * units + u) * LANES) = sum[i][u];
 }
 
-template <int INPUTS, int UNITS = UNITS_MOST[INPUTS]>
-static auto correlate_units(int64_t units) {
-    if constexpr (UNITS > 1)
-        if (units < UNITS) return correlate_units<INPUTS, UNITS - 1>(units);
-    return correlate<INPUTS, UNITS>;
-}
-
-template <int INPUTS = INPUTS_MOST>
 static auto correlate_of(int64_t inputs, int64_t units) {
-    if constexpr (INPUTS > 1)
-        if (inputs < INPUTS) return correlate_of<INPUTS - 1>(inputs, units);
-    return correlate_units<INPUTS>(units);
+    return with_count<INPUTS_MOST>(inputs, [units](auto inputs) {
+        constexpr int INPUTS = decltype(inputs)::value;
+        return with_count<UNITS_MOST[INPUTS]>(units, [](auto units) { return correlate<INPUTS, decltype(units)::value>; });
+    });
 }
 
 // Of the inputs from `first` to `last`, counted through all runs, and of some units.
 static void correlate_between(const Gradient &c, int64_t groups, int64_t first, int64_t last, int64_t first_unit,
                               int64_t last_unit) {
     const int64_t length = c.layer.length;
-    Parts units(last_unit - first_unit, UNITS_MOST[std::min<int64_t>(length, INPUTS_MOST)]);
-    units.first = first_unit;
+    const auto units = Parts::between(first_unit, last_unit, UNITS_MOST[std::min<int64_t>(length, INPUTS_MOST)]);
     for (int64_t u = 0; u < units.count; ++u)
         for (int64_t run = first / length; run * length < last; ++run) {
             const int64_t begin = std::max<int64_t>(first - run * length, 0), end = std::min(last - run * length, length);
-            Parts inputs(end - begin, INPUTS_MOST);
-            inputs.first = begin;
+            const auto inputs = Parts::between(begin, end, INPUTS_MOST);
             for (int64_t i = 0; i < inputs.count; ++i)
                 correlate_of(inputs.begin(i + 1) - inputs.begin(i), units.begin(u + 1) - units.begin(u))(
                     c, groups, run, inputs.begin(i), units.begin(u));
@@ -167,19 +156,14 @@ static void sum_up(const Gradient &c, int64_t groups, int64_t unit) {
     for (int u = 0; u < UNITS; ++u) at(sums + u * LANES) = sum[u];
 }
 
-template <int UNITS = UNITS_MOST[0]>
-static auto sum_up_of(int64_t units) {
-    if constexpr (UNITS > 1)
-        if (units < UNITS) return sum_up_of<UNITS - 1>(units);
-    return sum_up<UNITS>;
-}
-
 // Over all places and samples, for some units.
 static void sum_between(const Gradient &c, int64_t groups, int64_t first_unit, int64_t last_unit) {
-    Parts units(last_unit - first_unit, UNITS_MOST[0]);
-    units.first = first_unit;
-    for (int64_t u = 0; u < units.count; ++u)
-        sum_up_of(units.begin(u + 1) - units.begin(u))(c, groups, units.begin(u));
+    const auto units = Parts::between(first_unit, last_unit, UNITS_MOST[0]);
+    for (int64_t u = 0; u < units.count; ++u) {
+        const auto chosen = with_count<UNITS_MOST[0]>(
+            units.begin(u + 1) - units.begin(u), [](auto count) { return sum_up<decltype(count)::value>; });
+        chosen(c, groups, units.begin(u));
+    }
 }
 
 // The gradient of some samples' share of the loss by those of a convolution's parameters that are numbers `low` to `high`,

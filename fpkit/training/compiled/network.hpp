@@ -53,8 +53,6 @@ struct Chain {
     const Activation *activation;
     const Loss *loss;
 
-    // Below a layer, of which `step`, or the units there, are the numbers.
-    int64_t places(int64_t l) const { return l ? layer[l - 1].places : features / step; }
     int64_t outputs() const { return layer[layers - 1].units; }
     // The first layers, as many as are convolutions.
     int64_t convolutions() const {

@@ -47,21 +47,14 @@ static void tile(const Product &p, int64_t row, int64_t column, int64_t inner) {
         for (int j = 0; j < VECTORS; ++j) at(c + i * p.c_row + j * LANES) = sum[i][j];
 }
 
-using Tile = void (*)(const Product &, int64_t, int64_t, int64_t);
-
-template <int VECTORS, int ROWS = TALLEST[VECTORS]>
-static Tile tile_of(int64_t rows) {
-    if constexpr (ROWS > 1)
-        if (rows < ROWS) return tile_of<VECTORS, ROWS - 1>(rows);
-    return tile<ROWS, VECTORS>;
-}
-
 template <int VECTORS>
 static void columns(const Product &p, int64_t rows, int64_t column, int64_t inner) {
     const Parts parts(rows, TALLEST[VECTORS]);
     for (int64_t i = 0; i < parts.count; ++i) {
         const int64_t row = parts.begin(i);
-        tile_of<VECTORS>(parts.begin(i + 1) - row)(p, row, column, inner);
+        const auto chosen = with_count<TALLEST[VECTORS]>(
+            parts.begin(i + 1) - row, [](auto rows) { return tile<decltype(rows)::value, VECTORS>; });
+        chosen(p, row, column, inner);
     }
 }
 

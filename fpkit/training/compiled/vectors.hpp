@@ -22,16 +22,6 @@ static inline const vec &at(const float *p) { return *reinterpret_cast<const vec
 static inline vec all(float number) { return number - vec{}; }
 static inline int64_t padded(int64_t n) { return (n + PAD - 1) / PAD * PAD; }
 
-// Vectors by their length, for templates: as an argument of one, a type forgets where it may lie.
-struct Whole {
-    static constexpr int COUNT = LANES;
-    typedef vec floats;
-};
-struct Half {
-    static constexpr int COUNT = LANES / 2;
-    typedef float floats __attribute__((vector_size(2 * LANES), aligned(4), may_alias));
-};
-
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
