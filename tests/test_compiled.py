@@ -1,6 +1,8 @@
 """Updates in compiled code against autograd, whatever the shapes."""
 
 import itertools
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import scipy.special
 import torch
 import xarray as xr
 import zarr
-from conftest import on_linux
+from conftest import REPOSITORY, on_linux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_gradients import assert_exact_near_zero
@@ -381,6 +383,29 @@ def test_what_pads_the_rows_stays_zero(activation, model, features):
     ours.update(ours.shape.arranged(x), y, None, 0, 25)
     seen = sum(np.abs(part, dtype=float).sum() for part in ours.stacks(ours.flat))
     assert np.abs(ours.flat, dtype=float).sum() == pytest.approx(seen, rel=1e-12)
+
+
+APART = """
+import sys
+sys.path.insert(0, "tests")
+import numpy as np
+from test_compiled import RESIDUAL, made, samples
+*_, ours = made(RESIDUAL | {"kernel": 1, "channels": 1, "blocks": 1, "activation": "tanh"}, (1, 2, 3), 3, members=1)
+x = ours.shape.arranged(samples(9, (1, 2, 3))[0])
+together, apart = ours.predict(x), [ours.predict(x[i : i + 1]) for i in range(len(x))]
+assert np.array_equal(together, np.concatenate(apart, axis=1))
+"""
+
+
+@on_linux
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="has no shorter vectors")
+@pytest.mark.parametrize("option", ["", "-mno-avx512f", "-mno-avx"])
+def test_no_bit_of_convolutions_depends_on_the_samples_beside(option):
+    environment = os.environ | {"CXX": f"c++ {option}"}
+    done = subprocess.run(
+        [sys.executable, "-c", APART], cwd=REPOSITORY, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("threads", [1, 2])
