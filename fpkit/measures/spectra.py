@@ -75,8 +75,9 @@ def compute(small: xr.Dataset, large: xr.Dataset, file: Path | None) -> tuple[xr
             block = {"step": slice(start, start + together)}
             part, written = dask.compute(small.isel(block), large.isel(block))
             made.append(part)
-            for name, values in written.items():
-                stream.variables[name][block["step"]] = values.to_numpy()
+            for name in list(written):
+                stream.variables[name][block["step"]] = written[name].to_numpy()
+                del written[name]  # or it is there still while the next block is made
     return xr.concat(made, "step", data_vars="all"), xr.Dataset()
 
 
