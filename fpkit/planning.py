@@ -28,22 +28,28 @@ class Estimate:
 
     Attributes:
         core_seconds: of all trainings on the CPU, at the rates of `fpkit.training.work`. measure_seconds: of all
-            measures, likewise. prediction_bytes: recorded, not compressed.
+            measures, likewise. prediction_bytes: recorded, not compressed. checkpoint_bytes: of each training the last
+            two, about.
         unknown: variants with data or models of one's own, of which nothing is known before: they are not counted.
     """
 
     core_seconds: float
     measure_seconds: float
     prediction_bytes: float
+    checkpoint_bytes: float
     unknown: int
 
     def __str__(self) -> str:
-        size = self.prediction_bytes / 2**30
-        left = f"{size:,.0f} GB" if size >= 2 else f"{max(1, round(1024 * size))} MB"
-        told = f"trainings: about {_in_words(self.core_seconds)} on the CPU, {left} of predictions"
+        told = f"trainings: about {_in_words(self.core_seconds)} on the CPU"
+        told += f", {_size(self.prediction_bytes)} of predictions, {_size(self.checkpoint_bytes)} of checkpoints"
         if self.measure_seconds >= 60:
             told += f"; measures: about {_in_words(self.measure_seconds)}"
         return told + f"; {self.unknown} variants with data or models of one's own are not counted" * bool(self.unknown)
+
+
+def _size(count: float) -> str:
+    size = count / 2**30
+    return f"{size:,.0f} GB" if size >= 2 else f"{max(1, round(1024 * size))} MB"
 
 
 def _in_words(core_seconds: float) -> str:
@@ -53,11 +59,11 @@ def _in_words(core_seconds: float) -> str:
 
 def estimate(config: Config) -> Estimate:
     """Of a configuration that was checked; what starts jobs, figures and claims come on top."""
-    seconds = measured = left = unknown = 0
+    seconds = measured = predicted = kept = unknown = 0
     for variant in variants(config):
         if variant.recorded:
             continue
-        dataset = config.all_datasets[variant.dataset]
+        dataset, training = config.all_datasets[variant.dataset], variant.training
         took = _seconds(dataset.extent, variant, 1, _is_compiled(variant))
         if took is None:
             unknown += 1
@@ -67,8 +73,11 @@ def estimate(config: Config) -> Estimate:
             measured += _decomposing(dataset.extent, variant, name)[0] / work.COMPILED
         if "basis" not in variant.record:  # else coefficients are recorded, which are few
             numbers = _samples(dataset.extent, variant) * dataset.extent[-1]
-            left += 4 * variant.training["members"] * _records(variant) * numbers
-    return Estimate(seconds, measured, left, unknown)
+            predicted += 4 * training["members"] * _records(variant) * numbers
+        weights = sum(map(math.prod, _weights(dataset.extent, variant)))
+        buffers = work.buffers(training["optimizer"], training["momentum"], training["steps"])
+        kept += 2 * 4 * training["members"] * weights * (1 + buffers)
+    return Estimate(seconds, measured, predicted, kept, unknown)
 
 
 def pays(dataset: Samples, variant: Variant) -> bool:
@@ -127,7 +136,7 @@ def _decomposing(extent: Extent, variant: Variant, measure: str) -> tuple[float,
         operations = 2 * samples**2 * features + 2 * samples * modes * (50 * modes + columns)
         numbers = samples * (4 * features + 4 * modes)
     elif measure == "ntk":
-        weights = initialization.weights(variant.model, shape, outputs) or []
+        weights = _weights(extent, variant) or []
         kernels = 2 * training["members"]
         operations = 2 * kernels * outputs * samples**2 * sum(map(math.prod, weights))
         numbers = (kernels + 5) * samples**2
@@ -151,9 +160,14 @@ def _is_compiled(variant: Variant) -> bool:
     return can(variant.model, variant.training["optimizer"], variant.training["loss"], "cpu")
 
 
+def _weights(extent: Extent | None, variant: Variant) -> list[tuple[int, ...]] | None:
+    """Shapes of a network's parameters; None where they cannot be known."""
+    return initialization.weights(variant.model, *extent[2:]) if extent else None
+
+
 def _seconds(extent: Extent | None, variant: Variant, threads: int, compiled: bool) -> tuple[float, float] | None:
     """Of a training on the CPU and on a GPU; None where that cannot be known."""
-    weights = extent and initialization.weights(variant.model, *extent[2:])
+    weights = _weights(extent, variant)
     if not weights:
         return None
     (train, test, features, _), training = extent, variant.training

@@ -4,12 +4,15 @@ import re
 import sys
 
 import pytest
+import torch
 from conftest import REPOSITORY
 from pydantic import TypeAdapter
 
 from fpkit import cli, config, planning
 from fpkit.config.datasets import Dataset
+from fpkit.config.training import Optimizer
 from fpkit.datasets import digits, parity, photograph, sines
+from fpkit.training import algorithms
 
 MADE = {
     "sines": (sines, {"frequencies": [1, 2], "samples": 50, "test_samples": 30, "embedding": "circle"}),
@@ -53,15 +56,48 @@ def test_operations_of_an_mlp_are_those_of_its_products(monkeypatch):
     passes = 3 * 1000 * 20 + records * 300
     assert found.core_seconds == pytest.approx(7 * 2 * passes * weights / planning.work.COMPILED)
     assert found.prediction_bytes == 4 * records * 7 * 100
+    assert found.checkpoint_bytes == 2 * 4 * 7 * 3 * weights  # the last two, of parameters and adam's two moments
     assert found.unknown == 0
     raw["datasets"]["d"] = {"kind": "presets.authors:target"}
     assert planning.estimate(config.load(raw)).unknown == 1
 
 
+OPTIMIZERS = TypeAdapter(Optimizer).json_schema()["anyOf"][0]["enum"]
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), [*((name, 0.0) for name in OPTIMIZERS), ("sgd", 0.9)])
+def test_what_an_algorithm_keeps_is_known_before(optimizer, momentum):
+    steps, numbers = 150, 1000
+    flat = torch.nn.Parameter(torch.linspace(-2, 2, numbers))
+    algorithm = algorithms.build(optimizer, flat, 1e-2, momentum, nesterov=False)
+
+    def gradient():
+        flat.grad = torch.autograd.grad(loss(flat), flat)[0]
+        return flat
+
+    def loss(outputs):
+        return (100 * (outputs[1:] - outputs[:-1] ** 2) ** 2 + (1 - outputs[:-1]) ** 2).sum()
+
+    for _ in range(steps):
+        algorithm.step(gradient, loss)
+    kept = sum(value.numel() for value in leaves(algorithm.state) if isinstance(value, torch.Tensor))
+    assert kept / numbers == pytest.approx(planning.work.buffers(optimizer, momentum, steps), rel=0.02, abs=0.01)
+
+
+def leaves(state):
+    if isinstance(state, dict | list):
+        for value in state.values() if isinstance(state, dict) else state:
+            yield from leaves(value)
+    else:
+        yield state
+
+
 def test_the_paper_s_size_is_told_before_anything_runs():
     said = cli.check([str(REPOSITORY / "config.yaml"), str(REPOSITORY / "presets/paper.yaml")])
     assert re.search(
-        r"trainings: about \d+ core hours on the CPU, \d+ GB of predictions; measures: about \d+ core hours$", said
+        r"trainings: about \d+ core hours on the CPU, \d+ GB of predictions, \d+ GB of checkpoints;"
+        r" measures: about \d+ core hours$",
+        said,
     )
 
 

@@ -19,7 +19,7 @@ from fpkit.errors import UserError
 FILES = [".gitignore", "Snakefile", "config.yaml", "parts/bumps.py", "profiles/default/profile.yaml"]
 WHEEL = ["setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml"]
 
-TRAININGS = "trainings: about 1 core minute on the CPU, 1 MB of predictions"
+TRAININGS = "trainings: about 1 core minute on the CPU, 1 MB of predictions, 2 MB of checkpoints"
 
 
 def files_of(folder: Path) -> list[str]:
