@@ -71,7 +71,7 @@ test-oldest:
 	$(PYTHON) tests/oldest.py $(if $(TORCH),torch==$(TORCH)) >.venv-oldest/requirements.txt
 	.venv-oldest/bin/python -m pip install --quiet --requirement .venv-oldest/requirements.txt
 	.venv-oldest/bin/python -m pip install --quiet --no-deps --editable .
-	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(TESTS)
+	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning -W "ignore:numpy.ndarray size changed" $(TESTS)
 
 test-latest:
 	$(PYTHON) -m venv --clear .venv-latest

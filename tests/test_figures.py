@@ -348,6 +348,31 @@ def test_every_axis_with_data_is_labelled_or_shares_its_label_with_its_row_or_co
         assert_labelled(drawn(kind, shown), 2 * len(shown) if kind in BY_VARIANT else 2)
 
 
+@pytest.mark.parametrize("lowest", [0.3, 0.05, 2e-3, 1e-5, 1e-12, 1e-30])
+def test_a_logarithmic_axis_has_some_numbers_and_not_too_many_however_long_it_is(lowest):
+    with style.context(**STYLE):
+        figure, axes = plt.subplots(figsize=(2, 1.3))
+        axes.plot([1, 2], [lowest, 2])
+        axes.set_yscale("log")
+        style.plain_log(axes.yaxis)
+        figure.draw_without_rendering()
+    low, high = axes.get_ylim()
+    seen = [tick.label1 for tick in axes.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert 2 <= len(seen) <= 10
+    assert all(label.get_text() for label in seen)
+    boxes = sorted((label.get_window_extent() for label in seen), key=lambda box: box.y0)
+    assert all(upper.y0 > lower.y1 for lower, upper in itertools.pairwise(boxes)), "they lie on each other"
+
+
+@pytest.mark.parametrize(("lowest", "bottom"), [(0.1, -0.15), (-0.6, -0.65), (-30, -1)])
+def test_an_overshoot_of_the_target_is_in_the_picture(lowest, bottom):
+    with style.context(**STYLE):
+        _, axes = plt.subplots()
+        axes.plot([1, 10, 100], [1, lowest, np.nan])
+        style.shares(axes)
+    assert axes.get_ylim() == pytest.approx((bottom, 1.15))
+
+
 @pytest.mark.parametrize("kind", BY_VARIANT)
 def test_variant_and_number_of_members_are_written_on_the_figure(kind, spectra):
     with style.context(**STYLE):

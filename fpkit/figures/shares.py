@@ -30,9 +30,9 @@ def draw(spectra: xr.Dataset) -> Figure:
             one = shown["remaining"].isel(frequency=number)
             label = f"{float(shown['frequency'][number]):.3g}" if number in named else None
             style.spread(axes, one, color, label)
-        axes.axhline(0, color=style.TARGET, linewidth=0.5)
         attrs = spectra["frequency"].attrs
-        axes.set(ylabel="remaining share", ylim=(-0.15, 1.15), title=f"{attrs['long_name']} ({attrs['units']})")
+        style.shares(axes)
+        axes.set(title=f"{attrs['long_name']} ({attrs['units']})")
         style.log_steps(axes, shown["step"])
         style.legend(axes, ncols=6)
     plt.close(figure)

@@ -115,10 +115,36 @@ def log_steps(axes: Axes, steps: xr.DataArray) -> None:
     axes.set(xscale="log", xlim=(1, float(steps.max())), xlabel="training step")
 
 
-def plain_log(axis: Axis) -> None:
-    """Ticks of a logarithmic axis at 1, 2 and 5, written in full."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+def shares(axes: Axes) -> None:
+    """The axis of a remaining share, of which lines are drawn: from 1, at the start, to 0, and as far as they overshoot
+    both, at most by as much again."""
+    drawn = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.get_lines()] or [[]])
+    drawn = drawn[np.isfinite(drawn)]
+    low, high = drawn.min(initial=0) - 0.05, drawn.max(initial=1) + 0.05
+    axes.axhline(0, color=TARGET, linewidth=0.5)
+    axes.set(ylabel="remaining share", ylim=(max(-1, min(low, -0.15)), min(2, max(high, 1.15))))
+
+
+def plain_log(axis: Axis, widest: float = 500) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5, or, where its ends are `widest` times apart, at powers of ten; written
+    in full, if they are not too long for it."""
+
+    def is_wide() -> bool:
+        low, high = sorted(axis.get_view_interval())
+        return high >= widest * low
+
+    class Locator(LogLocator):
+        def tick_values(self, low: float, high: float) -> np.ndarray:
+            self.set_params(subs=(1,) if is_wide() else (1, 2, 5))
+            return super().tick_values(low, high)
+
+    def written(value: float, _: int) -> str:
+        low, high = sorted(axis.get_view_interval())
+        in_full = not is_wide() or (low > 1e-4 and high < 1e5)
+        return f"{value:g}" if in_full else f"$10^{{{np.log10(value):.0f}}}$"
+
+    axis.set_major_locator(Locator())
+    axis.set_major_formatter(FuncFormatter(written))
     axis.set_minor_formatter(NullFormatter())
 
 

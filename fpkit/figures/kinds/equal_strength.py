@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fpkit.figures import leads, style
 
@@ -116,10 +115,7 @@ def _passages(axes: Axes, variants: list[xr.Dataset], looks: dict[str, dict]) ->
         never = (times > last).any(axis=0)
         axes.plot(place[never], np.full(never.sum(), 2 * last), "x", color=look["color"], markersize=4)
     axes.set(xscale="log", yscale="log", xlabel=_label(variants[0]["frequency"]))
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 20 * low else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    style.plain_log(axes.xaxis, widest=20)
 
 
 def _label(frequency: xr.DataArray) -> str:

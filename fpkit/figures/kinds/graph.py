@@ -48,7 +48,7 @@ def _bands(axes: Axes, spectra: xr.Dataset) -> None:
         ranks = (int(spectra[f"band_{end}_rank"].sel(frequency=band["frequency"])) for end in ("first", "last"))
         label = "rank " + "\N{EN DASH}".join(str(rank) for rank in dict.fromkeys(ranks))
         style.spread(axes, band, color, label if number in (0, count // 2, count - 1) else None)
-    _shares(axes)
+    style.shares(axes)
 
 
 def _halves(axes: Axes, spectra: xr.Dataset) -> None:
@@ -59,12 +59,7 @@ def _halves(axes: Axes, spectra: xr.Dataset) -> None:
         style.spread(axes, values, color, f"network, {name}")
     if "control_remaining" in kept:
         leads.null_halves(axes, kept, style.LOW, style.HIGH)
-    _shares(axes)
-
-
-def _shares(axes: Axes) -> None:
-    axes.axhline(0, color=style.TARGET, linewidth=0.5)
-    axes.set(ylabel="remaining share", ylim=(-0.15, 1.15))
+    style.shares(axes)
 
 
 def _means(axes: Axes, spectra: xr.Dataset) -> None:

@@ -70,6 +70,5 @@ def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
         style.spread(axes, chosen["remaining"].sel(frequency=frequency), color)
     if "control_remaining" in spectra and len(colors) > 1:
         leads.null_halves(axes, style.kept(spectra), colors[0], colors[-1])
-    axes.axhline(0, color=style.TARGET, linewidth=0.5)
     style.log_steps(axes, spectra["step"])
-    axes.set(ylabel="remaining share", ylim=(-0.25, 1.1))
+    style.shares(axes)
