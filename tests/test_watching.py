@@ -77,7 +77,7 @@ def test_a_workflow_s_own_training_is_looked_at_where_its_run_will_be(project):
     overlays = project.overlay("experiments: {synthetic: {training: {steps: 10000000}}}")
     project.start("results/runs/synthetic/base", overlays=overlays)
     checkpoints = project / "results/checkpoints/synthetic/base"
-    wait_until(lambda: list(checkpoints.glob("*/predictions.zarr/loss_train/c/*")), "the first records")
+    wait_until(lambda: list(checkpoints.glob("*/predictions.zarr/step/c/*")), "the first records")
     done = watch(project / "results/runs/synthetic/base", "--once")
     assert done.returncode == 0, done.stderr
     assert re.search(r"step [\d,]+, \d+ records, 3 members", done.stdout)

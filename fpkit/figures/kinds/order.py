@@ -56,7 +56,8 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
     axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
     units = {variant["frequency"].attrs["units"] for variant in spectra}
     never = "\n\N{MULTIPLICATION SIGN} never" if np.isinf(table).any() else ""
-    axes.set_xlabel(f"frequency ({' or '.join(sorted(units))}){never}")
+    gap, of = "\n" if len(units) > 1 else " ", " or\n".join(sorted(units))
+    axes.set_xlabel(f"frequency{gap}({of}){never}")
     # Below, where the other panels have their legends: beside it, its label would read like that of the next panel.
     bar = axes.figure.colorbar(mesh, ax=axes, label="training step", location="bottom", aspect=30, pad=0.02)
     bar.outline.set_visible(False)
