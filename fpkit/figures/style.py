@@ -261,9 +261,7 @@ def recipe(spectra: xr.Dataset) -> dict:
 
 def kept(spectra: xr.Dataset) -> xr.Dataset:
     """The spectra of the members that did not diverge."""
-    left = spectra.sel(member=~spectra["diverged"])
-    # Of nobody there is little to read, and xarray before 2026.9 cannot select from it before it is read.
-    return left if left.sizes["member"] else left.load()
+    return spectra.sel(member=~spectra["diverged"])
 
 
 def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
