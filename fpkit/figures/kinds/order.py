@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -13,6 +15,8 @@ from fpkit.figures import leads, style
 
 # Panels of fewer would be too low to be read.
 LEAST_ROWS = 4
+# Letters of a line of a label that has more than one: it may not reach the panel beside.
+LABEL = 22
 
 
 def draw(spectra: list[xr.Dataset]) -> Figure:
@@ -56,8 +60,8 @@ def _passages(axes: Axes, spectra: list[xr.Dataset]) -> None:
     axes.set_xticks(range(len(frequencies)), [f"{frequency:g}" for frequency in frequencies])
     units = {variant["frequency"].attrs["units"] for variant in spectra}
     never = "\n\N{MULTIPLICATION SIGN} never" if np.isinf(table).any() else ""
-    gap, of = "\n" if len(units) > 1 else " ", " or\n".join(sorted(units))
-    axes.set_xlabel(f"frequency{gap}({of}){never}")
+    label = f"frequency ({' or '.join(sorted(units))})"
+    axes.set_xlabel((fill(label, LABEL) if len(units) > 1 else label) + never)
     # Below, where the other panels have their legends: beside it, its label would read like that of the next panel.
     bar = axes.figure.colorbar(mesh, ax=axes, label="training step", location="bottom", aspect=30, pad=0.02)
     bar.outline.set_visible(False)
