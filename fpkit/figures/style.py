@@ -116,8 +116,8 @@ def log_steps(axes: Axes, steps: xr.DataArray) -> None:
 
 
 def shares(axes: Axes) -> None:
-    """The axis of a remaining share, of which lines are drawn: from 1, at the start, to 0, and as far as they overshoot
-    both, at most by as much again."""
+    """The axis of a remaining share, of which lines are drawn: from 0 to 1, as at the start, and what of them lies
+    beyond, from -1 to 2 at most."""
     drawn = np.concatenate([np.ravel(line.get_ydata()).astype(float) for line in axes.get_lines()] or [[]])
     drawn = drawn[np.isfinite(drawn)]
     low, high = drawn.min(initial=0) - 0.05, drawn.max(initial=1) + 0.05
