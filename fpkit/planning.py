@@ -20,6 +20,9 @@ LEAST_MB, LEAST_MINUTES, UNKNOWN_MB, UNKNOWN_MINUTES = 2000, 30, 4000, 60
 DECOMPOSING = 2.5e10
 # Along which coefficients are taken, about, at most, where they are not as many as there are samples.
 MOST_FUNCTIONS = 2000
+# Numbers that an algorithm keeps of each parameter, as far as is known.
+BUFFERS = {"sgd": 0, "rmsprop": 1, "adagrad": 1, "adam": 2, "adamw": 2, "adadelta": 2}
+LBFGS_HISTORY = 100
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,16 @@ def estimate(config: Config) -> Estimate:
             numbers = _samples(dataset.extent, variant) * dataset.extent[-1]
             predicted += 4 * training["members"] * _records(variant) * numbers
         weights = sum(map(math.prod, _weights(dataset.extent, variant)))
-        buffers = work.buffers(training["optimizer"], training["momentum"], training["steps"])
-        kept += 2 * 4 * training["members"] * weights * (1 + buffers)
+        copies = 1 + buffers(training["optimizer"], training["momentum"], training["steps"])
+        kept += 2 * 4 * training["members"] * weights * copies
     return Estimate(seconds, measured, predicted, kept, unknown)
+
+
+def buffers(optimizer: str, momentum: float, updates: int) -> int:
+    """How many numbers a config `training.optimizer` keeps of each parameter, about."""
+    if optimizer == "lbfgs":  # steps and how they changed the gradient, and the last of both
+        return 2 * min(updates, LBFGS_HISTORY) + 2
+    return BUFFERS.get(optimizer, 2) + (momentum > 0)
 
 
 def pays(dataset: Samples, variant: Variant) -> bool:

@@ -81,7 +81,7 @@ def test_what_an_algorithm_keeps_is_known_before(optimizer, momentum):
     for _ in range(steps):
         algorithm.step(gradient, loss)
     kept = sum(value.numel() for value in leaves(algorithm.state) if isinstance(value, torch.Tensor))
-    assert kept / numbers == pytest.approx(planning.work.buffers(optimizer, momentum, steps), rel=0.02, abs=0.01)
+    assert kept / numbers == pytest.approx(planning.buffers(optimizer, momentum, steps), rel=0.02, abs=0.01)
 
 
 def leaves(state):

@@ -10,9 +10,6 @@ CONVOLUTIONAL = ("cnn", "residual_cnn")
 # GPU works, and of an update on it, however small. The CPU's are measured (docs/performance.md), a GPU's are guessed.
 COMPILED, TORCH, GPU = 1e11, 4e10, 1e13
 GPU_STARTS, GPU_UPDATE = 6.0, 1.5e-4
-# Numbers that an algorithm keeps of each parameter, as far as is known.
-BUFFERS = {"sgd": 0, "rmsprop": 1, "adagrad": 1, "adam": 2, "adamw": 2, "adadelta": 2}
-LBFGS_HISTORY = 100
 
 
 def tokens(features: Sequence[int], patch: int) -> int:
@@ -33,13 +30,6 @@ def operations(model: dict, weights: Sequence[Sequence[int]], inputs: Sequence[i
         # Kernels are used at each place, of which there are a quarter of the pixels or fewer.
         count += math.prod(inputs[2:]) // 4 * sum(math.prod(weight) for weight in weights if len(weight) == 4)
     return 6 * inputs[0] * count
-
-
-def buffers(optimizer: str, momentum: float, updates: int) -> int:
-    """How many numbers a config `training.optimizer` keeps of each parameter, about."""
-    if optimizer == "lbfgs":  # steps and how they changed the gradient, and the last of both
-        return 2 * min(updates, LBFGS_HISTORY) + 2
-    return BUFFERS.get(optimizer, 2) + (momentum > 0)
 
 
 def seconds(

@@ -47,7 +47,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         error = variant["relative_error"].where(variant["followed"], drop=True).median("member").clip(0, 1)
         style.heat_map(ax, error, "frequency", "relative error", vmin=0, vmax=1)
         ax.set_ylabel(f"frequency\n({units})")
-        style.panel(ax, letter, f"{style.variant_title(variant)}\n{leads.words(variant)}".replace(" [", "\n["))
+        lead = leads.words(variant).replace(" [", "\n[")
+        style.panel(ax, letter, f"{style.variant_title(variant)}\n{lead}")
     for ax in axes.flat[4 + len(others) :]:
         ax.set_visible(False)
     style.diverged_note(figure, spectra)
