@@ -31,12 +31,14 @@ IMPORTS = {
     "claims": "fpkit.store.netcdf, fpkit.claims.verdicts",
     "calibration": "fpkit.claims.calibration",
 }
+# What those of a kind keep their libraries from importing.
+HIDDEN = {"figures": ("scipy.stats", "scipy.cluster")}
 # Seconds without a job, from which on jobs are of two runs.
 PAUSE = 60
 START = """
 import snakemake.script
-from fpkit.jobs.job import job
-with job({log!r}, "start", 1, "none"):
+from fpkit.jobs.job import job, without
+with job({log!r}, "start", 1, "none"), without(*{hidden!r}):
     import {imports}
 """
 
@@ -102,7 +104,7 @@ def start_seconds(kind: str, repetitions: int) -> float:
     )
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
-        program = START.format(log=f"{folder}/log", imports=imports)
+        program = START.format(log=f"{folder}/log", imports=imports, hidden=HIDDEN.get(kind, ()))
         for _ in range(repetitions):
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", program], check=True)

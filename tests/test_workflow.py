@@ -247,6 +247,14 @@ def test_jobs_run_the_code_beside_the_snakefile(finished):
     assert finished.plan() == set(), "all formats were drawn"
 
 
+def test_a_figure_imports_no_statistics_but_its_own(finished):
+    """Seaborn would, for what no figure of the package draws; one that asks for them has them."""
+    before = "\nimport sys\nprint('before', 'scipy.stats' in sys.modules)\n"
+    finished.append("fpkit/figures/kinds/synthetic.py", f"{before}import scipy.stats\nprint(scipy.stats.norm.cdf(0))\n")
+    finished.make("results/figures/synthetic.svg")
+    assert "before False\n0.5\n" in finished.log("figures/synthetic.log")
+
+
 # --- longer and shorter runs ------------------------------------------------------------------------------------------
 
 

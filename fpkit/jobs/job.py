@@ -10,7 +10,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fpkit.errors import UserError
@@ -31,9 +31,9 @@ DISK_ERRORS = {
 
 
 @contextmanager
-def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterator[None]:
+def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterator[ExitStack]:
     """Run a job, alone: what it prints goes to `log`, an error that the user can mend is one line there and on the
-    terminal.
+    terminal. Contexts that are entered into what it gives end with it.
 
     Enter it before numpy or torch are imported: thread pools read their limits once.
 
@@ -66,8 +66,9 @@ def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterat
                 with (
                     locks.alone(Path(log).with_name(f".{Path(log).name}.lock"), f"at work on `{name}`"),
                     endings.noted(log, name, remedies["memory"]),
+                    ExitStack() as opened,
                 ):
-                    yield
+                    yield opened
             except Exception as error:
                 told = _told(error, log, remedies)
                 if told is None:
@@ -83,18 +84,23 @@ def job(log: str, name: str, threads: int, rule: str, large: str = "") -> Iterat
         print(f"{name}: {told}", file=sys.stderr)
         sys.exit(1)
     finally:
-        if sys.modules.get("dask", job) is None:
-            del sys.modules["dask"]
         gc.freeze()
 
 
-def without_dask() -> None:
-    """Let xarray find no dask until the job ends, which has no arrays of it.
+@contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Let libraries find none of these, which they would import and nothing would use.
 
-    To ask whether an array is one, xarray imports all of dask: longer than a small job takes for all else. Call it
-    before anything imports xarray; where dask was imported already, nothing is gained and nothing happens.
+    To ask whether an array is one of dask's, xarray imports all of dask: longer than a small job takes for all else.
+    Of those that were imported already nothing is gained, and nothing happens.
     """
-    sys.modules.setdefault("dask", None)
+    hidden = [module for module in modules if sys.modules.setdefault(module, None) is None]
+    try:
+        yield
+    finally:
+        for module in hidden:
+            if sys.modules[module] is None:
+                del sys.modules[module]
 
 
 def _told(error: Exception, log: str, remedies: dict[str, str]) -> str | None:

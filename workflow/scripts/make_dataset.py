@@ -1,11 +1,13 @@
 """One entry of `datasets:` -> netCDF."""
 
-from fpkit.jobs.job import job, without_dask
+from fpkit.jobs.job import job, without
 from fpkit.jobs.plans import check
 
 LARGE = "its samples (samples, limit)"
 
-with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads, snakemake.rule, LARGE):
+with job(
+    snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.threads, snakemake.rule, LARGE
+) as opened:
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
 
     from importlib import import_module
@@ -14,7 +16,7 @@ with job(snakemake.log[0], f"datasets.{snakemake.wildcards.dataset}", snakemake.
 
     kind = snakemake.params.dataset["kind"]
     if not parts.is_own(kind):
-        without_dask()
+        opened.enter_context(without("dask"))
 
     from fpkit.datasets import contract, own
     from fpkit.store import netcdf

@@ -1,13 +1,12 @@
 """Spectra of a figure's experiments, or the table of the claims or of a calibration -> SVG, PDF and PNG, or GIF."""
 
-from fpkit.jobs.job import job, without_dask
+from fpkit.jobs.job import job, without
 from fpkit.jobs.plans import check
 
-with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads, snakemake.rule):
+with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.threads, snakemake.rule) as opened:
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
-    without_dask()
+    opened.enter_context(without("dask"))
 
-    from contextlib import ExitStack
     from importlib import import_module
 
     import matplotlib
@@ -17,11 +16,14 @@ with job(snakemake.log[0], f"figures.{snakemake.wildcards.figure}", snakemake.th
     from fpkit.claims.calibrated import read_calibration
     from fpkit.claims.pooling import pooled
     from fpkit.claims.verdicts import read_claims
-    from fpkit.figures import style
+
+    # Seaborn would import them for densities and dendrograms: longer than all else of a figure's start.
+    with without("scipy.stats", "scipy.cluster"):
+        from fpkit.figures import style
     from fpkit.store import netcdf
 
     figure = snakemake.params.figure
-    with ExitStack() as opened, style.context(**figure["style"]):
+    with style.context(**figure["style"]):
         if figure["kind"] == "claims":
             shown = read_claims(snakemake.input[0], figure["rows"])
         elif figure["kind"] == "calibration":

@@ -1,11 +1,11 @@
 """claims.csv of the run and of its replications -> replication.csv, and its picture as SVG, PDF and PNG."""
 
-from fpkit.jobs.job import job, without_dask
+from fpkit.jobs.job import job, without
 from fpkit.jobs.plans import check
 
-with job(snakemake.log[0], "replication", snakemake.threads, snakemake.rule):
+with job(snakemake.log[0], "replication", snakemake.threads, snakemake.rule) as opened:
     check(snakemake.rule, snakemake.wildcards, snakemake.params)
-    without_dask()
+    opened.enter_context(without("dask"))
 
     import matplotlib
 
