@@ -364,6 +364,19 @@ def test_a_logarithmic_axis_has_some_numbers_and_not_too_many_however_long_it_is
     assert all(upper.y0 > lower.y1 for lower, upper in itertools.pairwise(boxes)), "they lie on each other"
 
 
+@pytest.mark.parametrize("kind", ["projection", "filtering", "natural_image"])
+def test_no_relative_error_lies_beyond_the_picture(kind, spectra):
+    """Ten times the target's, too, as where an output that nobody asked for starts."""
+    larger = [one.assign({name: 10 * one[name] for name in one if name.endswith("_error")}) for one in spectra[kind]]
+    shown = [axes for axes in drawn(kind, larger).axes if axes.get_ylabel() == "relative error"]
+    for axes in shown:
+        low, high = axes.get_ylim()
+        errors = np.concatenate([line.get_ydata() for line in axes.get_lines() if len(line.get_xdata()) > 2])
+        assert np.nanmax(errors) > 1.2
+        assert (low <= errors[errors > 0]).all() and np.nanmax(errors) <= high
+    assert shown
+
+
 @pytest.mark.parametrize(("lowest", "bottom"), [(0.1, -0.15), (-0.6, -0.65), (-30, -1)])
 def test_an_overshoot_of_the_target_is_in_the_picture(lowest, bottom):
     with style.context(**STYLE):

@@ -125,6 +125,12 @@ def shares(axes: Axes) -> None:
     axes.set(ylabel="remaining share", ylim=(max(-1, min(low, -0.15)), min(2, max(high, 1.15))))
 
 
+def relative_errors(axes: Axes) -> None:
+    """The axis of a relative error, of which lines are drawn: logarithmic, from wherever it starts to where it ends."""
+    axes.set(ylabel="relative error", yscale="log")
+    plain_log(axes.yaxis)
+
+
 def plain_log(axis: Axis, widest: float = 500) -> None:
     """Ticks of a logarithmic axis at 1, 2 and 5, or, where its ends are `widest` times apart, at powers of ten; written
     in full, if they are not too long for it."""

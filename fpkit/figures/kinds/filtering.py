@@ -72,8 +72,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
             middle = control.mean("draw")
             axes.plot(spectra["step"], middle, color=color, linestyle="--", linewidth=0.9, label=name)
     style.log_steps(axes, spectra["step"])
-    axes.set(yscale="log", ylabel="relative error")
-    style.plain_log(axes.yaxis)
+    style.relative_errors(axes)
 
 
 def _map(axes: Axes, spectra: xr.Dataset) -> None:

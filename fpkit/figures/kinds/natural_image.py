@@ -50,7 +50,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
                 f"|k| = {ring:g} cycles per image" if ends else None,
             )
         style.log_steps(row[-1], variant["step"])
-        row[-1].set(ylim=(0, 1.2), ylabel="relative error")
+        style.relative_errors(row[-1])
         name = "" if index else "Error by |k|\n"
         style.panel(row[-1], "" if index else "b", name + leads.words(variant).replace(" [", "\n["))
         if variant is not spectra[-1]:

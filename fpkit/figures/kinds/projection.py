@@ -58,8 +58,7 @@ def _errors(axes: Axes, spectra: xr.Dataset) -> None:
         style.spread(axes, error.sel(frequency=frequency), color, f"frequency {int(frequency)}" if ends else None)
     axes.axhline(spectra.attrs["threshold"], color=style.NULL, linewidth=0.8, linestyle=":")
     style.log_steps(axes, spectra["step"])
-    axes.set(ylabel="relative error", yscale="log")
-    style.plain_log(axes.yaxis)
+    style.relative_errors(axes)
 
 
 def _remaining(axes: Axes, spectra: xr.Dataset) -> None:
