@@ -373,7 +373,8 @@ def test_no_relative_error_lies_beyond_the_picture(kind, spectra):
         low, high = axes.get_ylim()
         errors = np.concatenate([line.get_ydata() for line in axes.get_lines() if len(line.get_xdata()) > 2])
         assert np.nanmax(errors) > 1.2
-        assert (low <= errors[errors > 0]).all() and np.nanmax(errors) <= high
+        assert (low <= errors[errors > 0]).all()
+        assert np.nanmax(errors) <= high
     assert shown
 
 
