@@ -364,6 +364,17 @@ def test_a_logarithmic_axis_has_some_numbers_and_not_too_many_however_long_it_is
     assert all(upper.y0 > lower.y1 for lower, upper in itertools.pairwise(boxes)), "they lie on each other"
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "pointed"), [(0, 1, "neither"), (-1, 1, "min"), (0, 3, "max"), (-1, 3, "both")]
+)
+def test_colours_beyond_their_bar_are_told(low, high, pointed):
+    values = xr.DataArray([[low, 0.5, high], [0.5, np.nan, 0.5]], {"frequency": [1, 2], "step": [1, 10, 100]})
+    with style.context(**STYLE):
+        _, axes = plt.subplots()
+        mesh = style.heat_map(axes, values.transpose("frequency", "step"), "frequency", "error", vmin=0, vmax=1)
+    assert mesh.colorbar.extend == pointed
+
+
 @pytest.mark.parametrize("kind", ["projection", "filtering", "natural_image"])
 def test_no_relative_error_lies_beyond_the_picture(kind, spectra):
     """Ten times the target's, too, as where an output that nobody asked for starts."""

@@ -155,7 +155,8 @@ def plain_log(axis: Axis, widest: float = 500) -> None:
 
 
 def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = False, **limits):
-    """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar."""
+    """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar, pointed where values lie beyond
+    its ends."""
     values = values.sel(step=slice(1, None)).transpose(y, "step")
     edges = np.arange(values.sizes[y] + 1) - 0.5
     steps = values["step"].to_numpy().astype(float)
@@ -164,7 +165,9 @@ def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = F
     mesh = axes.pcolormesh(borders, edges, values, norm=norm, rasterized=True)
     axes.set_yticks(edges[:-1] + 0.5, [f"{value:g}" for value in values[y].to_numpy()])
     log_steps(axes, values["step"])
-    bar = axes.figure.colorbar(mesh, ax=axes, label=label, pad=0.02)
+    below, above = bool((values < norm.vmin).any()), bool((values > norm.vmax).any())
+    pointed = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    bar = axes.figure.colorbar(mesh, ax=axes, label=label, pad=0.02, extend=pointed[below, above])
     bar.outline.set_visible(False)
     return mesh
 

@@ -44,7 +44,7 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         style.panel(ax, letter, title)
     letters = (chr(ord("e") + index) for index in range(len(others)))
     for ax, letter, variant in zip(axes[2:].flat, letters, others, strict=False):
-        error = variant["relative_error"].where(variant["followed"], drop=True).median("member").clip(0, 1)
+        error = variant["relative_error"].where(variant["followed"], drop=True).median("member")
         style.heat_map(ax, error, "frequency", "relative error", vmin=0, vmax=1)
         ax.set_ylabel(f"frequency\n({units})")
         lead = leads.words(variant).replace(" [", "\n[")

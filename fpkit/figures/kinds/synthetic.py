@@ -55,7 +55,7 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
 
 
 def _errors(axes: Axes, spectra: xr.Dataset) -> None:
-    error = spectra["relative_error"].where(spectra["followed"], drop=True).median("member").clip(0, 1)
+    error = spectra["relative_error"].where(spectra["followed"], drop=True).median("member")
     style.heat_map(axes, error, "frequency", "relative error (median)", vmin=0, vmax=1)
     axes.set_ylabel(f"frequency ({spectra['frequency'].units})")
     style.panel(axes, "c", "Relative error by frequency and step")
@@ -67,6 +67,7 @@ def _passages(axes: Axes, spectra: xr.Dataset) -> None:
     followed = spectra["frequency"].where(spectra["followed"], drop=True)
     threshold = spectra.attrs["threshold"]
     axes.set(xlabel=f"frequency ({spectra['frequency'].units})", ylabel="training step", yscale="log")
+    style.plain_log(axes.yaxis)
     axes.set_xticks(followed.to_numpy(), [f"{value:g}" for value in followed.to_numpy()])
     style.legend(axes)
     style.panel(axes, "d", f"Error below {threshold:g}: median, range over members")
