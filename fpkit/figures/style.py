@@ -155,8 +155,8 @@ def plain_log(axis: Axis, widest: float = 500) -> None:
 
 
 def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = False, **limits):
-    """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar, pointed where values lie beyond
-    its ends."""
+    """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar, which is pointed where values
+    lie beyond."""
     values = values.sel(step=slice(1, None)).transpose(y, "step")
     edges = np.arange(values.sizes[y] + 1) - 0.5
     steps = values["step"].to_numpy().astype(float)
