@@ -7,6 +7,7 @@ import xarray as xr
 
 from fpkit.bases import rings
 from fpkit.bases.basis import Bands, Basis, over
+from fpkit.datasets.points import evenly_spaced
 from fpkit.errors import UserError
 
 FREQUENCY = {"long_name": "frequency", "units": "cycles per unit of x"}
@@ -24,12 +25,12 @@ def build(dataset: xr.Dataset, split: str) -> Grid | rings.Rings:
         return rings.Rings(size, size // 2, 1, 0.5, {"kind": "fourier"})
     if f"position_{split}" not in dataset:
         raise UserError(
-            f"fft needs inputs on a line, or the pixels of a picture, row by row: position_{split} (sample_{split}) is"
-            " not there; add it to the data set, set record.split to train or test, or take another measure"
+            "fft needs inputs on a line, or the pixels of a picture, row by row, equally spaced:"
+            f" position_{split} (sample_{split}) is not there; add it to the data set, set"
+            " record.split to train or test, or take another measure"
         )
     position = dataset[f"position_{split}"].to_numpy().astype(np.float64)
-    spacing = np.diff(position)
-    if len(spacing) == 0 or not np.allclose(spacing, spacing.mean(), rtol=1e-3):
+    if not evenly_spaced(position):
         raise UserError(f"fft needs a uniform grid of {split} samples; give at least two, equally spaced")
     return Grid(position)
 
@@ -42,7 +43,8 @@ class Grid(Basis):
     """
 
     def __init__(self, position: np.ndarray):
-        grid = np.fft.rfftfreq(len(position), np.diff(position).mean())
+        # One that descends is the same grid: of real values, what is turned round has the same energies and products.
+        grid = np.fft.rfftfreq(len(position), abs(np.diff(position).mean()))
         self.bands = Bands.along(grid, FREQUENCY, np.arange(len(grid)).repeat(2))
         self.position, self.recipe = position, {"kind": "fourier"}
 

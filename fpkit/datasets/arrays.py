@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from fpkit.datasets.points import Part, as_dataset
+from fpkit.datasets.points import Part, as_dataset, too_coarse
 from fpkit.errors import UserError
 from fpkit.store import netcdf
 
@@ -132,7 +132,10 @@ def _checked(part: str, x: np.ndarray, y: np.ndarray) -> Part:
         if not np.isfinite(values).all():
             raise UserError(f"path: {axis} of the {part} part holds NaN or infinity; mend or drop these samples")
         found.append(values.reshape(len(values), -1) if values.ndim == 1 or axis == "y" else values)
-    return found[0].astype(np.float32), found[1].astype(np.float32)
+    if lost := too_coarse(found[1]):
+        raise UserError(f"path: y of the {part} part, {lost}")
+    # Inputs keep their precision until they are scaled.
+    return found[0].astype(np.float64), found[1].astype(np.float32)
 
 
 def _one_hot(parts: dict[str, Part]) -> dict[str, Part]:
@@ -157,11 +160,14 @@ def _set_aside(whole: Part, fraction: float, seed: int) -> dict[str, Part]:
 
 
 def _scaled(places: dict[str, np.ndarray], scale: str) -> dict[str, np.ndarray]:
-    """Inputs by part, centred by the training part and divided by its standard deviations, or by its one."""
+    """Inputs by part, float32, centred by the training part and divided by its standard deviations, or by its one."""
     if scale == "none":
-        return places
-    train = places["train"].astype(np.float64)
-    mean = train.mean(axis=0)
-    spread = train.std(axis=0) if scale == "each" else np.sqrt(np.square(train - mean).mean())
-    spread = np.where(spread > 0, spread, 1)  # what never varies stays as it is
+        mean, spread = 0, 1
+        if lost := too_coarse(places["train"]):
+            raise UserError(f"path: x, {lost}, or scale it")
+    else:
+        train = places["train"]
+        mean = train.mean(axis=0)
+        spread = train.std(axis=0) if scale == "each" else np.sqrt(np.square(train - mean).mean())
+        spread = np.where(spread > 0, spread, 1)  # what never varies stays as it is
     return {part: ((x - mean) / spread).astype(np.float32) for part, x in places.items()}

@@ -10,6 +10,13 @@ import numpy as np
 if TYPE_CHECKING:  # imported where it is used: recording needs none of it
     import xarray as xr
 
+# Pixels a side of a picture, which has a frequency then.
+FEWEST_PIXELS = 3
+# Of the distance between neighbours on a grid, how far it may be off.
+UNEVEN = 1e-3
+# Digits that single precision keeps of inputs: steps of this part of their spread, at most.
+COARSE = 1e-3
+
 Part = tuple[np.ndarray, np.ndarray]
 """Inputs (sample, feature, ...) and targets (sample, output)."""
 
@@ -52,12 +59,40 @@ def as_dataset(parts: Mapping[str, Part], places: Mapping[str, np.ndarray], name
     return xr.Dataset(variables, coordinates, attrs)
 
 
-def _pixels(flat: np.ndarray) -> tuple[int, np.ndarray, np.ndarray] | None:
-    """Pixels a side, row and column of each point (sample, 2) of a square grid, row after row; None of other points."""
-    size = int(np.sqrt(len(flat)))
-    if flat.shape[1] != 2 or size**2 != len(flat) or size < 2:
+def evenly_spaced(places: np.ndarray) -> bool:
+    """Whether places (sample,), at least two, ascend or descend by equal steps."""
+    spacing = np.diff(places.astype(np.float64))
+    return len(spacing) > 0 and spacing.mean() != 0 and np.allclose(spacing, spacing.mean(), rtol=UNEVEN, atol=0)
+
+
+def too_coarse(x: np.ndarray) -> str | None:
+    """What single precision, which inputs (sample, ...) are kept in, would not tell apart; None of others."""
+    if x.dtype.kind == "f" and x.dtype.itemsize <= 4:
         return None
-    places = [np.unique(values, return_inverse=True)[1] for values in flat.T]
+    flat = x.reshape(len(x), -1).astype(np.float64)
+    spread, largest = flat.std(axis=0), np.abs(flat).max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # of what is beyond single precision
+        lost = (spread > 0) & ~(np.spacing(largest.astype(np.float32)) <= COARSE * spread)
+    if not lost.any():
+        return None
+    at = int(lost.argmax())
+    return (
+        f"up to {largest[at]:g} with a spread of {spread[at]:g} leaves too few digits in single precision; subtract an"
+        " offset, or take another unit"
+    )
+
+
+def _pixels(flat: np.ndarray) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """Pixels a side, row and column of each point (sample, 2) of an even grid, row after row, as many rows as columns;
+    None of other points.
+    """
+    size = int(np.sqrt(len(flat)))
+    if flat.shape[1] != 2 or size**2 != len(flat) or size < FEWEST_PIXELS:
+        return None
+    found = [np.unique(values, return_inverse=True) for values in flat.T]
+    if not all(evenly_spaced(lines) for lines, _ in found):
+        return None
+    places = [at for _, at in found]
     for row, column in (places, places[::-1]):  # the first feature may be either
         if np.array_equal(row * size + column, np.arange(len(flat))):
             return size, row, column

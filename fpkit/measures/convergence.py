@@ -20,7 +20,8 @@ def first_passage(error: xr.DataArray, threshold: float) -> xr.DataArray:
 
 def hold_passage(error: xr.DataArray, threshold: float, hold: float) -> xr.DataArray:
     """The first recorded step from which the error stays below the threshold for the fraction `hold` of the records."""
-    records = max(1, int(np.ceil(hold * error.sizes["step"])))
+    # Rounded, as 0.07 times 100 is more than 7.
+    records = max(1, int(np.ceil(round(hold * error.sizes["step"], 9))))
 
     def held_from(below: np.ndarray) -> np.ndarray:
         held, run = np.empty_like(below), np.zeros(below.shape[1:], np.int32)

@@ -17,6 +17,10 @@ from fpkit.measures.spectra import add_some, compute, described, outputs_of
 
 # What a direction of the samples must have of the largest, to be told from recorded coefficients in single precision.
 TOLD = 1e-5
+# Energies below this part of the largest of the target's are rounding errors of predictions in single precision.
+ROUNDING = 1e-13
+# Of recorded norms, whose squares are taken from each other, what is below this part of them is rounding errors.
+SQUARED = 1e-6
 
 
 class Decomposition:
@@ -87,7 +91,8 @@ class Decomposition:
         residual = residual.astype(np.float32)
         start = residual.isel(step=0, drop=True).compute()
         initial = bands.energy(start).sum("output", skipna=False)
-        initial = initial.where(initial > 0)
+        least = ROUNDING * float((size**2).max())
+        initial_energy, initial = initial.where(~(initial <= least), 0), initial.where(initial > least)
         small = {
             "relative_error": bands.norm(residual) / size,
             "remaining": bands.product(residual, start).sum("output", skipna=False) / initial,
@@ -115,7 +120,7 @@ class Decomposition:
         if large and not left:
             for name in [name for name, values in measured.items() if "step" in values.dims]:
                 add_some(file, name, measured.pop(name).transpose(..., "frequency"), followed)
-        measured["initial_energy"] = described(initial, "initial energy |F[h_0 - y]|^2")
+        measured["initial_energy"] = described(initial_energy, "initial energy |F[h_0 - y]|^2")
         grid = self.bands.frequency["frequency"]
         whole = {name: values.reindex(frequency=grid) for name, values in measured.items()}
         return xr.Dataset({"followed": described(followed, "frequency is followed"), **left, **whole})
@@ -147,10 +152,11 @@ class Decomposition:
         return np.stack(made, axis=-1).astype(np.float32)
 
     def _traced(self, first: xr.DataArray | None, weights: np.ndarray, draws: int) -> xr.DataArray:
-        """|r_t|^2, <r_t, r_0> and sums of paces (step, member, number), lazily or not: see `nulls.traced`."""
+        """|r_t - a_t r_0|^2, <r_t, r_0> and sums of paces (step, member, number), lazily or not: `nulls.traced`."""
         if first is None:
-            norm, overlap = (outputs_of(self.predictions, name) for name in ("error_norm", "error_overlap"))
-            return xr.concat([norm.astype(float) ** 2, overlap.astype(float)], "number")
+            energy, overlap = self._recorded_products()
+            left = energy - overlap**2 / energy.isel(step=0, drop=True)
+            return xr.concat([left.where(~(left < SQUARED * energy), 0), overlap], "number")
         samples = first.sizes["sample"]
         dealt = nulls.deals(samples, draws if weights.shape[-1] else 0)
         target = self.target.transpose("sample", "output").to_numpy().astype(np.float32)
@@ -191,8 +197,29 @@ class Decomposition:
             band_energy += bands.energy(own).sum("output")
             part = start.isel(output=some).drop_vars("output", errors="ignore")
             mixed += bands.product(own, part).sum("output", skipna=False)
-        energy, overlap = traced.isel(number=0), traced.isel(number=1)
-        return nulls.shared(nulls.shares(energy, overlap, noise_energy, noise_overlap), initial, mixed, band_energy)
+        if first is None:
+            whole = self._recorded_products()[0].isel(step=0, drop=True)
+        else:
+            whole = (first.astype(float) ** 2).sum(["sample", "output"], skipna=False)
+        left, overlap = traced.isel(number=0), traced.isel(number=1)
+        factors = nulls.shares(left, overlap, whole, noise_energy, noise_overlap)
+        return nulls.shared(factors, initial, mixed, band_energy)
+
+    def _recorded_products(self) -> tuple[xr.DataArray, xr.DataArray]:
+        """|r_t|^2 and <r_t, r_0> (step, member), in double precision, as they were recorded beside coefficients.
+
+        Raises UserError where r_0 is that of another record than the first one here, or of another target.
+        """
+        names = "error_norm", "error_overlap"
+        if all(name in self.predictions for name in names):
+            norm, overlap = (outputs_of(self.predictions, name).astype(float) for name in names)
+            energy, starts = norm**2, overlap.isel(step=0)
+            if not (abs(starts - energy.isel(step=0)) > 1e-3 * energy.isel(step=0)).any():
+                return energy, overlap
+        raise UserError(
+            f"decomposition.{self.measure}.nulls: share needs the target and the first record that these coefficients"
+            " were recorded with; take them, or leave share out"
+        )
 
     def _told(self) -> xr.DataArray:
         """What coefficients F[v] are multiplied with (member, function, output) to give <v, r_0>, of recorded ones.

@@ -60,8 +60,8 @@ def traced(
         weights: (member, sample, weight), to sum paces with. target: (sample, output). dealt: (draw, sample), `deals`.
 
     Returns:
-        (step, member, 2 + draw * weight), float64: |r_t|^2, <r_t, r_0>, and for each draw the sums over samples of
-        |r_p(i)(t)| / |r_p(i)(0)| times the weights of i.
+        (step, member, 2 + draw * weight), float64: |r_t - a_t r_0|^2, <r_t, r_0>, and for each draw the sums over
+        samples of |r_p(i)(t)| / |r_p(i)(0)| times the weights of i.
     """
     steps, members, samples, _ = outputs.shape
     together = max(1, CACHED_BYTES // target.nbytes)
@@ -70,17 +70,21 @@ def traced(
     for member in range(members):
         first = start[member]
         before = np.einsum("io,io->i", first, first)
+        whole, along = before.sum(dtype=np.float64), first.ravel()
         still = before < LEAST_START**2 * before.mean()
         for step in range(0, steps, together):
             some = slice(step, step + together)
             error = centred(outputs[some, member] - target)
             now = np.einsum("tio,tio->ti", error, error)
             energy = now.sum(axis=1, dtype=np.float64)
-            result[some, member, 0] = energy
-            result[some, member, 1] = error.reshape(len(error), -1) @ first.ravel()
+            overlap = error.reshape(len(error), -1) @ along
             with np.errstate(divide="ignore", invalid="ignore"):  # of the still ones; of a member that diverged
+                # Taken away before it is squared: of the difference of two squares the root would be rounding errors.
+                rest = error.reshape(len(error), -1) - (overlap / whole).astype(along.dtype)[:, None] * along
+                result[some, member, 0] = np.einsum("ti,ti->t", rest, rest)
+                result[some, member, 1] = overlap
                 pace = now / before
-                pace[:, still] = (energy / before.sum(dtype=np.float64))[:, None]
+                pace[:, still] = (energy / whole)[:, None]
                 np.sqrt(pace, out=paces[some])
         for draw, places in enumerate(dealt):
             sums = slice(2 + draw * weights.shape[-1], 2 + (draw + 1) * weights.shape[-1])
@@ -89,18 +93,21 @@ def traced(
 
 
 def shares(
-    energy: xr.DataArray, overlap: xr.DataArray, noise_energy: xr.DataArray, noise_overlap: xr.DataArray
+    left: xr.DataArray,
+    overlap: xr.DataArray,
+    first: xr.DataArray,
+    noise_energy: xr.DataArray,
+    noise_overlap: xr.DataArray,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Factors (step, member, draw) of r_0 and of white noise in r~_t under `share`.
 
     Args:
-        energy, overlap: |r_t|^2 and <r_t, r_0> (step, member). noise_energy: |xi|^2 (draw).
-        noise_overlap: <xi, r_0> (member, draw), of noise that is not yet orthogonal to r_0.
+        left, overlap: |r_t - a_t r_0|^2 and <r_t, r_0> (step, member). first: |r_0|^2 (member).
+        noise_energy: |xi|^2 (draw). noise_overlap: <xi, r_0> (member, draw), of noise that is not yet orthogonal to
+            r_0.
     """
-    first = energy.isel(step=0, drop=True)
     kept = overlap / first
     tilt = noise_overlap / first
-    left = (energy - kept**2 * first).clip(min=0)
     across = np.sqrt(left / (noise_energy - tilt**2 * first))
     return kept - across * tilt, across
 

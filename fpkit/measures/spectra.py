@@ -17,6 +17,8 @@ from fpkit.store.predictions import diverged
 BLOCK_BYTES = 96 * 2**20
 # A band whose target amplitude is below this share of the largest holds rounding errors only.
 NEGLIGIBLE = 1e-6
+# Where the largest is below this share of the target's deviation, all of them do.
+NOTHING = 1e-9
 
 
 def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArray]:
@@ -28,6 +30,18 @@ def target_of(dataset: xr.Dataset, split: str) -> tuple[xr.DataArray, xr.DataArr
     if bool((y.max("sample") == y.min("sample")).all()):
         raise UserError("the target is constant: its relative error is undefined; give a target that varies")
     return x, y
+
+
+def check_present(amplitude: xr.DataArray, target: xr.DataArray, measure: str) -> None:
+    """Raises UserError, in the name of a measure, where a target (sample, output) has no amplitude (frequency) to speak
+    of at any frequency above zero."""
+    grid = amplitude["frequency"]
+    if amplitude.where(grid > 0, 0).max() > NOTHING * target.std("sample").max():
+        return
+    ends = " to ".join(f"{float(one):g}" for one in (grid[grid > 0].min(), grid.max()))
+    raise UserError(
+        f"{measure}: the target has nothing at frequencies from {ends} {grid.attrs['units']}; take another measure"
+    )
 
 
 def outputs_of(predictions: xr.Dataset, content: str = "prediction") -> xr.DataArray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fpkit.datasets.points import too_coarse
 from fpkit.errors import UserError
 from fpkit.recording import evaluation
 
@@ -21,7 +22,19 @@ def inputs(x: Any) -> np.ndarray:
     if not np.isfinite(values).all():
         raise UserError("x holds NaN or infinity; mend or drop these points")
     values = values.reshape(len(values), -1) if values.ndim == 1 else values
+    if lost := too_coarse(values):
+        raise UserError(f"x, {lost}")
     return np.array(values, dtype=np.float32, order="C")
+
+
+def values_of(y: Any) -> np.ndarray:
+    """Targets (sample, output) as plain values, float32."""
+    values = evaluation.as_array(y, "y")
+    if not np.isfinite(values).all():
+        raise UserError("y holds NaN or infinity; mend or drop these points")
+    if lost := too_coarse(values):
+        raise UserError(f"y, {lost}")
+    return np.asarray(values.reshape(len(values), -1), np.float32)
 
 
 def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:
@@ -35,6 +48,8 @@ def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:
         raise UserError("y holds NaN or infinity; mend or drop these points")
     if outputs not in (None, "values", "logits"):
         raise UserError(f"outputs {outputs!r}: give 'logits' or 'values', or leave it out")
+    if lost := too_coarse(values):
+        raise UserError(f"y, {lost}")
     values = values.astype(np.int64) if values.dtype.kind == "b" else values
     if are_classes(values):
         if outputs is None:

@@ -17,7 +17,7 @@ from fpkit.datasets.points import as_dataset, features
 from fpkit.datasets.samples import samples_of
 from fpkit.errors import UserError
 from fpkit.jobs import locks
-from fpkit.recording import writing
+from fpkit.recording import given, writing
 from fpkit.recording.evaluation import as_array
 from fpkit.store import netcdf, places
 from fpkit.store.arrays import snapshot
@@ -145,9 +145,9 @@ def of_arrays(predictions: Any, x: Any, y: Any, steps: Sequence[int] | None) -> 
                 " output)"
             )
         values = xr.DataArray(array if array.ndim == 4 else array[:, None], dims=names)
-    given = values["step"].to_numpy() if steps is None and "step" in values.coords else steps
-    numbers = np.arange(values.sizes["step"]) if given is None else as_array(given, "steps")
-    if numbers.shape != (values.sizes["step"],) or (np.diff(numbers) <= 0).any():
+    told = values["step"].to_numpy() if steps is None and "step" in values.coords else steps
+    numbers = np.arange(values.sizes["step"]) if told is None else as_array(told, "steps")
+    if numbers.shape != (values.sizes["step"],) or (numbers[1:] <= numbers[:-1]).any():
         raise UserError(f"steps: give {values.sizes['step']} of them, ascending, one for each prediction")
     inputs, targets = as_array(x, "x"), None if y is None else as_array(y, "y")
     for name, array in (("x", inputs), ("y", targets)):
@@ -160,10 +160,10 @@ def of_arrays(predictions: Any, x: Any, y: Any, steps: Sequence[int] | None) -> 
 
 
 def _with_points(run: xr.Dataset, x: np.ndarray, y: np.ndarray | None) -> xr.Dataset:
-    inputs = np.asarray(x.reshape(len(x), -1) if x.ndim == 1 else x, np.float32)
+    inputs = given.inputs(x)
     points = {"x": (("sample", *features(inputs)), inputs)}
     if y is not None:
-        targets = np.asarray(y.reshape(len(y), -1), np.float32)
+        targets = given.values_of(y)
         if targets.shape[1] != run.sizes["output"]:
             raise UserError(f"y has {targets.shape[1]} outputs, the predictions {run.sizes['output']}; give as many")
         points["y"] = ("sample", "output"), targets
@@ -175,11 +175,13 @@ def with_targets(run: xr.Dataset, y: Any) -> xr.Dataset:
 
     Raises UserError where there are not as many as samples and outputs.
     """
-    targets = as_array(y, "y")
-    targets = np.asarray(targets.reshape(len(targets), -1), np.float32)
+    targets = given.values_of(y)
     wanted = run["x"].sizes["sample"], run.sizes["output"]
     if targets.shape != wanted:
         raise UserError(f"y of shape {targets.shape}: the run has {wanted[0]} samples and {wanted[1]} outputs")
+    if "y" not in run or not np.array_equal(run["y"], targets):
+        # Those are of the error beside the recorded targets.
+        run = run.drop_vars(["error_norm", "error_overlap"], errors="ignore")
     return run.assign(y=(("sample", "output"), targets))
 
 

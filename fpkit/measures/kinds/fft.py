@@ -13,7 +13,7 @@ from fpkit.bases.rings import Rings
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
-from fpkit.measures.spectra import described, finish, target_of, telling_steps
+from fpkit.measures.spectra import check_present, described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
 
 
@@ -44,15 +44,15 @@ def decompose(
             see `fpkit.measures.spectra.compute`. What is returned lacks them, then.
 
     Returns:
-        amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (frequency, output),
+        amplitude (step, member, frequency, output) up to the Nyquist frequency, target_amplitude (output, frequency),
         and what `Decomposition.spectra` gives; `target` (sample, output) and, of predictions, `snapshot_output`
         (snapshot, member, sample, output), the outputs at three telling steps, and `output_median` (step, sample,
-        output), over members; of a noisy target also `clean_amplitude` (frequency, output), that of the target without
+        output), over members; of a noisy target also `clean_amplitude` (output, frequency), that of the target without
         the noise.
 
     Raises:
         UserError: the grid is not there or not uniform, a followed frequency is not on the FFT grid, or the target is
-            constant.
+            constant, or has nothing at its frequencies.
     """
     _, target = target_of(dataset, split)
     basis = fourier.build(dataset, split)
@@ -73,6 +73,7 @@ def decompose(
     large = {"amplitude": amplitude(along.coefficient, "|F[h]|").astype(np.float32)}
     if along.recorded is None:
         large["output_median"] = _median(along.outputs, diverged(predictions))
+    check_present(along.target_amplitude, target, "fft")
     followed = _followed(along.target_amplitude * scale, frequencies, peak_height)
     spectra = along.spectra(followed, threshold, hold, nulls, null_draws, large=large, file=file)
     spectra["target_amplitude"] = amplitude(along.target_coefficient)

@@ -10,6 +10,7 @@ import xarray as xr
 from fpkit.config.names import NULLS
 from fpkit.errors import UserError
 from fpkit.jobs.devices import as_numpy
+from fpkit.measures.decomposition import ROUNDING
 from fpkit.measures.low_pass import Array, array_of, low_high_energy, median_distance, there_and_back
 from fpkit.measures.nulls import DRAWS, by_null, centred, deals, noise, shared, shares, traced
 from fpkit.measures.pieces import pieces
@@ -49,6 +50,8 @@ def decompose(
     """
     x, target = target_of(dataset, split)
     flat = x.to_numpy().reshape(x.sizes["sample"], -1)
+    # Distances are made of squares, of which little would be left where inputs are far from zero.
+    flat = flat - flat.mean(axis=0, dtype=np.float64).astype(flat.dtype)
     if len(flat) < 2 or (unit := median_distance(flat)) == 0:
         raise UserError("filtering needs at least two inputs that differ")
     inputs = array_of(flat)
@@ -91,17 +94,19 @@ def decompose(
     target_energy = xr.DataArray(np.stack(_energies(inputs, y[:, None], absolute))[..., 0], dims=("frequency", "width"))
     size = np.sqrt(target_energy)
     initial = by_part(_products(first[None], probes)[0], "member")
-    initial = initial.where(initial > 0)
+    least = ROUNDING * target_energy.sum("frequency").max().item()
+    initial_energy, initial = initial.where(~(initial <= least), 0), initial.where(initial > least)
     remaining = {"remaining": _described(by_part(overlap, "step", "member") / initial)}
     error = np.sqrt(xr.DataArray(energy, dims=("frequency", "width", "step", "member"))) / size
     measured = _errors(error.transpose("frequency", "step", "member", "width")) | remaining
     if nulls:
         controls, errors = {}, {}
         if "share" in nulls:
+            whole = xr.DataArray((first.astype(float) ** 2).sum((1, 2)), dims="member")
             traces = [xr.DataArray(found[..., n], dims=("step", "member")) for n in range(2)]
             mixed, band_energy, *white = _of_noise(inputs, first, probes, absolute, null_draws)
             controls["share"], left = shared(
-                shares(*traces, *white), initial, by_part(mixed, "draw", "member"), by_part(band_energy, "draw")
+                shares(*traces, whole, *white), initial, by_part(mixed, "draw", "member"), by_part(band_energy, "draw")
             )
             errors = _errors(by_null({"share": np.sqrt(left) / size}, nulls).transpose("frequency", ..., "width"))
         if "paces" in nulls:
@@ -110,7 +115,7 @@ def decompose(
         errors["remaining"] = _described(by_null(controls, nulls))
         measured |= {f"control_{name}": values for name, values in errors.items()}
     spectra = xr.Dataset(measured, coords, {"median_distance": unit})
-    spectra["initial_energy"] = described(initial, "energy of the part of h_0 - y")
+    spectra["initial_energy"] = described(initial_energy, "energy of the part of h_0 - y")
     share = target_energy.isel(frequency=0) / target_energy.sum("frequency")
     spectra["low_share"] = described(share.drop_vars("frequency", errors="ignore"), "low part's share of the energy")
     spectra["followed"] = described(xr.ones_like(spectra["frequency"], bool), "frequency is followed")

@@ -11,7 +11,7 @@ from fpkit.bases import rings as rings_basis
 from fpkit.errors import UserError
 from fpkit.measures.decomposition import Decomposition
 from fpkit.measures.nulls import DRAWS
-from fpkit.measures.spectra import NEGLIGIBLE, described, finish, target_of, telling_steps
+from fpkit.measures.spectra import NEGLIGIBLE, check_present, described, finish, target_of, telling_steps
 from fpkit.store.predictions import diverged
 
 
@@ -49,6 +49,7 @@ def decompose(
         raise UserError(f"radial needs a single output, not {predictions.sizes['output']}")
     _, target = target_of(dataset, "train")
     along = Decomposition(predictions, basis, target, "radial")
+    check_present(along.target_amplitude, target, "radial")
     count = np.bincount(basis.bands.of[basis.bands.of >= 0], minlength=rings) / 2  # complex coefficients
     amplitude = along.target_amplitude / np.sqrt(count.clip(min=1))
     spectra = along.spectra(amplitude > NEGLIGIBLE * amplitude.max(), threshold, hold, nulls, null_draws)
