@@ -165,8 +165,10 @@ def environment_in(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_runs_on():
-    """However a test ends, what it started ends with it."""
+    """However a test ends, what it started ends with it, and what it drew."""
     yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
     while STARTED:
         snakemake = STARTED.pop()
         with contextlib.suppress(ProcessLookupError):

@@ -945,8 +945,8 @@ def test_a_lead_in_which_an_error_that_grew_counts_says_so():
 
 
 def test_lead_has_its_control_in_draws_which_start_with_the_same_energy():
-    spectra = decaying([0.1, 0.1, 0.01, 0.01], energy=[1, 2, 3, 4])
-    alike = decaying([0.03] * 4)["remaining"]
+    spectra = decaying([0.1, 0.1, 0.01, 0.01], energy=[1, 2, 3, 4], last=10_000)
+    alike = decaying([0.03] * 4, last=10_000)["remaining"]
     draws = [alike + shift * (alike["frequency"] > 2) * (alike["step"] > 0) for shift in np.linspace(-0.05, 0.05, 20)]
     control = xr.concat([xr.concat(draws, "draw")], xr.Variable("null", ["paces"]))
     spectra = spectra.assign(control_remaining=control).assign_attrs(measure="projection")
@@ -954,5 +954,5 @@ def test_lead_has_its_control_in_draws_which_start_with_the_same_energy():
     assert (row["verdict"], row["reached"]) == ("holds", "0 of 20")
     assert row["control"] == pytest.approx(0, abs=1e-3)
     assert row["value"] == pytest.approx(float(statistics.lead(spectra)[0]), abs=1e-3)
-    assert row["ci_low"] == pytest.approx(row["value"] - 0.05 * 3, abs=0.01)
-    assert row["ci_high"] == pytest.approx(row["value"] + 0.05 * 3, abs=0.01)
+    assert row["ci_low"] == pytest.approx(row["value"] - 0.05 * 4, abs=0.01)
+    assert row["ci_high"] == pytest.approx(row["value"] + 0.05 * 4, abs=0.01)

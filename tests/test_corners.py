@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 import fpkit
-from fpkit.claims import statistics
+from fpkit.bases import graph
+from fpkit.claims import intervals, statistics
+from fpkit.datasets import kernel
 from fpkit.errors import UserError
+from fpkit.store import predictions as predictions_module
 
 GRID = np.arange(64) / 64
 STEPS = np.array([0, *np.unique(np.logspace(0, 4, 81).astype(int))])
@@ -208,3 +211,228 @@ def test_equal_shares_of_coefficients_are_of_the_error_they_were_recorded_with(t
     later = recorded(tmp_path / "two.zarr", first=5, member=1, coefficients={"fft": {}})
     with pytest.raises(UserError, match=r"share needs .* recorded"):
         fpkit.measures.fft(fpkit.open_run([path, later]), nulls=["share"])
+
+
+# --- when records begin and end ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [10, 100, 1000])
+def test_a_lead_that_was_won_before_the_first_record_is_unknown_and_told(every):
+    """One decade in truth, of which records every 100 steps show nothing."""
+    steps = np.arange(0, 10001, every)
+    predictions, y = low_first(steps, members=8)
+    found = fpkit.judge(fpkit.measures.fft(predictions, GRID, y, steps=steps), "lead", at_least=0.1)
+    assert np.isnan(found.value)
+    assert found.verdict == "undecided"
+    assert f"at step {every}, the first record after the start" in found.remark
+
+
+def test_of_records_that_begin_a_little_late_the_start_is_known():
+    """Nothing is learned yet at step 0, so the gap to the first record is bridged."""
+    low, high = wave(3), wave(9)
+
+    def lead_from(first: int) -> float:
+        steps = np.array([0, *np.unique(np.logspace(np.log10(first), 4, 121).astype(int))])
+        left = [np.exp(-steps / pace)[:, None, None] for pace in (100, 1000)]
+        predictions = low + high - left[0] * low - left[1] * high
+        return statistics.lead(fpkit.measures.fft(predictions, GRID, low + high, steps=steps)).item()
+
+    assert lead_from(10) == pytest.approx(lead_from(1), abs=0.05)
+
+
+def test_records_without_a_start_are_told():
+    predictions, y = low_first(STEPS, members=8)
+    late = STEPS >= 10
+    found = fpkit.judge(fpkit.measures.fft(predictions[late], GRID, y, steps=STEPS[late]), "lead", at_least=0.1)
+    assert "the first record is at step 10" in found.remark
+
+
+@pytest.mark.parametrize(
+    ("bound", "early", "late"),
+    [
+        ({"at_least": 0.8}, "undecided", "holds"),
+        ({"at_least": 0.2}, "holds", "holds"),
+        ({"at_least": 1.5}, "undecided", "does not hold"),
+        ({"at_most": 0.8}, "undecided", "does not hold"),
+        ({"at_most": 0.2}, "does not hold", "does not hold"),
+        ({"between": (0, 2)}, "undecided", "holds"),
+    ],
+)
+def test_no_lead_is_judged_by_what_is_a_lower_bound_of_it(bound, early, late):
+    """The run that ends before the upper half is learned says of the lead how large it is at least."""
+    predictions, y = low_first(STEPS, members=8)
+    rng = np.random.default_rng(0)
+    predictions = predictions + 1e-3 * rng.standard_normal(predictions.shape)
+    until = STEPS <= 20
+    some, whole = (
+        fpkit.judge(fpkit.measures.fft(predictions[kept], GRID, y, steps=STEPS[kept]), "lead", **bound)
+        for kept in (until, STEPS >= 0)
+    )
+    assert (some.verdict, whole.verdict) == (early, late)
+    assert "a lower bound" in some.remark
+    assert "a lower bound" not in whole.remark
+    assert (np.isinf(some.high), np.isfinite(some.low)) == (True, True)
+
+
+def test_a_store_counts_once_however_it_is_named(tmp_path, monkeypatch):
+    path = recorded(tmp_path / "runs/one.zarr")
+    other = recorded(tmp_path / "runs/two.zarr", member=1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.zarr").symlink_to(path)
+    named = [path, f"{tmp_path}/runs/*.zarr", "runs/./one.zarr", "link.zarr"]
+    assert fpkit.open_run(named).sizes["member"] == 2
+    assert fpkit.open_run([path] * 6).sizes["member"] == 1
+    assert fpkit.open_run([other, path])["member"].to_numpy().tolist() == [1, 0]
+
+
+def test_members_of_other_outputs_or_another_part_are_no_ensemble(tmp_path):
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((20, 2)), rng.integers(0, 3, 20)
+    paths = []
+    for name, options in {
+        "logits": {"outputs": "logits"},
+        "values": {"outputs": "values"},
+        "test": {"outputs": "logits", "part": "test"},
+    }.items():
+        paths.append(tmp_path / f"{name}.zarr")
+        with fpkit.Recorder(paths[-1], x, labels, **options) as recorder:
+            for step in range(3):
+                recorder.append(step, rng.standard_normal((20, 3)))
+    for other in paths[1:]:
+        with pytest.raises(UserError, match=r"recorded in another way .*(outputs|part)"):
+            fpkit.open_run([paths[0], other])
+
+
+def test_an_ensemble_that_one_member_cuts_short_says_so(tmp_path):
+    predictions, y = low_first(STEPS)
+    for seed in range(6):
+        steps = STEPS[(20 if seed == 4 else 10000) >= STEPS]
+        with fpkit.Recorder(tmp_path / f"seed{seed}.zarr", GRID, y, member=seed) as recorder:
+            for step, values in zip(steps, predictions[:, 0], strict=False):
+                recorder.append(int(step), values)
+    with pytest.warns(UserWarning, match=r"seed4.zarr ends at step 19"):
+        run = fpkit.open_run(tmp_path / "*.zarr")
+    found = fpkit.judge(fpkit.measures.fft(run), "lead", at_least=0.1)
+    assert "seed4.zarr ends at step 19, others at 10000" in found.remark
+
+
+# --- members that diverged --------------------------------------------------------------------------------------------
+
+
+def scored(path, predictions: np.ndarray, y: np.ndarray | None, **losses) -> bool:
+    """Whether the network of these predictions (step, sample, output) is taken for diverged."""
+    with fpkit.Recorder(path, GRID, y) as recorder:
+        for step, values in enumerate(predictions):
+            told = {name: series[step] for name, series in losses.items() if series[step] is not None}
+            recorder.append(step, values, **told)
+    spectra = fpkit.measures.fft(fpkit.open_run(path), **({} if y is not None else {"y": wave(3)}))
+    return bool(spectra["diverged"].item())
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        {},
+        {"loss_train": [0.0, 0.5, 0.4, 0.3]},
+        {"loss_train": [-0.5, -0.51, -0.52, -0.6]},
+        {"loss_train": [1e-9, 5.0, 4.0, 3.0]},
+        {"loss_test": [0.3, None, 0.2, None]},
+    ],
+)
+@pytest.mark.parametrize("target", [True, False])
+def test_losses_of_ones_own_make_no_member_diverge(tmp_path, losses, target):
+    y = wave(3)
+    learning = np.stack([left * y for left in (0, 0.1, 0.5, 0.9)])
+    assert not scored(tmp_path / "run.zarr", learning, y if target else None, **losses)
+    broken = np.stack([0 * y, y, np.nan * y, y])
+    assert scored(tmp_path / "broken.zarr", broken, y if target else None, **losses)
+
+
+def test_a_network_that_starts_where_it_shall_end_has_not_diverged(tmp_path):
+    y = wave(3)
+    rng = np.random.default_rng(0)
+    near = np.stack([y + noise * rng.standard_normal(y.shape) for noise in (1e-6, 1e-3, 1e-2, 1e-2)])
+    assert not scored(tmp_path / "near.zarr", near, y)
+    assert scored(tmp_path / "far.zarr", np.stack([0 * y, y, 1e3 * y, 1e3 * y]), y)
+
+
+def test_a_loss_is_given_at_each_record_or_never(tmp_path):
+    recorder = fpkit.Recorder(tmp_path / "run.zarr", GRID, wave(3))
+    recorder.append(0, wave(3))
+    with pytest.raises(UserError, match="loss_train was not given at the first record"):
+        recorder.append(1, wave(3), loss_train=0.1)
+
+
+# --- many modes, many samples -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [2, 15, 40, 60])
+def test_a_graph_in_parts_has_all_its_modes(parts):
+    """Those of frequency 0, constant on each part, which no Lanczos vector tells apart, and the next ones."""
+    rng = np.random.default_rng(0)
+    part = np.arange(1200) % parts
+    x = (rng.standard_normal((1200, 2)) + 100 * np.stack([part, 0 * part], 1)).astype(np.float32)
+    similarity, root = kernel.normalised(graph.nearest(x, 10))
+    frequencies, vectors = graph.leading(similarity, root, 64)
+    expected, _ = kernel.modes(similarity.toarray(), root)
+    np.testing.assert_allclose(frequencies, expected[:64], atol=1e-8)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(64), atol=1e-8)
+    np.testing.assert_allclose(similarity @ vectors, vectors * (1 - frequencies), atol=1e-8)
+    np.testing.assert_allclose(root @ vectors, 0, atol=1e-8)
+
+
+def test_of_more_parts_than_modes_are_wanted_some_are_taken():
+    part = np.repeat(np.arange(50), 12)
+    x = (np.random.default_rng(0).standard_normal((600, 2)) + 100 * np.stack([part, 0 * part], 1)).astype(np.float32)
+    frequencies, vectors = graph.leading(*kernel.normalised(graph.nearest(x, 10)), 20)
+    np.testing.assert_array_equal(frequencies, 0)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(20), atol=1e-12)
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.25, 1.0, -3.3])
+def test_a_constant_output_has_no_mean_frequency(constant):
+    x = np.random.default_rng(0).standard_normal((300, 2))
+    assert np.isnan(fpkit.measures.mean_frequency(np.full((1, 300, 1), constant), x)).all()
+    y = np.sin(x[:, :1])
+    spectra = fpkit.measures.graph(np.stack([np.full_like(y, constant), y]), x, y)
+    assert np.isnan(spectra["mean_frequency_output"].sel(step=0)).all()
+    assert np.isfinite(spectra["mean_frequency_output"].sel(step=1)).all()
+
+
+def test_the_mean_frequency_of_a_smooth_output_is_told_to_some_digits():
+    """Of one wave around a ring of 20,000, where what is rough is a millionth of it."""
+    angle = 2 * np.pi * np.arange(20_000) / 20_000
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    found = fpkit.measures.mean_frequency(np.sin(angle)[None, :, None], x, neighbours=2).item()
+    assert found == pytest.approx(1 - np.cos(angle[1]), rel=0.02)
+
+
+@pytest.mark.parametrize("measure", ["fft", "graph", "projection"])
+@pytest.mark.parametrize("nulls", [["share"], ["share", "paces"]])
+def test_large_stores_of_several_members_are_taken_by_pieces(tmp_path, monkeypatch, measure, nulls):
+    paths = [recorded(tmp_path / f"{member}.zarr", member=member) for member in range(2)]
+    whole = getattr(fpkit.measures, measure)(fpkit.open_run(paths), nulls=nulls)
+    monkeypatch.setattr(predictions_module, "LARGE_BYTES", 1)
+    run = fpkit.open_run(paths)
+    assert run.chunks
+    pieces = getattr(fpkit.measures, measure)(run, nulls=nulls)
+    for name in ("remaining", "control_remaining"):
+        np.testing.assert_allclose(pieces[name], whole[name], atol=1e-4)
+
+
+# --- draws of the data ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draws", [2, 3, 4, 5])
+def test_few_draws_of_the_data_say_nothing_of_others(draws):
+    """How alike the members of a draw are cannot be told of fewer than five."""
+    members = np.random.default_rng(0).standard_normal((draws, 8)).ravel()
+    found = intervals.known_interval(members, np.repeat(np.arange(draws), 8))
+    assert np.isfinite([found.low, found.high]).all() == (draws == 5)
+
+
+def test_few_draws_are_told():
+    predictions, y = low_first(STEPS, members=8)
+    spectra = fpkit.measures.fft(predictions, GRID, y, steps=STEPS)
+    found = fpkit.judge([spectra, spectra], "lead", at_least=0.1)
+    assert (found.verdict, found.remark) == ("undecided", "2 draws of the data have no 95% interval; it takes 5")

@@ -22,6 +22,8 @@ FREQUENCY = {"long_name": "graph frequency 1 - mu (mean over the band)", "units"
 NEIGHBOURS = 10
 # Eigenvalues nearer to each other are taken for equal: which eigenvectors span their space is chance.
 EQUAL = 1e-10
+# What varies by less than this share of its size is constant, but for rounding errors in single precision.
+CONSTANT = 1e-6
 SEED = 20180706
 # Neighbours of so many samples are found by a tree, if they have few features: beyond, a tree compares all of them too.
 MANY_SAMPLES, FEW_FEATURES = 50_000, 15
@@ -90,16 +92,35 @@ def nearest(x: np.ndarray, neighbours: int) -> csr_array:
 
 
 def leading(similarity: csr_array, root: np.ndarray, modes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first of them, by the Lanczos method."""
+    """The first of them: those of frequency 0, constant on each part of the graph, as they are known; the next by the
+    Lanczos method, which finds one of several that are equal and not reliably the others.
+
+    Returns:
+        Frequencies (mode,), ascending, and orthonormal vectors (sample, mode).
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    parts, of = connected_components(similarity, directed=False)
+    norms = np.sqrt(np.bincount(of, root**2))
+    constant = csr_array((root / norms[of], (np.arange(len(root)), of)))  # on each part, of norm 1
+    # All that is orthogonal to the constant mode, whose coordinates are the norms: a reflection takes it to the first.
+    mirror = norms / np.linalg.norm(norms)
+    mirror[0] += 1
+    known = min(parts - 1, modes)
+    others = np.eye(parts, known, -1) - np.outer(mirror, mirror[1 : known + 1]) / mirror[0]
+    still = constant @ others
+    if known == modes:
+        return np.zeros(modes), still
+
     def product(v: np.ndarray) -> np.ndarray:
-        return similarity @ v - kernel.BELOW * root * (root @ v.ravel())
+        return similarity @ v - kernel.BELOW * (constant @ (constant.T @ v))
 
     operator = LinearOperator(similarity.shape, matvec=product, dtype=np.float64)
     start = np.random.default_rng(SEED).standard_normal(len(root))
-    values, vectors = eigsh(operator, modes, which="LA", v0=start)
-    return 1 - values[::-1], vectors[:, ::-1]
+    values, vectors = eigsh(operator, modes - known, which="LA", v0=start)
+    return np.concatenate([np.zeros(known), 1 - values[::-1]]), np.hstack([still, vectors[:, ::-1]])
 
 
 class Graph(Basis):
@@ -155,29 +176,36 @@ class Graph(Basis):
             coefficients: (..., function, output). values: (..., sample, output), needed unless the modes are all.
 
         Returns:
-            None without values that are needed.
+            None without values that are needed; NaN of values that are constant.
         """
         if self.similarity is None:
             energy = coefficients**2
             rates = xr.DataArray(self.frequencies.astype(coefficients.dtype), dims="function")
             over_all = {"dim": ["function", "output"], "skipna": False}
-            return (energy * rates).sum(**over_all) / energy.sum(**over_all)
+            mean = (energy * rates).sum(**over_all) / energy.sum(**over_all)
+            return mean if values is None else mean.where(_varies(values))
         return None if values is None else rayleigh(values, self.similarity, self.root)
+
+
+def _varies(values: xr.DataArray) -> xr.DataArray:
+    """Whether values (..., sample, output) are more than a constant, and its rounding errors in single precision."""
+    size = abs(values).max(["sample", "output"])
+    return (values.max("sample") - values.min("sample")).max("output") > CONSTANT * size
 
 
 def rayleigh(values: xr.DataArray, similarity: csr_array, root: np.ndarray) -> xr.DataArray:
     """v^T (I - S) v / v^T v (...) of values (..., sample, output), over outputs, less mean and constant mode.
 
-    Of each record it takes one sparse product. `similarity`, `root`: S and its constant mode, of norm 1.
+    Of each record it takes one sparse product, in double precision: of a smooth function, little is left of the
+    difference. NaN of what is constant. `similarity`, `root`: S and its constant mode, of norm 1.
     """
 
     def energies(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        flat = block.reshape(-1, block.shape[-1])
-        flat = flat - flat.mean(axis=1, keepdims=True)
-        constant = root.astype(flat.dtype)
-        flat -= (flat @ constant)[:, None] * constant
+        flat = block.reshape(-1, block.shape[-1]).astype(float)
+        flat -= flat.mean(axis=1, keepdims=True)
+        flat -= (flat @ root)[:, None] * root
         whole = (flat**2).sum(axis=1)
-        smooth = (flat.T * (similarity.astype(flat.dtype) @ flat.T)).sum(axis=0)
+        smooth = (flat.T * (similarity @ flat.T)).sum(axis=0)
         return (whole - smooth).reshape(block.shape[:-1]), whole.reshape(block.shape[:-1])
 
     rough, whole = xr.apply_ufunc(
@@ -186,9 +214,9 @@ def rayleigh(values: xr.DataArray, similarity: csr_array, root: np.ndarray) -> x
         input_core_dims=[["sample"]],
         output_core_dims=[[], []],
         dask="parallelized",
-        output_dtypes=[values.dtype] * 2,
+        output_dtypes=[float] * 2,
     )
-    return rough.sum("output", skipna=False) / whole.sum("output", skipna=False)
+    return (rough.sum("output", skipna=False) / whole.sum("output", skipna=False)).where(_varies(values))
 
 
 def band_starts(frequencies: np.ndarray, bands: int) -> np.ndarray:

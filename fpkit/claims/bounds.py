@@ -40,10 +40,11 @@ def parsed(bound: str) -> tuple[float, float]:
 def verdict(low: float, high: float, bound: Mapping) -> str:
     """What the interval [low, high] says of a bound of the configuration.
 
-    `holds` where all of it keeps the bound, `does not hold` where all lies beyond the same end, or `undecided`.
+    `holds` where all of it keeps the bound, `does not hold` where all lies beyond the same end, or `undecided`. An open
+    end is infinite.
     """
     least, most = ends(bound)
-    if not np.isfinite([low, high]).all():
+    if np.isnan([low, high]).any():
         return "undecided"
     if least <= low and high <= most:
         return "holds"

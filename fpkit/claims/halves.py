@@ -45,10 +45,23 @@ def ends_early(spectra: xr.Dataset) -> xr.DataArray:
     return halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
 
 
+def starts_late(spectra: xr.Dataset) -> xr.DataArray:
+    """Whether part of either half is learned by the first record from step 1 on, and that is a later one, per member
+    (member,): what came before, and which half came first, was not recorded.
+    """
+    recorded = spectra["step"].sel(step=slice(1, None))
+    late = recorded.size > 0 and float(recorded[0]) > 1
+    first = [1 - half.sel(step=slice(1, None)).isel(step=slice(1)) for half in halves(spectra)]
+    learned = xr.concat([abs(half) for half in first], "half").max(["half", "step"]) > LEARNED
+    return learned if late else xr.zeros_like(learned)
+
+
 def overshoot(spectra: xr.Dataset) -> xr.DataArray:
     """How far the remaining share of either half goes beyond start and target, per member (member,): 0 where it stays
     between 0 and 1, 2.3 where it once is 3.3, or -2.3.
     """
+    if not (spectra["step"] >= 1).any():
+        return xr.zeros_like(spectra["member"], dtype=float)
     beyond = [abs(half.sel(step=slice(1, None)) - 0.5).max("step") - 0.5 for half in halves(spectra)]
     return xr.concat(beyond, "half").max("half").clip(min=0)
 

@@ -16,6 +16,8 @@ import numpy as np
 LEVEL = 0.95
 # Of fewer values, even their whole range covers less often.
 FEWEST = 6
+# Of fewer draws of the data, how alike the members of each are cannot be told: all of them count as one.
+FEWEST_DRAWS = 5
 
 
 class Interval(NamedTuple):
@@ -48,12 +50,16 @@ def median_interval(values: np.ndarray, draws: np.ndarray | None = None) -> tupl
     return _interval(values[finite], None if draws is None else draws[finite])[:3]
 
 
-def known_interval(values: np.ndarray, draws: np.ndarray | None = None) -> Interval:
-    """Median and interval where a member without a number (NaN) may lie anywhere; an end that it could hold is open.
+def known_interval(
+    values: np.ndarray, draws: np.ndarray | None = None, growing: np.ndarray | None = None
+) -> Interval:
+    """Median and interval where a member without a number (NaN) may lie anywhere, and one with a lower bound anywhere
+    above; an end that it could hold is open.
 
     So many of them leave nothing to conclude, and none is passed over.
 
     Args:
+        growing: (member,), of which members the value is a lower bound; left out, of none.
         values: (member,). draws: of which draw of the data each is, as a number; members that share their data are no
             independent draws, and count for fewer (`independent`). Left out, all share one, which the interval is of.
     """
@@ -62,8 +68,9 @@ def known_interval(values: np.ndarray, draws: np.ndarray | None = None) -> Inter
     if len(values) - unknown.sum() < FEWEST:
         return Interval(value, *((np.nan, np.nan) if unknown.all() else (-np.inf, np.inf)), np.nan)
     least, most = values[~unknown].min(), values[~unknown].max()
+    larger = unknown if growing is None else unknown | growing
     below = _interval(np.where(unknown, least - 1, values), draws)
-    above = _interval(np.where(unknown, most + 1, values), draws)
+    above = _interval(np.where(larger, most + 1, values), draws)
     low = below.low if below.low >= least else -np.inf
     high = above.high if above.high <= most else np.inf
     return Interval(value, low, high, min(below.level, above.level))
@@ -74,7 +81,7 @@ def independent(values: np.ndarray, draws: np.ndarray) -> int:
 
     Kish 1965, Survey Sampling, Sec. 5.4, for the interval of a median as in Woodruff 1952 (JASA 47, 635). rho is the
     intraclass correlation of the values' ranks, by analysis of variance, 0 where it comes out negative; m is the mean
-    over values of how many share their draw.
+    over values of how many share their draw. Of fewer than five draws rho is not known, and taken for 1.
 
     Args:
         values: (member,), finite. draws: (member,), a number for each draw.
@@ -84,6 +91,8 @@ def independent(values: np.ndarray, draws: np.ndarray) -> int:
     count, groups = len(values), len(sizes)
     if groups == 1 or groups == count:
         return count
+    if groups < FEWEST_DRAWS:
+        return groups
     means = np.bincount(draw, ranked) / sizes
     between = (sizes * (means - ranked.mean()) ** 2).sum() / (groups - 1)
     within = ((ranked - means[draw]) ** 2).sum() / (count - groups)

@@ -42,7 +42,7 @@ class Verdict:
     remark: str
 
     def __str__(self) -> str:
-        ends = f" [{self.low:.3g}, {self.high:.3g}]" if math.isfinite(self.low) and math.isfinite(self.high) else ""
+        ends = f" [{self.low:.3g}, {self.high:.3g}]" if math.isfinite(self.low) or math.isfinite(self.high) else ""
         told = f"{self.statistic} {self.value:.3g}{ends}, {self.bound}: {self.verdict} ({self.members} members)"
         told += f"; {self.reached} draws reach it" if self.reached else ""
         return f"{told}; {self.remark}" if self.remark else told

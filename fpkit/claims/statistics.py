@@ -24,14 +24,17 @@ def lead(spectra: xr.Dataset) -> xr.DataArray:
     frequencies less that of the lower half (of an odd number, without the middle one). Each half is pooled by the
     energy that its frequencies start with. Of a filter, the mean over the widths at which both parts carry energy.
 
-    NaN with fewer than two followed frequencies, or with a single record from step 1 on. A lower bound where
-    `fpkit.claims.halves.ends_early`.
+    Where the first record from step 1 on is a later one, neither half is ahead at step 1. NaN with fewer than two
+    followed frequencies, with a single record from step 1 on, or where `fpkit.claims.halves.starts_late`. A lower bound
+    where `fpkit.claims.halves.ends_early`.
     """
     low, high = halves.halves(spectra)
     ahead = (high - low).sel(step=slice(1, None))
     if ahead.sizes["step"] < 2:
         return xr.full_like(spectra["member"], np.nan, dtype=float)
-    return ahead.assign_coords(step=np.log10(ahead["step"])).integrate("step")
+    ahead = ahead.assign_coords(step=np.log10(ahead["step"]))
+    since_start = float(ahead["step"][0]) * ahead.isel(step=0, drop=True) / 2
+    return (ahead.integrate("step") + since_start).where(~halves.starts_late(spectra))
 
 
 def first_order(spectra: xr.Dataset) -> xr.DataArray:

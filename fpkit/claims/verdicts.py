@@ -18,8 +18,8 @@ import pandas as pd
 import xarray as xr
 
 from fpkit.claims import bounds, statistics, tables
-from fpkit.claims.halves import ends_early, overshoot
-from fpkit.claims.intervals import FEWEST, Interval, known_interval
+from fpkit.claims.halves import ends_early, overshoot, starts_late
+from fpkit.claims.intervals import FEWEST, FEWEST_DRAWS, Interval, known_interval
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
 from fpkit.xarrays import by_numpy
@@ -53,7 +53,8 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
             on_null(one, null, STATISTICS[name].needs)
     values, failed = _taken(kept, name)
     counted = "" if failed else censored(kept, name)
-    interval, control, reached = known_interval(values, draws), np.nan, ""
+    growing = np.concatenate([ends_early(one).to_numpy() for one in kept]) if name == "lead" and not failed else None
+    interval, control, reached = known_interval(values, draws, growing), np.nan, ""
     if null and np.isfinite(values).any():
         under = [_taken(kept, name, null, draw) for draw in range(spectra[0].sizes.get("draw", 1))]
         failed = next((reason for _, reason in under if reason), [])
@@ -64,7 +65,8 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
         reached = f"{_reached(values, medians, claim['bound'])} of {len(medians)}"
     remarks = failed or _unknown(name, values, interval, draws)
     if name == "lead" and not failed:
-        remarks += _lower_bound(kept) + _overshoot(kept)
+        remarks += _late(kept) + _lower_bound(growing & np.isfinite(values)) + _overshoot(kept)
+    remarks += sorted({one.attrs["cut"] for one in kept if "cut" in one.attrs})
     found = bounds.verdict(interval.low, interval.high, claim["bound"])
     given, unmet = _given(claim, kept, draws)
     found = "undecided" if unmet else found
@@ -202,6 +204,10 @@ def _unknown(name: str, values: np.ndarray, interval: Interval, draws: np.ndarra
         return [f"{name} is undefined for {len(values) - known} of {len(values)} members"]
     if known < FEWEST:
         return [f"{known} {'member has' if known == 1 else 'members have'} no 95% interval; it takes {FEWEST}"]
+    if np.isfinite(interval.low):  # of lower bounds, of which it is told
+        return []
+    if 1 < (many := len(np.unique(draws))) < FEWEST_DRAWS:
+        return [f"{many} draws of the data have no 95% interval; it takes {FEWEST_DRAWS}"]
     alike = f"the members of its {draws.max() + 1} draws of the data are too much alike"
     return [f"{alike}, and count for fewer than {FEWEST}"]
 
@@ -219,9 +225,21 @@ def _given(claim: dict, spectra: Sequence[xr.Dataset], draws: np.ndarray) -> tup
     return told, unmet
 
 
-def _lower_bound(spectra: Sequence[xr.Dataset]) -> list[str]:
-    """That a lead would grow with more training, and for how many members."""
-    early = np.concatenate([ends_early(one).to_numpy() for one in spectra])
+def _late(spectra: Sequence[xr.Dataset]) -> list[str]:
+    """That a lead was won, perhaps, before there was a record of it."""
+    late = np.concatenate([starts_late(one).to_numpy() for one in spectra])
+    steps = [one["step"].to_numpy() for one in spectra]
+    if late.any():
+        first = max(float(step[step >= 1][0]) for step in steps)
+        many = f"({late.sum()} of {len(late)} members)"
+        return [f"at step {first:g}, the first record after the start, much is learned {many}; record earlier steps"]
+    if (first := max(float(step[0]) for step in steps)) > 1:
+        return [f"the first record is at step {first:g}: what was learned before is not in it"]
+    return []
+
+
+def _lower_bound(early: np.ndarray) -> list[str]:
+    """That a lead would grow with more training, and for how many members (member,)."""
     if not early.any():
         return []
     return [f"a lower bound: the run ends before the high half is learned ({early.sum()} of {len(early)} members)"]

@@ -100,7 +100,7 @@ class Decomposition:
         if under:
             first = self._first_error() if self.recorded is None else None
             weights = self._weights(start, first, functions, bands, "paces" in under)
-            small["traced"] = self._traced(first, weights, draws)
+            small["traced"] = self._traced(first, weights, "paces" in under, draws)
         computed, left = compute(xr.Dataset(small), xr.Dataset(large), file)
         measured = {
             **with_convergence(computed["relative_error"].astype(np.float32), threshold, hold),
@@ -136,9 +136,9 @@ class Decomposition:
     def _weights(
         self, start: xr.DataArray, first: xr.DataArray | None, functions: np.ndarray, bands: Bands, paces: bool
     ) -> np.ndarray:
-        """What paces are summed with (member, sample, frequency) to give <F[r~_t], F[r_0]>; none if not `paces`."""
-        if not paces:
-            return np.empty((start.sizes["member"], self.target.sizes["sample"], 0), np.float32)
+        """What paces are summed with (member, sample, frequency) to give <F[r~_t], F[r_0]>; if not `paces`, nothing."""
+        if not paces:  # not of size 0, which dask cannot lay out
+            return np.zeros((start.sizes["member"], self.target.sizes["sample"], 1), np.float32)
         if first is None:
             raise UserError(
                 f"decomposition.{self.measure}.nulls: paces needs predictions, and coefficients were recorded; leave it"
@@ -151,14 +151,14 @@ class Decomposition:
             made.append((first * seen).sum("output", skipna=False).transpose("member", "sample").to_numpy())
         return np.stack(made, axis=-1).astype(np.float32)
 
-    def _traced(self, first: xr.DataArray | None, weights: np.ndarray, draws: int) -> xr.DataArray:
+    def _traced(self, first: xr.DataArray | None, weights: np.ndarray, paces: bool, draws: int) -> xr.DataArray:
         """|r_t - a_t r_0|^2, <r_t, r_0> and sums of paces (step, member, number), lazily or not: `nulls.traced`."""
         if first is None:
             energy, overlap = self._recorded_products()
             left = energy - overlap**2 / energy.isel(step=0, drop=True)
             return xr.concat([left.where(~(left < SQUARED * energy), 0), overlap], "number")
         samples = first.sizes["sample"]
-        dealt = nulls.deals(samples, draws if weights.shape[-1] else 0)
+        dealt = nulls.deals(samples, draws if paces else 0)
         target = self.target.transpose("sample", "output").to_numpy().astype(np.float32)
         return xr.apply_ufunc(
             nulls.traced,

@@ -203,9 +203,9 @@ class Recorder:
             )
         if self._outputs == "logits":
             predictions = _probabilities(predictions)
-        own = dict.fromkeys(self._names, math.nan) | self._scores(predictions)
-        if unknown := scores.keys() - own.keys():
-            raise UserError(f"{self.path}: {min(unknown)} was not given at the first record; give it at each, or never")
+        if unknown := scores.keys() - self._given:
+            raise UserError(f"{self.path}: {min(unknown)} was not given at the first record; give it there, too")
+        own = dict.fromkeys(self._names, math.nan) | self._scores(predictions) | dict.fromkeys(self._given, math.nan)
         own |= {name: given.score(name, value) for name, value in scores.items()}
         if self._along is None:
             kept = predictions
@@ -230,6 +230,7 @@ class Recorder:
                 known = [one for one in DESCRIPTIONS if one.startswith(("loss_", "accuracy_"))]
                 raise UserError(f"{name}: no score that is kept; give one of {', '.join(known)}")
         self._names += own
+        self._given = set(scores)
         self._store = Store(self.path, self.member)
         self._store.open(step, self._x, self._targets, self._names, outputs, self._along, self._about(ended=False))
 
@@ -271,6 +272,8 @@ class Recorder:
     def _about(self, ended: bool) -> dict[str, Any]:
         record = {"split": self.part, "per_decade": self.per_decade, "outputs": self._outputs}
         record |= {} if self._along is None else {"basis": self._along.recipe}
+        # Scores of the user's own: whatever they are, they do not tell whether the network diverged.
+        record |= {"given": sorted(self._given)} if self._given else {}
         return {
             "recipe": {"model": {"kind": "recorded"}, "training": {}, "record": record},
             "classes": int(self._classes),

@@ -23,6 +23,9 @@ from fpkit.store import netcdf, places
 from fpkit.store.arrays import snapshot
 from fpkit.store.predictions import open_predictions
 
+# Runs that end at nearly the same step are as long as each other.
+NEARLY = 0.9
+
 
 def open_run(stores: str | os.PathLike | Sequence[str | os.PathLike], name: str | None = None) -> xr.Dataset:
     """A training, as it was recorded: predictions, probe points, scores, lazily where they are large.
@@ -81,6 +84,10 @@ def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
             raise UserError(f"{path}: has other probe points than {paths[0]}; open them apart")
         if _recipe(run).get("record", {}).get("basis") != _recipe(first).get("record", {}).get("basis"):
             raise UserError(f"{path}: holds coefficients along another basis than {paths[0]}; open them apart")
+        how, other = (_recipe(one).get("record", {}) for one in (run, first))
+        if differing := [name for name in writing.HOW if how.get(name) != other.get(name)]:
+            ways = f"{differing[0]} {how.get(differing[0])}, not {other.get(differing[0])}"
+            raise UserError(f"{path}: was recorded in another way than {paths[0]} ({ways}); open them apart")
     steps = sorted(set.intersection(*(set(run["step"].to_numpy().tolist()) for run in runs)))
     if not steps:
         raise UserError(f"{paths[0]} and {len(paths) - 1} more: no step was recorded in all of them")
@@ -90,6 +97,9 @@ def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
             "stores of the same member: they are numbered from 0 on, in the order of their names", stacklevel=3
         )
         members = np.arange(len(members))
+    cut = _cut_short(paths, [int(run["step"][-1]) for run in runs], steps[-1])
+    if cut:
+        warnings.warn(cut, stacklevel=3)
     shared = [name for name in first if all(name in run for run in runs)]
     by_member = [name for name in shared if "member" in first[name].dims]
     whole = xr.concat(
@@ -100,7 +110,19 @@ def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
     folders = {path.parent.name for path in paths}
     name = folders.pop() if len(folders) == 1 else ""
     whole = whole.assign_coords(member=members).assign(points).assign_attrs(first.attrs)
+    if cut:
+        whole.attrs["cut"] = cut
     return whole.assign_attrs(dataset=name) if name else whole
+
+
+def _cut_short(paths: list[Path], ends: list[int], end: int) -> str:
+    """What is lost of runs that go on beyond the last step that all of them hold; nothing if it is next to nothing."""
+    shortest, longest = int(np.argmin(ends)), max(ends)
+    if end > NEARLY * longest:
+        return ""
+    if ends[shortest] == longest:
+        return f"stores hold few of each other's steps, none beyond {end} of {longest}"
+    return f"{paths[shortest].name} ends at step {ends[shortest]}, others at {longest}: what came later is left out"
 
 
 def _content(run: xr.Dataset) -> str:

@@ -14,7 +14,8 @@ STORE = "predictions.zarr"
 
 
 def stores(several: Iterable[str | os.PathLike]) -> list[Path]:
-    """The stores at these paths and patterns (`runs/*.zarr`), in the order of their names; of a run its store.
+    """The stores at these paths and patterns (`runs/*.zarr`), in the order of their names, each once, whatever names it
+    has; of a run its store.
 
     Raises UserError where there is none.
     """
@@ -23,4 +24,5 @@ def stores(several: Iterable[str | os.PathLike]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such store; give the path of a recorded run, or a pattern that finds some")
-    return [path / STORE if (path / STORE).is_dir() else path for path in paths]
+    found = [path / STORE if (path / STORE).is_dir() else path for path in paths]
+    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]

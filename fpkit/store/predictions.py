@@ -294,19 +294,30 @@ def _checksum(attributes: dict) -> str:
 
 
 def diverged(predictions: xr.Dataset) -> xr.DataArray:
-    """Members (member,) whose training `exploded`; where no loss was recorded, that ever gave what is no number."""
+    """Members (member,) whose training `exploded`; where no loss was recorded but what somebody called so, that ever
+    gave what is no number.
+    """
     import xarray as xr
 
-    losses = [name for name in ("loss_train", "loss_validation", "loss_test") if name in predictions]
+    recipe = json.loads(predictions.attrs.get("recipe", "{}"))
+    own = recipe.get("record", {}).get("given", ())
+    losses = [f"loss_{part}" for part in ("train", "validation", "test")]
+    losses = [name for name in losses if name in predictions and name not in own]
     if not losses:
         content = predictions["coefficient" if "coefficient" in predictions else "prediction"]
         finite = np.isfinite(content).all([dim for dim in content.dims if dim != "member"])
         return (~finite).rename("diverged").compute()
-    loss = predictions[losses[0]].transpose("step", "member")
+    loss = predictions[losses[0]].transpose("step", "member").to_numpy()
+    least = 0.0
+    if recipe.get("model", {}).get("kind") == "recorded" and "prediction" in predictions:
+        # It may have been trained before: what starts next to its target may leave it by as much as outputs measure.
+        start = predictions["prediction"].isel(step=0).astype(float)
+        least = (start**2).mean(["sample", "output"]).to_numpy() / LOSS_EXPLODED
     coords = {"member": predictions["member"]} if "member" in predictions.coords else {}
-    return xr.DataArray(exploded(loss.to_numpy()), coords, ("member",), name="diverged")
+    return xr.DataArray(exploded(loss, least), coords, ("member",), name="diverged")
 
 
-def exploded(loss: np.ndarray) -> np.ndarray:
-    """Members (member,) whose loss (step, member) was ever not finite, or above 1,000 times its first value."""
-    return (~np.isfinite(loss) | (loss > LOSS_EXPLODED * loss[0])).any(axis=0)
+def exploded(loss: np.ndarray, least: np.ndarray | float = 0.0) -> np.ndarray:
+    """Members (member,) whose loss (step, member) was ever not finite, or above 1,000 times its first value, or `least`
+    (member,)."""
+    return (~np.isfinite(loss) | (loss > LOSS_EXPLODED * np.maximum(loss[0], least))).any(axis=0)

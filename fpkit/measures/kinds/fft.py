@@ -112,13 +112,14 @@ def _median(outputs: xr.DataArray, bad: xr.DataArray) -> xr.DataArray:
             record[...] = np.where(np.isnan(ordered[..., -1]), np.nan, ordered[..., middle].mean(axis=-1))
         return result
 
+    if kept.chunks:  # of several stores, each of which has members of its own
+        kept = kept.chunk(member=-1)
     values = xr.apply_ufunc(
         median,
         kept,
         input_core_dims=[["member"]],
         dask="parallelized",
         output_dtypes=[outputs.dtype],
-        dask_gufunc_kwargs={"allow_rechunk": True},
     )
     return described(values.astype(np.float32), "median output over members")
 
