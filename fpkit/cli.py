@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from fpkit.errors import UserError
+
+if TYPE_CHECKING:  # imported where it is used: `fpkit init` waits for none of it
+    from fpkit.config import Config
 
 DESCRIPTION = """\
 In which order does a neural network learn the frequencies of its target?
@@ -106,7 +112,7 @@ def check(files: list[str]) -> str:
     """What a configuration comes to, in one line: the first file, and those laid over it.
 
     Raises:
-        UserError: what is wrong with it, a line for each problem.
+        UserError: what is wrong with it, a line for each problem, or a file or store that it names and is not there.
     """
     from fpkit.config import load, merged, read_yaml, variants
     from fpkit.planning import estimate
@@ -116,6 +122,17 @@ def check(files: list[str]) -> str:
         if folder not in sys.path:
             sys.path.append(folder)
     config = load(merged(*map(read_yaml, files), {}))
+    # Paths are from the folder that the workflow will work in: this one, or that of the configuration.
+    missing = []
+    for folder in (os.getcwd(), os.path.dirname(os.path.abspath(files[0]))):
+        try:
+            with contextlib.chdir(folder):
+                _check_files(config)
+            break
+        except UserError as error:
+            missing.append(error)
+    else:
+        raise missing[0]
     counts = {
         "data set": len(config.all_datasets),
         "experiment": len(config.experiments),
@@ -125,6 +142,17 @@ def check(files: list[str]) -> str:
     }
     told = ", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items())
     return f"{' + '.join(files)}: {told}; {estimate(config)}"
+
+
+def _check_files(config: Config) -> None:
+    """Raises UserError where a file or a store that a configuration names is not there."""
+    from fpkit.datasets.inputs import compared, recorded
+
+    with TemporaryDirectory() as kept:
+        needed = {name: one for name, one in config.all_datasets.items() if not getattr(one, "optional", False)}
+        compared(needed, Path(kept, "inputs.json"))
+        patterns = {name: one.stores for name, one in config.experiments.items() if hasattr(one, "stores")}
+        recorded(patterns, Path(kept, "recorded.json"))
 
 
 def _watch(asked: argparse.Namespace) -> None:

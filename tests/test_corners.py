@@ -1,13 +1,17 @@
 """Corners that one's own points, targets, losses and steps reach: right numbers, or one line that says what lacks."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import fpkit
 from fpkit.bases import graph
 from fpkit.claims import intervals, statistics
-from fpkit.datasets import kernel
+from fpkit.config import FIGURES, MEASURES
+from fpkit.datasets import arrays, kernel
 from fpkit.errors import UserError
+from fpkit.figures import style
 from fpkit.store import predictions as predictions_module
 
 GRID = np.arange(64) / 64
@@ -436,3 +440,133 @@ def test_few_draws_are_told():
     spectra = fpkit.measures.fft(predictions, GRID, y, steps=STEPS)
     found = fpkit.judge([spectra, spectra], "lead", at_least=0.1)
     assert (found.verdict, found.remark) == ("undecided", "2 draws of the data have no 95% interval; it takes 5")
+
+
+# --- what is asked of the library -------------------------------------------------------------------------------------
+
+
+def spectra_of(steps: np.ndarray = STEPS, **options) -> xr.Dataset:
+    predictions, y = low_first(steps, members=6)
+    return fpkit.measures.fft(predictions, GRID, y, steps=steps, **options)
+
+
+def test_adapters_are_there_by_their_names_and_a_notebook_completes_all_of_them():
+    assert fpkit.lightning.FrequencyRecorder.__module__ == "fpkit.lightning"
+    assert {"Recorder", "judge", "lightning", "keras", "transformers"} <= {*dir(fpkit)}
+    assert {*MEASURES, "mean_frequency"} <= {*dir(fpkit.measures)}
+    assert {*FIGURES} <= {*dir(fpkit.figures)}
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda: fpkit.figures.claims(spectra_of()), "shows the table of claims"),
+        (lambda: fpkit.figures.calibration(spectra_of()), "shows the table of calibration"),
+        (lambda: fpkit.figures.initialization(spectra_of()), "needs networks with model.activation"),
+        (lambda: fpkit.figures.order([]), "shows spectra of fft"),
+        (lambda: fpkit.figures.order(5), "shows spectra of fft"),
+        (lambda: fpkit.figures.order(spectra_of(), width_mm=90, font_size=-3), "figures.order.font_size: "),
+        (lambda: fpkit.figures.order(spectra_of(), colormap="nope"), "figures.order.colormap: unknown 'nope'"),
+        (lambda: fpkit.figures.order(spectra_of(), width_mm=90), "figures.order: width_mm 90 is too narrow"),
+        (lambda: fpkit.judge(5, "lead", at_least=0), "judge: give spectra"),
+        (lambda: fpkit.judge([], "lead", at_least=0), "judge: give spectra"),
+        (lambda: fpkit.judge(spectra_of(), "lead", at_least=0, given={"captured": 0.8}), "judge: given.captured: "),
+    ],
+)
+def test_what_cannot_be_drawn_or_judged_is_one_line(ask, told):
+    with pytest.raises(UserError) as error:
+        ask()
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_outputs_are_not_drawn_of_coefficients(tmp_path):
+    spectra = fpkit.measures.fft(fpkit.open_run(recorded(tmp_path / "run.zarr", coefficients={"fft": {}})))
+    with pytest.raises(UserError, match="shows predictions"):
+        fpkit.figures.synthetic(spectra)
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "order", "structures", "amplitudes"])
+def test_a_single_record_is_drawn_and_judged(kind):
+    """Of a training that was killed early, say, beside others."""
+    one = spectra_of(STEPS[:1])
+    found = fpkit.judge(one, "lead", at_least=0.1)
+    assert (found.verdict, found.remark) == ("undecided", "lead is undefined for every member")
+    getattr(fpkit.figures, kind)([one, spectra_of()])
+
+
+def test_rows_of_one_data_set_are_told_apart_by_what_differs():
+    one, other = (spectra_of().assign_attrs(experiment=name, dataset="tones") for name in ("wide", "deep"))
+    assert style.short_titles([one, other]) == ["wide", "deep"]
+    other = one.assign_attrs(measure="projection")
+    assert style.short_titles([one, other]) == ["fft", "projection"]
+    assert style.short_titles([one]) == ["tones"]
+
+
+# --- files of one's own -----------------------------------------------------------------------------------------------
+
+
+def built(path, **changes) -> xr.Dataset:
+    options = {"targets": None, "labels": False, "scale": "each", "test_fraction": 0, "seed": 0}
+    return arrays.build(str(path), **(options | changes))
+
+
+X, Y = np.arange(20.0).reshape(10, 2), np.arange(10.0)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("held", "options", "told"),
+    [
+        ({"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y}, {}, r"x of the test part has samples of shape \(1,\)"),
+        ({"x": X, "y": Y, "x_test": X, "y_test": X}, {}, r"y of the test part has samples of shape \(2,\)"),
+        ({"x": X[:0], "y": Y[:0]}, {}, "holds no sample"),
+        ({"x": X[:, :0], "y": Y}, {}, "hold nothing"),
+        ({"x": np.float64(3), "y": Y}, {}, "is a single number"),
+        ({"x": X, "y": np.float64(3)}, {}, "is a single number"),
+        ({"x": X, "y": 1e6 * (np.arange(10) % 3)}, {"labels": True}, "number them 0, 1, 2"),
+        ({"x": X, "y": Y}, {"targets": "y"}, "targets: .* names its own"),
+        ({"inputs": X, "outputs": Y}, {}, "has no array x or x_train; there are inputs, outputs"),
+        ({"x": np.where(X == 7, np.nan, X), "y": Y}, {}, "NaN or infinity in 1 of 10 samples, first in sample 3"),
+        ({"x": 1e9 + X, "y": Y}, {"scale": "none"}, "single precision"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npz", "nc"])
+def test_arrays_that_make_no_data_set_are_one_line(tmp_path, held, options, told, ending):
+    path = tmp_path / f"data.{ending}"
+    if ending == "npz":
+        np.savez(path, **held)
+    else:
+        dims = {name: [f"{name}_{axis}" for axis in range(np.ndim(values))] for name, values in held.items()}
+        xr.Dataset({name: (dims[name], values) for name, values in held.items()}).to_netcdf(path)
+    with pytest.raises(UserError, match=told) as error:
+        built(path, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_inputs_far_from_zero_are_scaled_in_double_precision(tmp_path):
+    np.savez(tmp_path / "seconds.npz", x=1.7e9 + np.arange(200), y=np.arange(200.0))
+    found = built(tmp_path / "seconds.npz")
+    assert len(np.unique(found["x_train"])) == 200
+    np.testing.assert_allclose(np.diff(found["position_train"]), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2,3\n4,5,6\n7,8,9\n", "has no line of names; its first line is 1, 2, 3"),
+        ("a;b;c\n1;2;3\n", "has one column; part them by commas"),
+        ("a,b,c\n", "holds no sample"),
+    ],
+)
+def test_tables_that_make_no_data_set_are_one_line(tmp_path, text, told):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(UserError, match=told):
+        built(tmp_path / "table.csv")
+
+
+def test_the_numbers_of_a_tables_rows_are_no_input(tmp_path):
+    """As pandas writes them in front of each."""
+    table = pd.DataFrame({"a": [1.0, 2, 4], "b": [3.0, 1, 2], "c": [0.0, 1, 0]})
+    table.to_csv(tmp_path / "table.csv")
+    table.to_csv(tmp_path / "bare.csv", index=False)
+    xr.testing.assert_equal(built(tmp_path / "table.csv"), built(tmp_path / "bare.csv"))

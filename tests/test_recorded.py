@@ -127,7 +127,7 @@ def test_a_table_of_ones_own_is_a_data_set(project):
         (
             "path: table.csv",
             "path: tabel.csv",
-            "datasets.table.inputs: tabel.csv is not there; put it there, or correct it",
+            "datasets.table.path: tabel.csv is not there; put it there, or correct it",
         ),
         (
             "{kind: synthetic",

@@ -112,6 +112,14 @@ def test_problems_are_one_line_each_and_overlays_are_laid_over(tmp_path, capsys,
         "experiments.activations.training.steps",
         "figures.order.experiment",
     ]
+    for text, told in {
+        "datasets: {mine: {kind: arrays, path: nix.npz}}": "datasets.mine.path: nix.npz is not there",
+        "experiments: {mine: {recorded: 'nix/*', decomposition: {fft: {}}}}": "experiments.mine.recorded: nix/*",
+        "figures: {mine: {kind: initialization, experiment: activations}}": None,
+    }.items():
+        overlay.write_text(text)
+        code, _ = run(capsys, monkeypatch, "check", config, str(overlay))
+        assert code is told is None or (code.startswith(told) and "\n" not in code)
     overlay.write_text("claims: null\n")
     assert run(capsys, monkeypatch, "check", config, str(overlay))[1].endswith(
         f"3 variants, 0 claims, 2 figures; {TRAININGS}\n"

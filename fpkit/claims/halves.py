@@ -50,10 +50,10 @@ def starts_late(spectra: xr.Dataset) -> xr.DataArray:
     (member,): what came before, and which half came first, was not recorded.
     """
     recorded = spectra["step"].sel(step=slice(1, None))
-    late = recorded.size > 0 and float(recorded[0]) > 1
-    first = [1 - half.sel(step=slice(1, None)).isel(step=slice(1)) for half in halves(spectra)]
-    learned = xr.concat([abs(half) for half in first], "half").max(["half", "step"]) > LEARNED
-    return learned if late else xr.zeros_like(learned)
+    if recorded.size == 0 or recorded[0] <= 1:
+        return xr.zeros_like(spectra["member"], dtype=bool)
+    learned = [abs(1 - half.sel(step=recorded[0], drop=True)) for half in halves(spectra)]
+    return xr.concat(learned, "half").max("half") > LEARNED
 
 
 def overshoot(spectra: xr.Dataset) -> xr.DataArray:

@@ -50,9 +50,7 @@ def median_interval(values: np.ndarray, draws: np.ndarray | None = None) -> tupl
     return _interval(values[finite], None if draws is None else draws[finite])[:3]
 
 
-def known_interval(
-    values: np.ndarray, draws: np.ndarray | None = None, growing: np.ndarray | None = None
-) -> Interval:
+def known_interval(values: np.ndarray, draws: np.ndarray | None = None, growing: np.ndarray | None = None) -> Interval:
     """Median and interval where a member without a number (NaN) may lie anywhere, and one with a lower bound anywhere
     above; an end that it could hold is open.
 

@@ -73,12 +73,14 @@ def judge(
     Raises:
         UserError: an unknown statistic or null, one that these spectra do not have, or no bound.
     """
-    several = [spectra] if isinstance(spectra, xr.Dataset) else list(spectra)
+    several = [spectra] if isinstance(spectra, xr.Dataset) else spectra
+    if not isinstance(several, Sequence) or not several or not all(isinstance(one, xr.Dataset) for one in several):
+        raise UserError("judge: give spectra, what a measure makes of a run, or several of them")
     measure = several[0].attrs.get("measure", "")
     claim = {
         "statement": "", "source": "", "experiment": "", "measure": measure, "statistic": statistic,
         "bound": _given(at_least=at_least, at_most=at_most, between=between and list(between)),
-        "control": control, "given": {name: dict(bound) for name, bound in (given or {}).items()},
+        "control": control, "given": dict(given or {}),
     }  # fmt: skip
     try:
         asked = Claim.model_validate(claim)

@@ -34,7 +34,8 @@ class Kind:
     `measures`: those whose spectra it shows, one of them at least; none for what is drawn from a table. `category`
     in the report, and the caption: what it `shows`, and where to `look` and how to read it, never what should be seen
     there. `needs`: arrays of the spectra that not every data set gives. `of_predictions`: it shows outputs, which
-    coefficients recorded in their place do not tell. `animated`: its frames are written as a GIF.
+    coefficients recorded in their place do not tell. `of_model`: keys of the networks' models that it goes by.
+    `animated`: its frames are written as a GIF.
     """
 
     category: str
@@ -43,6 +44,7 @@ class Kind:
     look: str
     needs: tuple[str, ...] = ()
     of_predictions: bool = False
+    of_model: tuple[str, ...] = ()
     animated: bool = False
 
 
@@ -107,6 +109,7 @@ FIGURES = {
             "In (b) and (c), as the paper has it, 1 is an order from low to high, 0 none; in (d) the part of the "
             "frequencies that was never captured."
         ),
+        of_model=("activation", "std"),
     ),
     "amplitudes": Kind(
         category="Scope",

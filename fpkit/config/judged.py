@@ -79,6 +79,10 @@ def figure_problems(config: Config) -> list[str]:
             points = [point for _, point in config.points(experiment)]
             found += _lacking(config, experiment, points, kind.needs, f"figures.{name}.kind: {figure.kind}")
             found += _untaken(config, f"figures.{name}", experiment, kind.measures)
+            models = [getattr(point, "model", None) for point in points]
+            if lacking := [key for key in kind.of_model if not all(hasattr(model, key) for model in models)]:
+                told = f"needs networks with model.{lacking[0]}, and experiments.{experiment} has others; take order"
+                found.append(f"figures.{name}.kind: {figure.kind} {told}")
             if kind.of_predictions and any(point.record.content == "spectrum" for point in points):
                 key = f"experiments.{experiment}.record.content"
                 found.append(f"figures.{name}.kind: {figure.kind} shows predictions; set {key} to predictions")

@@ -36,7 +36,10 @@ def build(
     reader = READERS.get(place.suffix.lower())
     if reader is None:
         raise UserError(f"path: {path} is none of {', '.join(READERS)}; save it as one")
+    if targets is not None and reader in NAMED:
+        raise UserError(f"targets: {path} names its own, y or y_train; leave it out")
     parts = {part: _checked(part, *pair) for part, pair in reader(place, targets).items()}
+    _check_alike(parts)
     if labels:
         parts = _one_hot(parts)
     if test_fraction:
@@ -72,8 +75,7 @@ def _of_npy(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
 def _of_netcdf(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
     try:
         with netcdf.open_dataset(path) as dataset:
-            names = [f"{axis}{part}" for axis in "xy" for part in ("", *(f"_{one}" for one in PARTS))]
-            return _named(path, {name: dataset[name].to_numpy() for name in names if name in dataset})
+            return _named(path, {str(name): values.to_numpy() for name, values in dataset.variables.items()})
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -85,6 +87,14 @@ def _of_csv(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
         raise _unreadable(path, error) from error
     columns = [str(name).strip() for name in table.columns]
     table.columns = columns
+    if columns and all(map(_is_number, columns)):
+        raise UserError(f"path: {path} has no line of names; its first line is {', '.join(columns)}")
+    if columns[:1] == [UNNAMED] and np.array_equal(table[UNNAMED], np.arange(len(table))):
+        table, columns = table.drop(columns=UNNAMED), columns[1:]  # the numbers of its rows
+    if len(columns) == 1:
+        raise UserError(f"path: {path} has one column; part them by commas")
+    if len(table) == 0:
+        raise UserError(f"path: {path} holds no sample; give at least one")
     chosen = [targets] if isinstance(targets, str) else list(targets or columns[-1:])
     if lacking := [name for name in chosen if name not in columns]:
         raise UserError(f"targets: {path} has no column {lacking[0]!r}; there are {', '.join(columns)}")
@@ -94,12 +104,24 @@ def _of_csv(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
     return {"train": (inputs.to_numpy(), table[chosen].to_numpy())}
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# What pandas calls a column without a name, in front of all others.
+UNNAMED = "Unnamed: 0"
 READERS: dict[str, Callable[[Path, str | list[str] | None], dict[str, Part]]] = {
     ".npz": _of_npz,
     ".npy": _of_npy,
     ".nc": _of_netcdf,
     ".csv": _of_csv,
 }
+# In which arrays have names, those of targets too.
+NAMED = _of_npz, _of_netcdf
 
 
 def _named(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Part]:
@@ -110,9 +132,10 @@ def _named(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Part]:
     for part in PARTS:
         pair = [arrays.get(f"{axis}_{part}") for axis in "xy"]
         if part == "train" or any(values is not None for values in pair):
-            lacking = [f"{axis}_{part}" for axis, values in zip("xy", pair, strict=True) if values is None]
+            lacking = [axis for axis, values in zip("xy", pair, strict=True) if values is None]
             if lacking:
-                raise UserError(f"path: {path} has no array {lacking[0]}; there are {', '.join(arrays) or 'none'}")
+                named = f"{lacking[0]} or {lacking[0]}_train" if part == "train" else f"{lacking[0]}_{part}"
+                raise UserError(f"path: {path} has no array {named}; there are {', '.join(arrays) or 'none'}")
             parts[part] = tuple(pair)
     return parts
 
@@ -127,10 +150,20 @@ def _checked(part: str, x: np.ndarray, y: np.ndarray) -> Part:
     for axis, values in (("x", x), ("y", y)):
         if values.dtype.kind not in "biuf":
             raise UserError(f"path: {axis} of the {part} part is no array of numbers; leave out what is text")
-        if values.ndim == 0 or len(values) != len(x):
+        if values.ndim == 0:
+            raise UserError(f"path: {axis} of the {part} part is a single number; give one for each sample")
+        if part == "train" and len(values) == 0:
+            raise UserError(f"path: {axis} of the train part holds no sample; give at least one")
+        if 0 in values.shape[1:]:
+            raise UserError(f"path: {axis} of the {part} part has samples that hold nothing; fill them")
+        if len(values) != len(x):
             raise UserError(f"path: the {part} part has {len(x)} inputs, and targets of shape {values.shape}")
-        if not np.isfinite(values).all():
-            raise UserError(f"path: {axis} of the {part} part holds NaN or infinity; mend or drop these samples")
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if bad.any():
+            raise UserError(
+                f"path: {axis} of the {part} part holds NaN or infinity in {bad.sum()} of {len(bad)} samples, first in"
+                f" sample {bad.argmax()}; mend or drop them"
+            )
         found.append(values.reshape(len(values), -1) if values.ndim == 1 or axis == "y" else values)
     if lost := too_coarse(found[1]):
         raise UserError(f"path: y of the {part} part, {lost}")
@@ -138,12 +171,23 @@ def _checked(part: str, x: np.ndarray, y: np.ndarray) -> Part:
     return found[0].astype(np.float64), found[1].astype(np.float32)
 
 
+def _check_alike(parts: dict[str, Part]) -> None:
+    """Raises UserError where samples of some part have another shape than those of the training part."""
+    for part, pair in parts.items():
+        for axis, values, like in zip("xy", pair, parts["train"], strict=True):
+            if values.shape[1:] != like.shape[1:]:
+                shapes = f"{values.shape[1:]}, those of the training part {like.shape[1:]}"
+                raise UserError(f"path: {axis} of the {part} part has samples of shape {shapes}; make them alike")
+
+
 def _one_hot(parts: dict[str, Part]) -> dict[str, Part]:
     """Parts whose targets are classes, one-hot."""
     largest = 0
+    most = len(parts["train"][1])  # classes, as samples to learn them from
     for part, (_, y) in parts.items():
-        if y.shape[1] != 1 or (y != np.round(y)).any() or (len(y) and y.min() < 0):
-            raise UserError(f"labels: y of the {part} part holds no classes 0, 1, 2, ...; number them, or leave it out")
+        if y.shape[1] != 1 or (y != np.round(y)).any() or y.min(initial=0) < 0 or y.max(initial=0) >= most:
+            what = f"y of the {part} part holds no classes 0, 1, 2, ..."
+            raise UserError(f"labels: {what}; number them 0, 1, 2 and on, or leave it out")
         largest = max(largest, int(y.max(initial=0)))
     return {part: (x, np.eye(largest + 1, dtype=np.float32)[y[:, 0].astype(int)]) for part, (x, y) in parts.items()}
 

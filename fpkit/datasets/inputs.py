@@ -45,7 +45,7 @@ def compared(datasets: Mapping[str, Any], kept: str | Path) -> dict[str, list[st
             what = f"{error.filename} cannot be read ({error.strerror}); make it readable"
             raise UserError(f"datasets.{name}: {what}") from error
         except UserError as error:
-            raise UserError(f"datasets.{name}.inputs: {error}") from error
+            raise UserError(f"datasets.{name}.{error}") from error
     digests.keep()
     return found
 
@@ -74,7 +74,9 @@ def _of_own(dataset: Any, digests: Digests) -> list[str]:
         digest = digests.of(path) if os.path.isfile(path) else digests.last(path)
         if digest is None:
             what = "is a folder; name its files" if os.path.isdir(path) else "is not there; put it there, or correct it"
-            raise UserError(f"{place} {what}")
+            # Under the key that the user has it in.
+            key = next((key for key in ("path", "targets") if getattr(dataset, key, None) == place), "inputs")
+            raise UserError(f"{key}: {place} {what}")
         found.append(f"{place}@{digest[:16]}")
     return found
 

@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import iter_modules
 
 
 def __getattr__(name: str):
@@ -9,3 +10,8 @@ def __getattr__(name: str):
     if name.startswith("_") or find_spec(f"fpkit.figures.kinds.{name}") is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module("fpkit.figures.drawing").function_of(name)
+
+
+def __dir__() -> list[str]:
+    kinds = import_module("fpkit.figures.kinds").__path__
+    return [*globals(), *(module.name for module in iter_modules(kinds))]

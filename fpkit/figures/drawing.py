@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
+import pandas as pd
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.animation import Animation
 from matplotlib.figure import Figure
+from pydantic import ValidationError
 
 from fpkit.config.figures import FIGURES, Style
+from fpkit.config.problems import ConfigError, line
 from fpkit.errors import UserError
 from fpkit.figures import style
 
@@ -43,11 +47,12 @@ def function_of(name: str) -> Drawn:
         font_size: float = 8,
         colormap: str = "cividis",
     ) -> Figure | Animation:
-        look = Style(width_mm=width_mm, font_size=font_size, colormap=colormap)
-        shown = spectra
-        if kind.measures:
-            shown = [spectra] if isinstance(spectra, xr.Dataset) else list(spectra)
-            _check(name, shown)
+        try:
+            look = Style(width_mm=width_mm, font_size=font_size, colormap=colormap)
+        except ValidationError as error:
+            raise ConfigError([line(one, Style, f"figures.{name}.") for one in error.errors()]) from error
+        shown = [spectra] if isinstance(spectra, xr.Dataset) else spectra
+        _check(name, shown)
         with style.context(**look.model_dump()):
             drawn = import_module(f"fpkit.figures.kinds.{name}").draw(shown)
         if isinstance(drawn, Figure):
@@ -62,13 +67,25 @@ def function_of(name: str) -> Drawn:
     return function
 
 
-def _check(name: str, shown: Sequence[xr.Dataset]) -> None:
-    """Raises UserError for spectra that the figure does not show."""
+def _check(name: str, shown: Any) -> None:
+    """Raises UserError for what the figure does not show."""
     kind = FIGURES[name]
+    if not kind.measures:
+        if not isinstance(shown, pd.DataFrame):
+            raise UserError(f"figures.{name}: shows the table of {name}, as pandas reads it, not spectra")
+        return
+    what = f"figures.{name}: shows spectra of {' or '.join(kind.measures)}"
+    if not isinstance(shown, Sequence) or not shown or not all(isinstance(one, xr.Dataset) for one in shown):
+        raise UserError(f"{what}; give some, or several of them")
     for spectra in shown:
         measure = spectra.attrs.get("measure")
         if measure not in kind.measures:
-            raise UserError(f"figures.{name}: shows spectra of {' or '.join(kind.measures)}, not of {measure}")
+            raise UserError(f"{what}, not of {measure}")
+        model = json.loads(spectra.attrs.get("recipe", "{}")).get("model", {})
+        if lacking := [key for key in kind.of_model if key not in model]:
+            raise UserError(f"figures.{name}: needs networks with model.{lacking[0]}, these have none; draw another")
+        if kind.of_predictions and not any("snapshot" in str(array) or "prediction" in str(array) for array in spectra):
+            raise UserError(f"figures.{name}: shows predictions, and coefficients were recorded; draw another figure")
         lacking = [array for array in kind.needs if array not in spectra and array not in spectra.coords]
         if lacking:
             raise UserError(f"figures.{name}: needs {lacking[0]}, which these spectra lack; draw another figure")

@@ -111,8 +111,9 @@ def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **
 
 
 def log_steps(axes: Axes, steps: xr.DataArray) -> None:
-    """A logarithmic step axis, from step 1 on."""
-    axes.set(xscale="log", xlim=(1, float(steps.max())), xlabel="training step")
+    """A logarithmic step axis, from step 1 on; of a single record, a factor of ten."""
+    last = float(steps.max())
+    axes.set(xscale="log", xlim=(1, last if last > 1 else 10), xlabel="training step")
 
 
 def shares(axes: Axes) -> None:
@@ -158,6 +159,8 @@ def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = F
     """`values` over step (x, logarithmic) and `y`, every row one band, with a colour bar, which is pointed where values
     lie beyond."""
     values = values.sel(step=slice(1, None)).transpose(y, "step")
+    if not values.sizes["step"]:  # of a record at the start alone, in the row of the others
+        values = values.reindex(step=[1])
     edges = np.arange(values.sizes[y] + 1) - 0.5
     steps = values["step"].to_numpy().astype(float)
     borders = np.concatenate([[steps[0]], np.sqrt(steps[1:] * steps[:-1]), [steps[-1]]])
@@ -274,8 +277,16 @@ def kept(spectra: xr.Dataset) -> xr.Dataset:
 
 
 def short_titles(spectra: Sequence[xr.Dataset]) -> list[str]:
-    """Titles of variants beside each other, without the dataset where all share one."""
+    """Titles of variants beside each other, without the dataset where all share one; those that are alike also have the
+    experiment, or the measure, by which they differ.
+    """
     titles = [variant_title(variant) for variant in spectra]
+    for what in ("experiment", "measure"):
+        # What titles leave open is told by what differs.
+        same = [[other for other, name in zip(spectra, titles, strict=True) if name == title] for title in titles]
+        several = [len({one.attrs.get(what) for one in alike}) > 1 for alike in same]
+        names = [str(one.attrs.get(what, "")).replace("_", " ") for one in spectra]
+        titles = [f"{t}, {name}" if told else t for t, name, told in zip(titles, names, several, strict=True)]
     if len({named_one(variant.attrs["dataset"])[0] for variant in spectra}) == 1:
         titles = [title.split(", ", 1)[-1] for title in titles]
     return [f"{title} *" if bool(v["diverged"].any()) else title for title, v in zip(titles, spectra, strict=True)]

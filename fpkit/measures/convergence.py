@@ -45,10 +45,11 @@ def area(error: xr.DataArray) -> xr.DataArray:
 
 
 def mean_over_log_step(values: xr.DataArray, name: str) -> xr.DataArray:
-    """Mean over the logarithm of the step, from step 1 on; not clipped. What is NaN at any step stays NaN."""
+    """Mean over the logarithm of the step, from step 1 on; not clipped. What is NaN at any step stays NaN, as does all
+    without a record."""
     values = values.sel(step=slice(1, None))
     if values.sizes["step"] < 2:
-        result = values.mean("step", skipna=False)
+        result = values.sum("step", skipna=False) / (values.sizes["step"] or np.nan)
     else:
         log_step = values.assign_coords(step=np.log10(values["step"]))
         result = log_step.integrate("step") / float(log_step["step"][-1] - log_step["step"][0])

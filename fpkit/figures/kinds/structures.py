@@ -48,14 +48,14 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
 
 def _title(spectra: xr.Dataset) -> str:
     """Kind of the model, then data set and variant, in which the kind is not said again."""
-    kind = style.recipe(spectra)["model"]["kind"].rpartition(":")[2].replace("_", " ")
+    kind = style.recipe(spectra).get("model", {}).get("kind", "network").rpartition(":")[2].replace("_", " ")
     return ", ".join([kind, *(part for part in style.variant_title(spectra).split(", ") if part != kind)])
 
 
 def _size(spectra: xr.Dataset) -> tuple[int, int] | None:
     """(depth, width) of a fully connected network whose layers are equally wide."""
-    model = style.recipe(spectra)["model"]
-    if model["kind"] != "mlp" or len(set(model["widths"])) != 1:
+    model = style.recipe(spectra).get("model", {})
+    if model.get("kind") != "mlp" or len(set(model["widths"])) != 1:
         return None
     return len(model["widths"]), model["widths"][0]
 
