@@ -1,5 +1,7 @@
 """Corners that one's own points, targets, losses and steps reach: right numbers, or one line that says what lacks."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from fpkit.claims import intervals, statistics
 from fpkit.config import FIGURES, MEASURES
 from fpkit.datasets import arrays, kernel
 from fpkit.errors import UserError
-from fpkit.figures import style
+from fpkit.figures import leads, style
 from fpkit.store import predictions as predictions_module
 
 GRID = np.arange(64) / 64
@@ -29,11 +31,6 @@ def low_first(steps: np.ndarray = STEPS, x: np.ndarray = GRID, members: int = 1)
     low, high = wave(3, x), wave(9, x)
     left = [np.exp(-steps / pace)[:, None, None] for pace in (3, 30)]
     return (low + high - left[0] * low - left[1] * high)[:, None].repeat(members, axis=1), low + high
-
-
-def leads(steps: np.ndarray = STEPS, **options) -> np.ndarray:
-    predictions, y = low_first(steps)
-    return statistics.lead(fpkit.measures.fft(predictions, GRID, y, steps=steps, **options)).to_numpy()
 
 
 # --- points -----------------------------------------------------------------------------------------------------------
@@ -570,3 +567,53 @@ def test_the_numbers_of_a_tables_rows_are_no_input(tmp_path):
     table.to_csv(tmp_path / "table.csv")
     table.to_csv(tmp_path / "bare.csv", index=False)
     xr.testing.assert_equal(built(tmp_path / "table.csv"), built(tmp_path / "bare.csv"))
+
+
+# --- pictures of what is not there ------------------------------------------------------------------------------------
+
+
+def test_what_was_never_captured_is_in_the_picture():
+    spectra = spectra_of()
+    never = spectra.assign({name: np.nan * spectra[name] for name in ("first_passage", "hold_passage")})
+    *_, passages = fpkit.figures.synthetic(never, width_mm=120).axes[:4]
+    last = float(spectra["step"].max())
+    low, high = passages.get_ylim()
+    assert low <= 1
+    assert high >= 1.5 * last
+    assert len(passages.texts) == 4  # an arrow for each frequency and passage
+
+
+def test_a_claim_without_a_number_has_no_mark():
+    row = {
+        "claim": "c",
+        "variant": "v",
+        "statistic": "lead",
+        "bound": ">= 0.1",
+        "verdict": "undecided",
+        "level": np.nan,
+    }
+    known = row | {"value": 0.3, "ci_low": 0.2, "ci_high": np.inf, "verdict": "holds", "level": 0.98}
+    unknown = row | {"claim": "d", "value": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    figure = fpkit.figures.claims(pd.DataFrame([known, unknown]))
+    marks = [line for line in figure.axes[0].get_lines() if line.get_marker() != "None" and len(line.get_xdata()) == 1]
+    assert [line.get_xdata()[0] for line in marks] == [pytest.approx(0.2)]
+
+
+def test_one_member_alone_has_its_lower_bound_marked():
+    spectra = spectra_of(STEPS[STEPS <= 20]).isel(member=[0])
+    figure = fpkit.figures.order(spectra)
+    marks = [line for axes in figure.axes for line in axes.get_lines() if line.get_gid() == leads.SIGN]
+    assert len(marks) == 1
+    assert np.isfinite(marks[0].get_xdata()).all()
+
+
+@pytest.mark.parametrize("width", [120, 180])
+def test_no_text_of_the_first_figure_lies_beyond_it_or_on_another(width):
+    figure = fpkit.figures.synthetic(spectra_of(), width_mm=width)
+    figure.draw_without_rendering()
+    page = figure.bbox
+    shown = [axes.title for axes in figure.axes] + [axes._left_title for axes in figure.axes]
+    shown += [label for axes in figure.axes for label in (axes.xaxis.label, axes.yaxis.label)]
+    boxes = [text.get_window_extent() for text in shown if text.get_text()]
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 for box in boxes)
+    assert not [1 for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]

@@ -55,7 +55,8 @@ FIGURES = {
         shows="A one-dimensional target, outputs at some steps, and the errors and passages of its frequencies.",
         look=(
             "In (c) dark is captured; an order from low to high runs from the lower left to the upper right there and "
-            "in (d). The lead above: by how many decades of training the low half of the frequencies is ahead."
+            "in (d), where an arrow says that some network never got there. The lead above: by how many decades of "
+            "training the low half of the frequencies is ahead."
         ),
         needs=("position",),
         of_predictions=True,

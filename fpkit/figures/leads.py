@@ -139,7 +139,8 @@ def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color
     if values.notnull().any() and is_lower_bound(spectra):
         along = (APART / 72, 0) if horizontal else (0, APART / 72)
         beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)
-        last = np.nanmax([*values.to_numpy(), style.interval_of(values)[2]])
+        ends = np.array([*values.to_numpy(), style.interval_of(values)[2]])
+        last = ends[np.isfinite(ends)].max()  # of few members, the interval has none
         at = (last, place) if horizontal else (place, last)
         sign = ">" if horizontal else "^"
         axes.plot(*[[x] for x in at], sign, color=color, markerfacecolor="none", markersize=4, transform=beyond,

@@ -176,7 +176,8 @@ def heat_map(axes: Axes, values: xr.DataArray, y: str, label: str, log: bool = F
 
 
 def passage_ranges(axes: Axes, spectra: xr.Dataset, passage: str, color, offset: float = 0, **marker) -> None:
-    """Passage per followed frequency: median and whole range over members; an arrow where some never got there."""
+    """Passage per followed frequency: median and whole range over members; an arrow where some never got there, which
+    begins at the last step."""
     followed = spectra[passage].where(spectra["followed"], drop=True)
     last = float(spectra["step"].max())
     kept = int((~spectra["diverged"]).sum())
@@ -186,11 +187,16 @@ def passage_ranges(axes: Axes, spectra: xr.Dataset, passage: str, color, offset:
         seen = values[np.isfinite(values)]
         where = float(frequency) + offset
         if len(seen) < kept:
-            axes.annotate("", (where, last * 1.5), (where, last), arrowprops={"arrowstyle": "->", "color": color})
+            arrow = {"arrowstyle": "->", "color": color}
+            axes.annotate("", (where, last * 1.5), (where, last), arrowprops=arrow, annotation_clip=False)
+            axes.update_datalim([(where, last), (where, last * 1.5)])  # what is annotated widens no axis
         if len(seen):
             axes.plot([where, where], [seen.min(), seen.max()], color=color, linewidth=1, alpha=0.6)
     middle = followed.median("member")
     axes.plot(middle["frequency"] + offset, middle, color=color, **marker)
+    axes.autoscale_view()
+    if not middle.notnull().any():  # or the axis would be of the arrows alone
+        axes.set_ylim(bottom=1)
 
 
 def members_note(spectra: xr.Dataset) -> str:

@@ -37,6 +37,8 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
     _orders(order, ahead, family)
     units = spectra[0]["frequency"].attrs["units"]
     targets.set(xlabel=f"frequency\n({units})", ylabel="|F[y]|, largest = 1", yscale="log")
+    style.plain_log(targets.yaxis)
+    targets.set_ylim(bottom=min(targets.get_ylim()[0], 0.5), top=1.3)  # of equal ones, not their rounding errors
     passages.set(xlabel=f"frequency\n({units})", ylabel="first passage\n(training step)", yscale="log")
     style.legend(targets, ncols=2)
     titles = ("Targets", "Passages: median, range", "Order by relative error", "Lead by remaining share")

@@ -54,7 +54,9 @@ def _margins(axes: Axes, row: int, variants: pd.DataFrame) -> None:
     for height, variant in zip(heights, variants.itertuples(), strict=True):
         interval = bounds.margins(variant.ci_low, variant.ci_high, variant.bound)
         margins = np.array([bounds.margin(variant.value, variant.bound), *interval])
-        value, *interval = np.clip(np.where(np.isnan(margins), 0, margins), -LIMIT, LIMIT)
+        if np.isnan(margins[0]):  # no number, which counts as undecided
+            continue
+        value, *interval = np.clip(np.where(np.isnan(margins), margins[0], margins), -LIMIT, LIMIT)
         color, marker = VERDICTS[variant.verdict]
         axes.plot(interval, [height, height], color=color, linewidth=1, alpha=0.7)
         axes.plot(value, height, marker, color=color, markersize=3.5)

@@ -40,8 +40,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         leads.order_rows(order, others, [_title(variant) for variant in others])
         style.legend(ahead, ncols=1, handles=leads.handles(ahead))
         style.legend(order, ncols=1)
-        style.panel(ahead, "d", "Lead, others")
-        style.panel(order, "e", "Order of passages")
+        letters = "de" if on_grid else "ab"
+        style.panel(ahead, letters[0], "Lead, others" if on_grid else "Lead")
+        style.panel(order, letters[1], "Order of passages")
     style.diverged_note(figure, spectra)
     return figure
 

@@ -37,9 +37,9 @@ def _outputs(axes: Axes, spectra: xr.Dataset) -> None:
     for color, step in zip(style.ordered_colors(snapshots.sizes["snapshot"]), snapshots["snapshot"], strict=True):
         middle = snapshots.sel(snapshot=step).where(~spectra["diverged"]).median("member")
         axes.plot(position, middle, color=color, linewidth=1, label=f"step {int(step)}")
-    axes.set(xlabel="x", ylabel="y (median over members)")
+    axes.set(xlabel="x", ylabel="y\n(median over members)")
     style.legend(axes)
-    style.panel(axes, "a", f"Outputs at some steps, and target{style.of_the_first(spectra)}")
+    style.panel(axes, "a", f"Outputs and target{style.of_the_first(spectra)}")
 
 
 def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
@@ -48,7 +48,7 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
     shown = amplitude.sel(frequency=slice(0, 2 * float(peaks["frequency"].max())))
     axes.vlines(shown["frequency"], 0, shown, color=style.TARGET, linewidth=1.5)
     axes.plot(peaks["frequency"], peaks, "o", color=style.HIGH, markersize=4, label="followed peaks")
-    axes.set(xlabel=f"frequency ({amplitude['frequency'].units})", ylabel="|F[y]|")
+    axes.set(xlabel=f"frequency\n({amplitude['frequency'].units})", ylabel="|F[y]|")
     axes.set_ylim(0, 1.15 * float(shown.max()))
     style.legend(axes)
     style.panel(axes, "b", f"Spectrum of the target{style.of_the_first(spectra)}")
@@ -56,9 +56,9 @@ def _spectrum(axes: Axes, spectra: xr.Dataset) -> None:
 
 def _errors(axes: Axes, spectra: xr.Dataset) -> None:
     error = spectra["relative_error"].where(spectra["followed"], drop=True).median("member")
-    style.heat_map(axes, error, "frequency", "relative error (median)", vmin=0, vmax=1)
-    axes.set_ylabel(f"frequency ({spectra['frequency'].units})")
-    style.panel(axes, "c", "Relative error by frequency and step")
+    style.heat_map(axes, error, "frequency", "median over members", vmin=0, vmax=1)
+    axes.set_ylabel(f"frequency\n({spectra['frequency'].units})")
+    style.panel(axes, "c", "Relative error")
 
 
 def _passages(axes: Axes, spectra: xr.Dataset) -> None:
@@ -66,8 +66,9 @@ def _passages(axes: Axes, spectra: xr.Dataset) -> None:
     style.passage_ranges(axes, spectra, "hold_passage", style.HIGH, 0.1, marker="s", ms=3.5, lw=0, label="hold passage")
     followed = spectra["frequency"].where(spectra["followed"], drop=True)
     threshold = spectra.attrs["threshold"]
-    axes.set(xlabel=f"frequency ({spectra['frequency'].units})", ylabel="training step", yscale="log")
+    axes.set(xlabel=f"frequency\n({spectra['frequency'].units})", yscale="log")
+    axes.set_ylabel("training step\n(median and range)")
     style.plain_log(axes.yaxis)
     axes.set_xticks(followed.to_numpy(), [f"{value:g}" for value in followed.to_numpy()])
     style.legend(axes)
-    style.panel(axes, "d", f"Error below {threshold:g}: median, range over members")
+    style.panel(axes, "d", f"Error below {threshold:g}")
