@@ -364,6 +364,12 @@ def test_a_loss_is_given_at_each_record_or_never(tmp_path):
         recorder.append(1, wave(3), loss_train=0.1)
 
 
+def test_signs_are_no_probabilities(tmp_path):
+    with pytest.raises(UserError, match="beyond 0 and 1"):
+        fpkit.Recorder(tmp_path / "run.zarr", GRID, np.sign(wave(3)), outputs="logits")
+    fpkit.Recorder(tmp_path / "run.zarr", GRID, (1 + wave(3)) / 2, outputs="logits")
+
+
 # --- many modes, many samples -----------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,11 @@ def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:
                 " recorded) or outputs='values'; if they are values, give them as float"
             )
         return values.reshape(-1)
+    if outputs == "logits" and not ((values >= 0) & (values <= 1)).all():
+        raise UserError(
+            "y holds values beyond 0 and 1, and outputs='logits' records probabilities; give classes, whole numbers, or"
+            " leave outputs out"
+        )
     return values
 
 
