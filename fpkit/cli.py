@@ -9,7 +9,6 @@ import shlex
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fpkit.errors import UserError
@@ -146,13 +145,11 @@ def check(files: list[str]) -> str:
 
 def _check_files(config: Config) -> None:
     """Raises UserError where a file or a store that a configuration names is not there."""
-    from fpkit.datasets.inputs import compared, recorded
+    from fpkit.datasets.inputs import check_files
 
-    with TemporaryDirectory() as kept:
-        needed = {name: one for name, one in config.all_datasets.items() if not getattr(one, "optional", False)}
-        compared(needed, Path(kept, "inputs.json"))
-        patterns = {name: one.stores for name, one in config.experiments.items() if hasattr(one, "stores")}
-        recorded(patterns, Path(kept, "recorded.json"))
+    needed = {name: one for name, one in config.all_datasets.items() if not getattr(one, "optional", False)}
+    patterns = {name: one.stores for name, one in config.experiments.items() if hasattr(one, "stores")}
+    check_files(needed, patterns, ".snakemake/inputs.json")
 
 
 def _watch(asked: argparse.Namespace) -> None:

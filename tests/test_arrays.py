@@ -96,7 +96,7 @@ def test_what_it_reads_is_compared_by_content(tmp_path):
     [
         (None, {}, r"path: .*data\.npz is not there; put it there"),
         ({"a": X}, {}, r"path: .* has no array x or x_train; there are a"),
-        ({"x": X}, {}, r"path: .* has no array y or y_train; there are x_train, x"),
+        ({"x": X}, {}, r"path: .* has no array y or y_train; there are x"),
         ({"x": X, "y": Y[:3]}, {}, r"path: the train part has 20 inputs, and targets of shape \(3, 2\)"),
         ({"x": X * np.nan, "y": Y}, {}, "path: x of the train part holds NaN or infinity"),
         ({"x": X.astype(str), "y": Y}, {}, "path: x of the train part is no array of numbers"),

@@ -89,6 +89,23 @@ def test_a_target_beyond_all_rings_is_told():
             measure(np.stack([0 * board, board]), x, board)
 
 
+@pytest.mark.parametrize("constant", [0.1, -0.4242, 1 / 3, 1e9])
+def test_what_never_varies_is_no_loss_of_digits(tmp_path, constant):
+    """However the mean of so many equal numbers is rounded."""
+    x = np.stack([GRID, np.full(64, constant)], axis=1)
+    with fpkit.Recorder(tmp_path / "run.zarr", x, wave(3)) as recorder:
+        recorder.append(0, wave(3))
+    np.savez(tmp_path / "data.npz", x=x, y=wave(3), x_test=x + 1e-9, y_test=wave(3))
+    assert np.abs(built(tmp_path / "data.npz")["x_test"]).max() < 10
+    assert np.abs(built(tmp_path / "data.npz", scale="none")["x_train"][:, 1] / constant - 1).max() < 1e-6
+
+
+def test_a_grid_of_many_places_is_even():
+    x = np.linspace(0, 1, 20_000).astype(np.float32)
+    y = np.sin(2 * np.pi * 3 * x)[:, None]
+    assert fpkit.measures.fft(np.stack([0 * y, y]), x, y)["followed"].sum() >= 1
+
+
 def test_points_that_single_precision_cannot_tell_apart_are_refused(tmp_path):
     seconds = 1.7e9 + np.arange(64)
     predictions, y = low_first()
@@ -245,6 +262,7 @@ def test_records_without_a_start_are_told():
     predictions, y = low_first(STEPS, members=8)
     late = STEPS >= 10
     found = fpkit.judge(fpkit.measures.fft(predictions[late], GRID, y, steps=STEPS[late]), "lead", at_least=0.1)
+    assert found.verdict == "undecided"
     assert "the first record is at step 10" in found.remark
 
 
@@ -275,6 +293,32 @@ def test_no_lead_is_judged_by_what_is_a_lower_bound_of_it(bound, early, late):
     assert (np.isinf(some.high), np.isfinite(some.low)) == (True, True)
 
 
+@pytest.mark.parametrize(
+    ("paces", "bound", "verdict", "told"),
+    [
+        ((2000, 20), {"at_least": -2}, "undecided", "an upper bound: the run ends before the low half"),
+        ((2000, 20), {"at_least": 0.1}, "does not hold", "an upper bound"),
+        ((2000, 5000), {"at_least": -1}, "undecided", "no bound: the run ends before either half"),
+    ],
+)
+def test_a_lead_that_might_still_fall_is_no_lower_bound(paces, bound, verdict, told):
+    steps = STEPS[STEPS <= 500]
+    left = [np.exp(-steps / pace)[:, None, None] for pace in paces]
+    y = wave(3) + wave(9)
+    predictions = (y - left[0] * wave(3) - left[1] * wave(9))[:, None].repeat(8, axis=1)
+    spectra = fpkit.measures.fft(predictions, GRID, y, steps=steps)
+    found = fpkit.judge(spectra, "lead", **bound)
+    assert found.verdict == verdict
+    assert told in found.remark
+    given = fpkit.judge(spectra, "captured", at_most=1, given={"lead": bound})
+    assert given.verdict == ("undecided" if verdict != "holds" else "holds")
+
+
+def test_a_record_at_the_start_alone_beside_late_ones_is_judged():
+    found = fpkit.judge([spectra_of(STEPS[:1]), spectra_of(np.arange(0, 10001, 100))], "lead", at_least=0.1)
+    assert found.verdict == "undecided"
+
+
 def test_a_store_counts_once_however_it_is_named(tmp_path, monkeypatch):
     path = recorded(tmp_path / "runs/one.zarr")
     other = recorded(tmp_path / "runs/two.zarr", member=1)
@@ -283,7 +327,7 @@ def test_a_store_counts_once_however_it_is_named(tmp_path, monkeypatch):
     named = [path, f"{tmp_path}/runs/*.zarr", "runs/./one.zarr", "link.zarr"]
     assert fpkit.open_run(named).sizes["member"] == 2
     assert fpkit.open_run([path] * 6).sizes["member"] == 1
-    assert fpkit.open_run([other, path])["member"].to_numpy().tolist() == [1, 0]
+    assert fpkit.open_run([other, f"{tmp_path}/runs/*.zarr"])["member"].to_numpy().tolist() == [1, 0]
 
 
 def test_members_of_other_outputs_or_another_part_are_no_ensemble(tmp_path):
@@ -349,12 +393,41 @@ def test_losses_of_ones_own_make_no_member_diverge(tmp_path, losses, target):
     assert scored(tmp_path / "broken.zarr", broken, y if target else None, **losses)
 
 
+def test_of_an_ensemble_all_losses_of_ones_own_are_known_as_such(tmp_path):
+    y = wave(3)
+    learning = np.stack([left * y for left in (0, 0.1, 0.5, 0.9)])
+    assert not scored(tmp_path / "a.zarr", learning, y)
+    with fpkit.Recorder(tmp_path / "b.zarr", GRID, y, member=1) as recorder:
+        recorder.append(0, learning[0], loss_train=1e-9)
+        for step in (1, 2, 3):
+            recorder.append(step, learning[step], loss_train=5.0 - step)
+    again = fpkit.Recorder(tmp_path / "c.zarr", GRID, y, member=2)
+    again.append(0, learning[0], loss_train=1e-9)
+    del again
+    again = fpkit.Recorder(tmp_path / "c.zarr", GRID, y, member=2)  # goes on, and gives none
+    for step in (1, 2, 3):
+        again.append(step, learning[step])
+    again.close()
+    run = fpkit.open_run([tmp_path / f"{name}.zarr" for name in "abc"])
+    assert not fpkit.measures.fft(run)["diverged"].any()
+
+
+def test_stores_that_have_just_begun_are_not_cut_short(tmp_path):
+    for member in range(2):
+        recorded(tmp_path / f"{member}.zarr", steps=[0], first=0, member=member)
+    for member in range(2):
+        with fpkit.Recorder(tmp_path / f"short{member}.zarr", GRID, wave(3), member=member) as recorder:
+            recorder.append(0, 0 * wave(3))
+    assert "cut" not in fpkit.open_run(tmp_path / "short*.zarr").attrs
+
+
 def test_a_network_that_starts_where_it_shall_end_has_not_diverged(tmp_path):
     y = wave(3)
     rng = np.random.default_rng(0)
     near = np.stack([y + noise * rng.standard_normal(y.shape) for noise in (1e-6, 1e-3, 1e-2, 1e-2)])
     assert not scored(tmp_path / "near.zarr", near, y)
     assert scored(tmp_path / "far.zarr", np.stack([0 * y, y, 1e3 * y, 1e3 * y]), y)
+    assert scored(tmp_path / "up.zarr", np.stack([1e3 + 0 * y, 1e3 + y, 1e3 + 1e3 * y]), 1e3 + y)
 
 
 def test_a_loss_is_given_at_each_record_or_never(tmp_path):
@@ -526,7 +599,7 @@ X, Y = np.arange(20.0).reshape(10, 2), np.arange(10.0)[:, None]
         ({"x": X[:, :0], "y": Y}, {}, "hold nothing"),
         ({"x": np.float64(3), "y": Y}, {}, "is a single number"),
         ({"x": X, "y": np.float64(3)}, {}, "is a single number"),
-        ({"x": X, "y": 1e6 * (np.arange(10) % 3)}, {"labels": True}, "number them 0, 1, 2"),
+        ({"x": X, "y": 1e6 * (np.arange(10) % 3)}, {"labels": True}, "too many classes; number them"),
         ({"x": X, "y": Y}, {"targets": "y"}, "targets: .* names its own"),
         ({"inputs": X, "outputs": Y}, {}, "has no array x or x_train; there are inputs, outputs"),
         ({"x": np.where(X == 7, np.nan, X), "y": Y}, {}, "NaN or infinity in 1 of 10 samples, first in sample 3"),
@@ -556,7 +629,7 @@ def test_inputs_far_from_zero_are_scaled_in_double_precision(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("1,2,3\n4,5,6\n7,8,9\n", "has no line of names; its first line is 1, 2, 3"),
+        ("1.5,2,3\n4,5,6\n7,8,9\n", "has no line of names; its first line is 1.5, 2, 3"),
         ("a;b;c\n1;2;3\n", "has one column; part them by commas"),
         ("a,b,c\n", "holds no sample"),
     ],
@@ -573,6 +646,32 @@ def test_the_numbers_of_a_tables_rows_are_no_input(tmp_path):
     table.to_csv(tmp_path / "table.csv")
     table.to_csv(tmp_path / "bare.csv", index=False)
     xr.testing.assert_equal(built(tmp_path / "table.csv"), built(tmp_path / "bare.csv"))
+    table.columns = range(3)
+    table.to_csv(tmp_path / "numbers.csv", index=False)
+    xr.testing.assert_equal(built(tmp_path / "numbers.csv"), built(tmp_path / "bare.csv"))
+
+
+def test_a_file_may_have_an_empty_test_part(tmp_path):
+    np.savez(tmp_path / "data.npz", x=X, y=Y, x_test=X[:0], y_test=Y[:0])
+    assert built(tmp_path / "data.npz").sizes["sample_test"] == 0
+    classes = 11 * np.arange(10)
+    np.savez(tmp_path / "classes.npz", x=X, y=classes)
+    assert built(tmp_path / "classes.npz", labels=True).sizes["output"] == 100
+
+
+def test_what_single_precision_holds_is_kept(tmp_path):
+    x = (1e5 + np.random.default_rng(0).standard_normal((10, 2)) / 2).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, y=Y)
+    np.testing.assert_array_equal(built(tmp_path / "data.npz", scale="none")["x_train"], x)
+
+
+@pytest.mark.parametrize("kind", ["graph", "natural_image"])
+def test_curves_of_nothing_are_drawn(kind):
+    """Of outputs that are constant, and of a record at the start alone."""
+    x = np.stack(np.meshgrid(*[np.arange(8) / 8] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    y = np.cos(2 * np.pi * 2 * x[:, :1]) + np.cos(2 * np.pi * 3 * x[:, :1])
+    measure = fpkit.measures.graph if kind == "graph" else fpkit.measures.radial
+    getattr(fpkit.figures, kind)([measure(np.stack([0 * y, 0 * y]), x, y), measure((0 * y)[None], x, y)])
 
 
 # --- pictures of what is not there ------------------------------------------------------------------------------------

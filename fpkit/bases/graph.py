@@ -24,6 +24,8 @@ NEIGHBOURS = 10
 EQUAL = 1e-10
 # What varies by less than this share of its size is constant, but for rounding errors in single precision.
 CONSTANT = 1e-6
+# Of values that are taken together in double precision.
+BLOCK_BYTES = 16 * 2**20
 SEED = 20180706
 # Neighbours of so many samples are found by a tree, if they have few features: beyond, a tree compares all of them too.
 MANY_SAMPLES, FEW_FEATURES = 50_000, 15
@@ -201,12 +203,17 @@ def rayleigh(values: xr.DataArray, similarity: csr_array, root: np.ndarray) -> x
     """
 
     def energies(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        flat = block.reshape(-1, block.shape[-1]).astype(float)
-        flat -= flat.mean(axis=1, keepdims=True)
-        flat -= (flat @ root)[:, None] * root
-        whole = (flat**2).sum(axis=1)
-        smooth = (flat.T * (similarity @ flat.T)).sum(axis=0)
-        return (whole - smooth).reshape(block.shape[:-1]), whole.reshape(block.shape[:-1])
+        rows = block.reshape(-1, block.shape[-1])
+        rough, whole = (np.empty(len(rows)) for _ in range(2))
+        together = max(1, BLOCK_BYTES // (8 * rows.shape[1]))
+        for begin in range(0, len(rows), together):
+            some = slice(begin, begin + together)
+            flat = rows[some].astype(float)
+            flat -= flat.mean(axis=1, keepdims=True)
+            flat -= (flat @ root)[:, None] * root
+            whole[some] = np.einsum("rs,rs->r", flat, flat)
+            rough[some] = whole[some] - np.einsum("rs,sr->r", flat, similarity @ flat.T)
+        return rough.reshape(block.shape[:-1]), whole.reshape(block.shape[:-1])
 
     rough, whole = xr.apply_ufunc(
         energies,

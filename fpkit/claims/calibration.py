@@ -20,6 +20,7 @@ from fpkit.bases import graph as graph_basis
 from fpkit.claims import bounds, dynamics, statistics
 from fpkit.claims.calibrated import COLUMNS
 from fpkit.claims.dynamics import Bands, Case
+from fpkit.claims.halves import open_ends
 from fpkit.claims.intervals import Interval, known_interval
 from fpkit.claims.verdicts import beyond, on_null
 from fpkit.config.measures import MEASURES, OnBasis
@@ -186,11 +187,17 @@ def judge(statement: Statement, values: np.ndarray, drawn: Sequence[xr.Dataset])
     Args:
         values: `values_of` its statistic. drawn: of `made_spectra`.
     """
+    ends = zip(*(open_ends(one) for one in drawn), strict=True) if statement.statistic == "lead" else ()
+    sides = [np.concatenate([one.to_numpy().reshape(-1, MEMBERS) for one in side]) for side in ends]
+    data = None
     if statement.pooled:
         data = np.repeat(range(DRAWS), MEMBERS)
-        pooled = np.moveaxis(values.reshape(DRAWS, -1, MEMBERS), 0, 1).reshape(-1, DRAWS * MEMBERS)
-        return [_verdict(statement, known_interval(ensemble, data)) for ensemble in pooled]
-    intervals = [known_interval(ensemble) for ensemble in values]
+        values, *sides = (
+            np.moveaxis(array.reshape(DRAWS, -1, MEMBERS), 0, 1).reshape(-1, DRAWS * MEMBERS)
+            for array in (values, *sides)
+        )
+    which = zip(*sides, strict=True) if sides else [None] * len(values)
+    intervals = [known_interval(ensemble, data, ends) for ensemble, ends in zip(values, which, strict=True)]
     if statement.control:
         medians = [np.median(_by_ensemble(statement.statistic, one, statement.control), axis=-1) for one in drawn]
         under = np.concatenate(medians, axis=-1).T  # (ensemble, draw)

@@ -8,6 +8,8 @@ import xarray as xr
 LEAST_SHARE = 0.1
 # A half is learned once this share of its error, as it was at the start, remains.
 LEARNED = 0.2
+# And so at the end of a run, if it is so in the mean over this part of the records: one alone may be noise.
+LAST = 0.1
 
 
 def halves(spectra: xr.Dataset, array: str = "remaining") -> tuple[xr.DataArray, xr.DataArray]:
@@ -40,9 +42,22 @@ def _pooled(half: xr.Dataset, array: str) -> xr.DataArray:
     return share.sum("width", skipna=False) / (share.sizes["width"] or float("nan")) if "width" in share.dims else share
 
 
-def ends_early(spectra: xr.Dataset) -> xr.DataArray:
-    """Whether a run ends before the upper half is learned, per member (member,): its lead would grow."""
-    return halves(spectra)[1].isel(step=-1, drop=True) > LEARNED
+def open_ends(spectra: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Whether with more training the lead might fall, and whether it might grow, per member (member,): as far as the
+    lower half, and the upper half, is not learned when the run ends, over the last records. Both where the start was
+    not recorded.
+    """
+    unknown, count = bool(spectra["step"][0] > 1), max(1, round(LAST * spectra.sizes["step"]))
+    low, high = (
+        (half.isel(step=slice(-count, None)).mean("step", skipna=False) > LEARNED) | unknown for half in halves(spectra)
+    )
+    return low, high
+
+
+def is_lower_bound(spectra: xr.Dataset) -> xr.DataArray:
+    """Whether the lead might grow and not fall, per member (member,)."""
+    low, high = open_ends(spectra)
+    return high & ~low
 
 
 def starts_late(spectra: xr.Dataset) -> xr.DataArray:

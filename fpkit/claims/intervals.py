@@ -50,14 +50,18 @@ def median_interval(values: np.ndarray, draws: np.ndarray | None = None) -> tupl
     return _interval(values[finite], None if draws is None else draws[finite])[:3]
 
 
-def known_interval(values: np.ndarray, draws: np.ndarray | None = None, growing: np.ndarray | None = None) -> Interval:
-    """Median and interval where a member without a number (NaN) may lie anywhere, and one with a lower bound anywhere
-    above; an end that it could hold is open.
+def known_interval(
+    values: np.ndarray,
+    draws: np.ndarray | None = None,
+    open_ends: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Interval:
+    """Median and interval where a member without a number (NaN) may lie anywhere, and one that might be less, or more,
+    anywhere on that side; an end that it could hold is open.
 
     So many of them leave nothing to conclude, and none is passed over.
 
     Args:
-        growing: (member,), of which members the value is a lower bound; left out, of none.
+        open_ends: (member,), which members might have less than their value, and which more; left out, none.
         values: (member,). draws: of which draw of the data each is, as a number; members that share their data are no
             independent draws, and count for fewer (`independent`). Left out, all share one, which the interval is of.
     """
@@ -66,9 +70,9 @@ def known_interval(values: np.ndarray, draws: np.ndarray | None = None, growing:
     if len(values) - unknown.sum() < FEWEST:
         return Interval(value, *((np.nan, np.nan) if unknown.all() else (-np.inf, np.inf)), np.nan)
     least, most = values[~unknown].min(), values[~unknown].max()
-    larger = unknown if growing is None else unknown | growing
-    below = _interval(np.where(unknown, least - 1, values), draws)
-    above = _interval(np.where(larger, most + 1, values), draws)
+    less, more = (unknown, unknown) if open_ends is None else (unknown | side for side in open_ends)
+    below = _interval(np.where(less, least - 1, values), draws)
+    above = _interval(np.where(more, most + 1, values), draws)
     low = below.low if below.low >= least else -np.inf
     high = above.high if above.high <= most else np.inf
     return Interval(value, low, high, min(below.level, above.level))

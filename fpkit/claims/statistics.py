@@ -25,8 +25,8 @@ def lead(spectra: xr.Dataset) -> xr.DataArray:
     energy that its frequencies start with. Of a filter, the mean over the widths at which both parts carry energy.
 
     Where the first record from step 1 on is a later one, neither half is ahead at step 1. NaN with fewer than two
-    followed frequencies, with a single record from step 1 on, or where `fpkit.claims.halves.starts_late`. A lower bound
-    where `fpkit.claims.halves.ends_early`.
+    followed frequencies, with a single record from step 1 on, or where `fpkit.claims.halves.starts_late`. What it might
+    still become tells `fpkit.claims.halves.open_ends`.
     """
     low, high = halves.halves(spectra)
     ahead = (high - low).sel(step=slice(1, None))

@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from fpkit.claims import bounds, statistics, tables
-from fpkit.claims.halves import ends_early, overshoot, starts_late
+from fpkit.claims.halves import open_ends, overshoot, starts_late
 from fpkit.claims.intervals import FEWEST, FEWEST_DRAWS, Interval, known_interval
 from fpkit.config.statistics import STATISTICS, UNCHANGED
 from fpkit.errors import UserError
@@ -53,8 +53,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
             on_null(one, null, STATISTICS[name].needs)
     values, failed = _taken(kept, name)
     counted = "" if failed else censored(kept, name)
-    growing = np.concatenate([ends_early(one).to_numpy() for one in kept]) if name == "lead" and not failed else None
-    interval, control, reached = known_interval(values, draws, growing), np.nan, ""
+    interval, control, reached = known_interval(values, draws, _open_ends(name, kept, failed)), np.nan, ""
     if null and np.isfinite(values).any():
         under = [_taken(kept, name, null, draw) for draw in range(spectra[0].sizes.get("draw", 1))]
         failed = next((reason for _, reason in under if reason), [])
@@ -63,9 +62,9 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
             failed = [f"{name} under {null} is undefined for {np.isnan(medians).sum()} of {len(medians)} draws"]
         interval, control = beyond(interval, medians)
         reached = f"{_reached(values, medians, claim['bound'])} of {len(medians)}"
-    remarks = failed or _unknown(name, values, interval, draws)
+    remarks = failed or _unknown(name, values, draws)
     if name == "lead" and not failed:
-        remarks += _late(kept) + _lower_bound(growing & np.isfinite(values)) + _overshoot(kept)
+        remarks += _late(kept) + _unfinished(kept, values) + _overshoot(kept)
     remarks += sorted({one.attrs["cut"] for one in kept if "cut" in one.attrs})
     found = bounds.verdict(interval.low, interval.high, claim["bound"])
     given, unmet = _given(claim, kept, draws)
@@ -191,21 +190,19 @@ def _reached(values: np.ndarray, medians: np.ndarray, bound: dict) -> int:
     return int((sign * medians >= sign * np.median(values[np.isfinite(values)])).sum())
 
 
-def _unknown(name: str, values: np.ndarray, interval: Interval, draws: np.ndarray) -> list[str]:
+def _unknown(name: str, values: np.ndarray, draws: np.ndarray) -> list[str]:
     """Why a statistic has no number, or no interval; nothing where it has both."""
     known = int(np.isfinite(values).sum())
     if len(values) == 0:
         return ["all members diverged"]
     if known == 0:
         return [f"{name} is undefined for every member"]
-    if np.isfinite([interval.low, interval.high]).all():
+    if np.isfinite(known_interval(values, draws)[1:3]).all():
         return []
     if known < len(values):
         return [f"{name} is undefined for {len(values) - known} of {len(values)} members"]
     if known < FEWEST:
         return [f"{known} {'member has' if known == 1 else 'members have'} no 95% interval; it takes {FEWEST}"]
-    if np.isfinite(interval.low):  # of lower bounds, of which it is told
-        return []
     if 1 < (many := len(np.unique(draws))) < FEWEST_DRAWS:
         return [f"{many} draws of the data have no 95% interval; it takes {FEWEST_DRAWS}"]
     alike = f"the members of its {draws.max() + 1} draws of the data are too much alike"
@@ -217,7 +214,7 @@ def _given(claim: dict, spectra: Sequence[xr.Dataset], draws: np.ndarray) -> tup
     told, unmet = [], []
     for name, bound in claim["given"].items():
         values, remarks = _taken(spectra, name)
-        found = known_interval(values, draws)
+        found = known_interval(values, draws, _open_ends(name, spectra, remarks))
         told.append(f"{name} {bounds.text(bound)}: {bounds.said(found)}")
         if bounds.verdict(found.low, found.high, bound) != "holds":
             what = remarks[0] if remarks else f"which is {bounds.said(found)}"
@@ -230,7 +227,7 @@ def _late(spectra: Sequence[xr.Dataset]) -> list[str]:
     late = np.concatenate([starts_late(one).to_numpy() for one in spectra])
     steps = [one["step"].to_numpy() for one in spectra]
     if late.any():
-        first = max(float(step[step >= 1][0]) for step in steps)
+        first = max(float(step[step >= 1][0]) for step in steps if (step >= 1).any())
         many = f"({late.sum()} of {len(late)} members)"
         return [f"at step {first:g}, the first record after the start, much is learned {many}; record earlier steps"]
     if (first := max(float(step[0]) for step in steps)) > 1:
@@ -238,11 +235,25 @@ def _late(spectra: Sequence[xr.Dataset]) -> list[str]:
     return []
 
 
-def _lower_bound(early: np.ndarray) -> list[str]:
-    """That a lead would grow with more training, and for how many members (member,)."""
-    if not early.any():
+def _open_ends(name: str, spectra: Sequence[xr.Dataset], failed: list[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which members (member,) might have less, and which more, of a statistic with more training; None of most."""
+    if name != "lead" or failed:
+        return None
+    low, high = zip(*(open_ends(one) for one in spectra), strict=True)
+    return np.concatenate(low), np.concatenate(high)
+
+
+def _unfinished(spectra: Sequence[xr.Dataset], values: np.ndarray) -> list[str]:
+    """What a lead (member,) might become with more training, and of how many members."""
+    if any(one["step"][0] > 1 for one in spectra):  # of which it is told
         return []
-    return [f"a lower bound: the run ends before the high half is learned ({early.sum()} of {len(early)} members)"]
+    low, high = (side & np.isfinite(values) for side in _open_ends("lead", spectra, []))
+    cases = {
+        "a lower bound: the run ends before the high half is learned": high & ~low,
+        "an upper bound: the run ends before the low half is learned": low & ~high,
+        "no bound: the run ends before either half is learned": low & high,
+    }
+    return [f"{told} ({which.sum()} of {len(which)} members)" for told, which in cases.items() if which.any()]
 
 
 def _overshoot(spectra: Sequence[xr.Dataset]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def build(
 def _of_npz(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
     try:
         with np.load(path) as file:
-            return _named(path, {name: file[name] for name in file.files})
+            return _named(path, {name: file[name] for name in file.files}, file.files)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -75,7 +76,9 @@ def _of_npy(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
 def _of_netcdf(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
     try:
         with netcdf.open_dataset(path) as dataset:
-            return _named(path, {str(name): values.to_numpy() for name, values in dataset.variables.items()})
+            names = [f"{axis}{part}" for axis in "xy" for part in ("", *(f"_{one}" for one in PARTS))]
+            arrays = {name: dataset[name].to_numpy() for name in names if name in dataset}
+            return _named(path, arrays, [str(name) for name in dataset.variables])
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -87,7 +90,8 @@ def _of_csv(path: Path, targets: str | list[str] | None) -> dict[str, Part]:
         raise _unreadable(path, error) from error
     columns = [str(name).strip() for name in table.columns]
     table.columns = columns
-    if columns and all(map(_is_number, columns)):
+    # Names that are numbers in their order are those of pandas.
+    if columns and all(map(_is_number, columns)) and columns != [str(number) for number in range(len(columns))]:
         raise UserError(f"path: {path} has no line of names; its first line is {', '.join(columns)}")
     if columns[:1] == [UNNAMED] and np.array_equal(table[UNNAMED], np.arange(len(table))):
         table, columns = table.drop(columns=UNNAMED), columns[1:]  # the numbers of its rows
@@ -112,6 +116,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
+# One-hot targets of more would not fit anywhere.
+MOST_CLASSES = 100_000
 # What pandas calls a column without a name, in front of all others.
 UNNAMED = "Unnamed: 0"
 READERS: dict[str, Callable[[Path, str | list[str] | None], dict[str, Part]]] = {
@@ -124,8 +130,8 @@ READERS: dict[str, Callable[[Path, str | list[str] | None], dict[str, Part]]] = 
 NAMED = _of_npz, _of_netcdf
 
 
-def _named(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Part]:
-    """Arrays by name, `x` and `y`, or `x_train`, `y_train` and others, as parts."""
+def _named(path: Path, arrays: dict[str, np.ndarray], there: list[str]) -> dict[str, Part]:
+    """Arrays by name, `x` and `y`, or `x_train`, `y_train` and others, as parts; `there` are all that the file has."""
     if "x" in arrays:
         arrays = {"x_train": arrays["x"], **({"y_train": arrays["y"]} if "y" in arrays else {}), **arrays}
     parts = {}
@@ -135,7 +141,7 @@ def _named(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, Part]:
             lacking = [axis for axis, values in zip("xy", pair, strict=True) if values is None]
             if lacking:
                 named = f"{lacking[0]} or {lacking[0]}_train" if part == "train" else f"{lacking[0]}_{part}"
-                raise UserError(f"path: {path} has no array {named}; there are {', '.join(arrays) or 'none'}")
+                raise UserError(f"path: {path} has no array {named}; there are {', '.join(there) or 'none'}")
             parts[part] = tuple(pair)
     return parts
 
@@ -158,17 +164,18 @@ def _checked(part: str, x: np.ndarray, y: np.ndarray) -> Part:
             raise UserError(f"path: {axis} of the {part} part has samples that hold nothing; fill them")
         if len(values) != len(x):
             raise UserError(f"path: the {part} part has {len(x)} inputs, and targets of shape {values.shape}")
-        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
             raise UserError(
                 f"path: {axis} of the {part} part holds NaN or infinity in {bad.sum()} of {len(bad)} samples, first in"
                 f" sample {bad.argmax()}; mend or drop them"
             )
-        found.append(values.reshape(len(values), -1) if values.ndim == 1 or axis == "y" else values)
+        flat = values.ndim == 1 or axis == "y"
+        found.append(values.reshape(len(values), math.prod(values.shape[1:])) if flat else values)
     if lost := too_coarse(found[1]):
         raise UserError(f"path: y of the {part} part, {lost}")
     # Inputs keep their precision until they are scaled.
-    return found[0].astype(np.float64), found[1].astype(np.float32)
+    return found[0] if found[0].dtype.kind == "f" else found[0].astype(np.float64), found[1].astype(np.float32)
 
 
 def _check_alike(parts: dict[str, Part]) -> None:
@@ -183,12 +190,13 @@ def _check_alike(parts: dict[str, Part]) -> None:
 def _one_hot(parts: dict[str, Part]) -> dict[str, Part]:
     """Parts whose targets are classes, one-hot."""
     largest = 0
-    most = len(parts["train"][1])  # classes, as samples to learn them from
     for part, (_, y) in parts.items():
-        if y.shape[1] != 1 or (y != np.round(y)).any() or y.min(initial=0) < 0 or y.max(initial=0) >= most:
+        if y.shape[1] != 1 or (y != np.round(y)).any() or y.min(initial=0) < 0:
             what = f"y of the {part} part holds no classes 0, 1, 2, ..."
             raise UserError(f"labels: {what}; number them 0, 1, 2 and on, or leave it out")
         largest = max(largest, int(y.max(initial=0)))
+    if largest >= MOST_CLASSES:
+        raise UserError(f"labels: y goes up to {largest}, which are too many classes; number them 0, 1, 2 and on")
     return {part: (x, np.eye(largest + 1, dtype=np.float32)[y[:, 0].astype(int)]) for part, (x, y) in parts.items()}
 
 
@@ -210,8 +218,9 @@ def _scaled(places: dict[str, np.ndarray], scale: str) -> dict[str, np.ndarray]:
         if lost := too_coarse(places["train"]):
             raise UserError(f"path: x, {lost}, or scale it")
     else:
-        train = places["train"]
+        train = places["train"].astype(np.float64)
         mean = train.mean(axis=0)
         spread = train.std(axis=0) if scale == "each" else np.sqrt(np.square(train - mean).mean())
-        spread = np.where(spread > 0, spread, 1)  # what never varies stays as it is
-    return {part: ((x - mean) / spread).astype(np.float32) for part, x in places.items()}
+        varies = np.ptp(train, axis=0 if scale == "each" else None) > 0
+        spread = np.where(varies, spread, 1)  # what never varies stays as it is
+    return {part: ((x.astype(np.float64) - mean) / spread).astype(np.float32) for part, x in places.items()}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +68,42 @@ def _of_kind(dataset: Any, digests: Digests) -> list[str]:
 
 
 def _of_own(dataset: Any, digests: Digests) -> list[str]:
-    found = []
+    return [
+        f"{place}@{(digests.of(path) if os.path.isfile(path) else digests.last(path))[:16]}"
+        for place, path in _named(dataset, digests)
+    ]
+
+
+def _named(dataset: Any, digests: Digests) -> Iterator[tuple[str, Path]]:
+    """The files that a data set of one's own reads, each as it is named and as a path.
+
+    Raises UserError for one that is not there, and never was.
+    """
     for place in getattr(dataset, "inputs", ()):
         path = Path(os.path.expanduser(place))
-        digest = digests.of(path) if os.path.isfile(path) else digests.last(path)
-        if digest is None:
+        if not os.path.isfile(path) and digests.last(path) is None:
             what = "is a folder; name its files" if os.path.isdir(path) else "is not there; put it there, or correct it"
             # Under the key that the user has it in.
             key = next((key for key in ("path", "targets") if getattr(dataset, key, None) == place), "inputs")
             raise UserError(f"{key}: {place} {what}")
-        found.append(f"{place}@{digest[:16]}")
-    return found
+        yield place, path
+
+
+def check_files(datasets: Mapping[str, Any], patterns: Mapping[str, list[str]], kept: str | Path) -> None:
+    """Raises UserError where a file of a data set, or a store that was recorded elsewhere, is not there.
+
+    Args: see `compared` and `recorded`.
+    """
+    for name, dataset in datasets.items():
+        try:
+            list(_named(dataset, Digests(Path(kept))))
+        except UserError as error:
+            raise UserError(f"datasets.{name}.{error}") from error
+    for name, several in patterns.items():
+        try:
+            places.stores(several)
+        except UserError as error:
+            raise UserError(f"experiments.{name}.recorded: {error}") from error
 
 
 def recorded(patterns: Mapping[str, list[str]], kept: str | Path) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # imported where it is used: recording needs none of it
 FEWEST_PIXELS = 3
 # Of the distance between neighbours on a grid, how far it may be off.
 UNEVEN = 1e-3
+# The same of a grid that is fine for single precision.
+ROUNDED = 1e-2
 # Digits that single precision keeps of inputs: steps of this part of their spread, at most.
 COARSE = 1e-3
 
@@ -43,7 +46,7 @@ def as_dataset(parts: Mapping[str, Part], places: Mapping[str, np.ndarray], name
     for part, (inputs, targets) in parts.items():
         variables[f"x_{part}"] = (f"sample_{part}", *features(x)), inputs
         variables[f"y_{part}"] = (f"sample_{part}", "output"), targets
-    flat = {part: places[part].reshape(len(places[part]), -1) for part in places}
+    flat = {part: at.reshape(len(at), math.prod(at.shape[1:])) for part, at in places.items()}
     wide = flat["train"].shape[1]
     if wide == 1:
         coordinates = {f"position_{part}": (f"sample_{part}", at[:, 0].astype(np.float64)) for part, at in flat.items()}
@@ -62,17 +65,24 @@ def as_dataset(parts: Mapping[str, Part], places: Mapping[str, np.ndarray], name
 def evenly_spaced(places: np.ndarray) -> bool:
     """Whether places (sample,), at least two, ascend or descend by equal steps."""
     spacing = np.diff(places.astype(np.float64))
-    return len(spacing) > 0 and spacing.mean() != 0 and np.allclose(spacing, spacing.mean(), rtol=UNEVEN, atol=0)
+    if len(spacing) == 0 or spacing.mean() == 0:
+        return False
+    # Many places on a grid are nearer to each other than single precision tells them apart by.
+    rounding = 2 * float(np.spacing(np.float32(np.abs(places).max())))
+    mean = abs(float(spacing.mean()))
+    return np.allclose(spacing, spacing.mean(), rtol=UNEVEN, atol=min(rounding, ROUNDED * mean))
 
 
 def too_coarse(x: np.ndarray) -> str | None:
     """What single precision, which inputs (sample, ...) are kept in, would not tell apart; None of others."""
     if x.dtype.kind == "f" and x.dtype.itemsize <= 4:
         return None
+    if x.size == 0:
+        return None
     flat = x.reshape(len(x), -1).astype(np.float64)
     spread, largest = flat.std(axis=0), np.abs(flat).max(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # of what is beyond single precision
-        lost = (spread > 0) & ~(np.spacing(largest.astype(np.float32)) <= COARSE * spread)
+        lost = (np.ptp(flat, axis=0) > 0) & ~(np.spacing(largest.astype(np.float32)) <= COARSE * spread)
     if not lost.any():
         return None
     at = int(lost.argmax())

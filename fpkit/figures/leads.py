@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from fpkit.claims.halves import ends_early, halves
+from fpkit.claims.halves import halves, open_ends
 from fpkit.claims.statistics import first_order, hold_order, lead
 from fpkit.config.names import NULLS
 from fpkit.figures import style
@@ -36,17 +36,21 @@ def lead_of(spectra: xr.Dataset) -> xr.DataArray:
 
 
 def is_lower_bound(spectra: xr.Dataset) -> bool:
-    """Whether the run of some member ends before the high half of the frequencies is learned."""
-    return bool(ends_early(style.kept(spectra)).any())
+    """Whether the lead of some member might grow with more training, and of none fall."""
+    low, high = open_ends(style.kept(spectra))
+    return bool(high.any() and not low.any())
 
 
 def words(spectra: xr.Dataset) -> str:
-    """Median lead and its interval, for a title: `lead 0.83 [0.68, 0.94] decades`; `≥` where it is a lower bound."""
+    """Median lead and its interval, for a title: `lead 0.83 [0.68, 0.94] decades`; `≥`, and open above, where it is a
+    lower bound.
+    """
     value, low, high = style.interval_of(style.known_by_most(lead_of(spectra)))
     if not np.isfinite(value):
         return "lead unknown"
     sign = f"{AT_LEAST} " if is_lower_bound(spectra) else ""
-    ends = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
+    upper = "\N{INFINITY})" if sign else f"{high:.2f}]"
+    ends = f" [{low:.2f}, {upper}" if np.isfinite([low, high]).all() else ""
     return f"lead {sign}{value:.2f}{ends} decades"
 
 

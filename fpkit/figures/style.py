@@ -105,6 +105,8 @@ def ordered_colors(count: int) -> list:
 def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **line) -> None:
     """Median over members against `step`, with a band from the 10% to the 90% quantile, where any has a number."""
     values = values.dropna("step", how="all")
+    if not values.sizes["step"]:
+        return
     low, middle, high = values.quantile([0.1, 0.5, 0.9], "member").transpose("quantile", "step").to_numpy()
     axes.fill_between(values["step"], low, high, color=color, alpha=0.2, linewidth=0)
     axes.plot(values["step"], middle, color=color, label=label, **line)
@@ -113,7 +115,8 @@ def spread(axes: Axes, values: xr.DataArray, color, label: str | None = None, **
 def log_steps(axes: Axes, steps: xr.DataArray) -> None:
     """A logarithmic step axis, from step 1 on; of a single record, a factor of ten."""
     last = float(steps.max())
-    axes.set(xscale="log", xlim=(1, last if last > 1 else 10), xlabel="training step")
+    axes.set(xlim=(1, last if last > 1 else 10), xlabel="training step")
+    axes.set_xscale("log")  # behind the ends, or it would look for data, of which there may be none
 
 
 def shares(axes: Axes) -> None:
@@ -128,6 +131,8 @@ def shares(axes: Axes) -> None:
 
 def relative_errors(axes: Axes) -> None:
     """The axis of a relative error, of which lines are drawn: logarithmic, from wherever it starts to where it ends."""
+    if not axes.get_lines():
+        axes.set_ylim(0.1, 1)
     axes.set(ylabel="relative error", yscale="log")
     plain_log(axes.yaxis)
 

@@ -99,7 +99,7 @@ def without(*modules: str) -> Iterator[None]:
         yield
     finally:
         for module in hidden:
-            if sys.modules[module] is None:
+            if sys.modules.get(module, job) is None:
                 del sys.modules[module]
 
 

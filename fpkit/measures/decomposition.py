@@ -200,7 +200,10 @@ class Decomposition:
         if first is None:
             whole = self._recorded_products()[0].isel(step=0, drop=True)
         else:
-            whole = (first.astype(float) ** 2).sum(["sample", "output"], skipna=False)
+            squares = np.einsum(
+                "mso,mso->m", *[first.transpose("member", "sample", "output").to_numpy()] * 2, dtype=float
+            )
+            whole = xr.DataArray(squares, {"member": first["member"]}, "member")
         left, overlap = traced.isel(number=0), traced.isel(number=1)
         factors = nulls.shares(left, overlap, whole, noise_energy, noise_overlap)
         return nulls.shared(factors, initial, mixed, band_energy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -34,7 +35,7 @@ def values_of(y: Any) -> np.ndarray:
         raise UserError("y holds NaN or infinity; mend or drop these points")
     if lost := too_coarse(values):
         raise UserError(f"y, {lost}")
-    return np.asarray(values.reshape(len(values), -1), np.float32)
+    return np.asarray(values.reshape(len(values), math.prod(values.shape[1:])), np.float32)
 
 
 def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:

@@ -230,9 +230,12 @@ class Recorder:
                 known = [one for one in DESCRIPTIONS if one.startswith(("loss_", "accuracy_"))]
                 raise UserError(f"{name}: no score that is kept; give one of {', '.join(known)}")
         self._names += own
-        self._given = set(scores)
+        self._given = self._own = set(scores)
         self._store = Store(self.path, self.member)
-        self._store.open(step, self._x, self._targets, self._names, outputs, self._along, self._about(ended=False))
+        about = self._about(ended=False)
+        self._own = self._given | self._store.open(
+            step, self._x, self._targets, self._names, outputs, self._along, about
+        )
 
     def _as_targets(self, outputs: int) -> np.ndarray | None:
         """(sample, output), float32: of classes, one-hot; of two classes and one logit, the class."""
@@ -273,7 +276,7 @@ class Recorder:
         record = {"split": self.part, "per_decade": self.per_decade, "outputs": self._outputs}
         record |= {} if self._along is None else {"basis": self._along.recipe}
         # Scores of the user's own: whatever they are, they do not tell whether the network diverged.
-        record |= {"given": sorted(self._given)} if self._given else {}
+        record |= {"given": sorted(self._own)} if self._own else {}
         return {
             "recipe": {"model": {"kind": "recorded"}, "training": {}, "record": record},
             "classes": int(self._classes),

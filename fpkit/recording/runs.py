@@ -112,13 +112,16 @@ def _together(paths: list[Path], runs: list[xr.Dataset]) -> xr.Dataset:
     whole = whole.assign_coords(member=members).assign(points).assign_attrs(first.attrs)
     if cut:
         whole.attrs["cut"] = cut
+    if own := sorted({name for run in runs for name in _recipe(run).get("record", {}).get("given", ())}):
+        recipe = _recipe(first)
+        whole.attrs["recipe"] = json.dumps(recipe | {"record": recipe["record"] | {"given": own}})
     return whole.assign_attrs(dataset=name) if name else whole
 
 
 def _cut_short(paths: list[Path], ends: list[int], end: int) -> str:
     """What is lost of runs that go on beyond the last step that all of them hold; nothing if it is next to nothing."""
     shortest, longest = int(np.argmin(ends)), max(ends)
-    if end > NEARLY * longest:
+    if end >= NEARLY * longest:
         return ""
     if ends[shortest] == longest:
         return f"stores hold few of each other's steps, none beyond {end} of {longest}"

@@ -66,8 +66,12 @@ class Store:
         outputs: int,
         along: Coefficients | None,
         about: dict[str, Any],
-    ) -> None:
-        """Open the store to append from a step on; what it holds of later steps is forgotten."""
+    ) -> set[str]:
+        """Open the store to append from a step on; what it holds of later steps is forgotten.
+
+        Returns:
+            Which scores of what it holds are the user's own.
+        """
         ended, recorded = _told(self.path)
         content = [] if along is None else ["error_norm", "error_overlap"]
         functions = None if along is None else along.rows.shape[1]
@@ -92,8 +96,10 @@ class Store:
                 writer.keep("y", y, ["sample", "output"])
         if along is not None:
             along.start(writer)
+        own = set(recorded.get("given", ())) if writer.records else set()
         writer.describe(**about)
         self.writer, self.about = writer, about
+        return own
 
     def append(self, step: int, kept: np.ndarray, scores: Mapping[str, float]) -> None:
         """Add a record; write it at once, or with later ones where writing takes long."""

@@ -25,4 +25,7 @@ def stores(several: Iterable[str | os.PathLike]) -> list[Path]:
         if not path.exists():
             raise UserError(f"{path}: no such store; give the path of a recorded run, or a pattern that finds some")
     found = [path / STORE if (path / STORE).is_dir() else path for path in paths]
-    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())

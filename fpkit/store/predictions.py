@@ -312,6 +312,7 @@ def diverged(predictions: xr.Dataset) -> xr.DataArray:
     if recipe.get("model", {}).get("kind") == "recorded" and "prediction" in predictions:
         # It may have been trained before: what starts next to its target may leave it by as much as outputs measure.
         start = predictions["prediction"].isel(step=0).astype(float)
+        start = start - start.mean("sample")
         least = (start**2).mean(["sample", "output"]).to_numpy() / LOSS_EXPLODED
     coords = {"member": predictions["member"]} if "member" in predictions.coords else {}
     return xr.DataArray(exploded(loss, least), coords, ("member",), name="diverged")

@@ -102,7 +102,7 @@ def decompose(
     if nulls:
         controls, errors = {}, {}
         if "share" in nulls:
-            whole = xr.DataArray((first.astype(float) ** 2).sum((1, 2)), dims="member")
+            whole = xr.DataArray(np.einsum("mso,mso->m", first, first, dtype=float), dims="member")
             traces = [xr.DataArray(found[..., n], dims=("step", "member")) for n in range(2)]
             mixed, band_energy, *white = _of_noise(inputs, first, probes, absolute, null_draws)
             controls["share"], left = shared(
