@@ -52,5 +52,5 @@ def mean_frequency(
         )
     similarity, root = kernel.normalised(graph.nearest(flat, neighbours))
     with np.errstate(invalid="ignore", divide="ignore"):  # of an output that is constant
-        found = graph.rayleigh(outputs_of(run), similarity, root).compute()
+        found = graph.rayleigh(outputs_of(run), similarity, root).astype(np.float32).compute()
     return described(found.rename("mean_frequency"), "mean graph frequency 1 - mu of the output")
