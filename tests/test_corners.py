@@ -437,6 +437,16 @@ def test_a_loss_is_given_at_each_record_or_never(tmp_path):
         recorder.append(1, wave(3), loss_train=0.1)
 
 
+def test_classes_by_the_hundred_thousand_take_no_square_of_them(tmp_path):
+    """Words of a vocabulary: one-hot targets are as large as the predictions."""
+    labels = np.array([0, 7, 99_999])
+    with fpkit.Recorder(tmp_path / "run.zarr", GRID[:3], labels, outputs="values") as recorder:
+        recorder.append(0, np.zeros((3, 100_000), np.float32))
+    y = fpkit.open_run(tmp_path / "run.zarr")["y"].to_numpy()
+    assert y.argmax(axis=1).tolist() == labels.tolist()
+    assert y.sum() == 3
+
+
 def test_signs_are_no_probabilities(tmp_path):
     with pytest.raises(UserError, match="beyond 0 and 1"):
         fpkit.Recorder(tmp_path / "run.zarr", GRID, np.sign(wave(3)), outputs="logits")

@@ -54,12 +54,6 @@ def open_ends(spectra: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     return low, high
 
 
-def is_lower_bound(spectra: xr.Dataset) -> xr.DataArray:
-    """Whether the lead might grow and not fall, per member (member,)."""
-    low, high = open_ends(spectra)
-    return high & ~low
-
-
 def starts_late(spectra: xr.Dataset) -> xr.DataArray:
     """Whether part of either half is learned by the first record from step 1 on, and that is a later one, per member
     (member,): what came before, and which half came first, was not recorded.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from fpkit.datasets.points import Part, as_dataset, too_coarse
+from fpkit.datasets.points import Part, as_dataset, one_hot, too_coarse
 from fpkit.errors import UserError
 from fpkit.store import netcdf
 
@@ -197,7 +197,7 @@ def _one_hot(parts: dict[str, Part]) -> dict[str, Part]:
         largest = max(largest, int(y.max(initial=0)))
     if largest >= MOST_CLASSES:
         raise UserError(f"labels: y goes up to {largest}, which are too many classes; number them 0, 1, 2 and on")
-    return {part: (x, np.eye(largest + 1, dtype=np.float32)[y[:, 0].astype(int)]) for part, (x, y) in parts.items()}
+    return {part: (x, one_hot(y[:, 0].astype(int), largest + 1)) for part, (x, y) in parts.items()}
 
 
 def _set_aside(whole: Part, fraction: float, seed: int) -> dict[str, Part]:

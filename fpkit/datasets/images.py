@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fpkit.datasets.points import one_hot
 from fpkit.datasets.targets import with_target
 from fpkit.errors import UserError
 
@@ -87,7 +88,7 @@ def assemble(
             units="1", long_name="pixel value, centred and scaled by the training part"
         )
         variables[f"y_{part}"] = xr.DataArray(
-            one_hot(y), dims=(sample, "output"), attrs={"units": "1", "long_name": f"one-hot class{history}"}
+            one_hot(y, CLASSES), dims=(sample, "output"), attrs={"units": "1", "long_name": f"one-hot class{history}"}
         )
     output = xr.DataArray(np.arange(CLASSES), dims="output", attrs={"units": "1", "long_name": "class"})
     noise = {"label_noise": label_noise} if label_noise else {}
@@ -135,11 +136,6 @@ def centre_and_scale(train: xr.DataArray, *others: xr.DataArray) -> tuple[xr.Dat
         raise UserError("all training images are the same, nothing to learn; check the files, or raise limit")
     train /= scale
     return train, *((other - mean) / scale for other in others)
-
-
-def one_hot(labels: np.ndarray) -> np.ndarray:
-    """(sample) labels as (sample, output), float32: 1 at the class, 0 elsewhere."""
-    return np.eye(CLASSES, dtype=np.float32)[labels]
 
 
 def _set_aside(images, labels, limit, rng) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:

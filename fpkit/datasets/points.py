@@ -62,6 +62,13 @@ def as_dataset(parts: Mapping[str, Part], places: Mapping[str, np.ndarray], name
     return xr.Dataset(variables, coordinates, attrs)
 
 
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Classes (sample,), whole numbers from 0 on, as (sample, class), float32: 1 for the own one, 0 for all others."""
+    targets = np.zeros((len(labels), classes), np.float32)
+    targets[np.arange(len(labels)), labels] = 1
+    return targets
+
+
 def evenly_spaced(places: np.ndarray) -> bool:
     """Whether places (sample,), at least two, ascend or descend by equal steps."""
     spacing = np.diff(places.astype(np.float64))

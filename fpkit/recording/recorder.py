@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 import fpkit
+from fpkit.datasets.points import one_hot
 from fpkit.errors import UserError
 from fpkit.recording import evaluation, given
 from fpkit.recording.writing import Store, recorded_before
@@ -255,7 +256,7 @@ class Recorder:
                     f"y holds classes from {labels.min()} to {labels.max()}, and the model has {outputs} outputs;"
                     " number them from 0 on"
                 )
-            return np.eye(outputs, dtype=np.float32)[labels]
+            return one_hot(labels, outputs)
         targets = labels.reshape(len(labels), -1).astype(np.float32)
         if targets.shape[1] != outputs:
             raise UserError(f"y has {targets.shape[1]} values a sample, and the model {outputs} outputs; give as many")
