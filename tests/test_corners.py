@@ -717,7 +717,7 @@ def test_a_claim_without_a_number_has_no_mark():
 def test_one_member_alone_has_its_lower_bound_marked():
     spectra = spectra_of(STEPS[STEPS <= 20]).isel(member=[0])
     figure = fpkit.figures.order(spectra)
-    marks = [line for axes in figure.axes for line in axes.get_lines() if line.get_gid() == leads.SIGN]
+    marks = [line for axes in figure.axes for line in axes.get_lines() if line.get_gid() == leads.LOWER]
     assert len(marks) == 1
     assert np.isfinite(marks[0].get_xdata()).all()
 

@@ -464,7 +464,8 @@ def test_titles_say_what_is_shown_whatever_came_out(kind, spectra):
     for shown in (spectra[kind], [opposite(variant) for variant in spectra[kind]]):
         with style.context(**STYLE):
             figure = still(kind, shown)
-            said.append([re.sub(r"(≥ )?[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))])
+            found = [re.sub(r"([≥≤~] )?[-−]?[0-9.]+|nan", "#", title) for title in titles_of(laid_out(figure))]
+            said.append([re.sub(r"[≥≤]: (lower|upper) bound", "≥: bound", title) for title in found])
             plt.close("all")
     assert said[0] == said[1]
     assert said[0] or kind == "animation"
@@ -815,9 +816,12 @@ LEADS = {"order": 1, "structures": 3, "initialization": 0, "amplitudes": 3, "equ
 
 
 def learned(variant: xr.Dataset, left: float) -> xr.Dataset:
-    """The same run, at whose last step so much is left of every frequency's first error."""
+    """The same run, at the end of which the low half is learned, and so much is left of the high one's first error."""
     ended = variant.copy(deep=True)
-    ended["remaining"][dict(step=-1)] = left
+    followed = np.flatnonzero(variant["followed"])
+    last = slice(-max(1, round(0.1 * variant.sizes["step"])), None)
+    ended["remaining"][dict(step=last)] = 0.1
+    ended["remaining"][dict(step=last, frequency=followed[-(len(followed) // 2) :])] = left
     return ended
 
 

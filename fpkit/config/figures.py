@@ -80,8 +80,8 @@ FIGURES = {
         look=(
             "In (a) colours that brighten from left to right are an order from low to high. In (b) how far right of "
             "zero the marks lie: by so many decades of training low is ahead of high; where a triangle follows, the "
-            "run ends before the high half is learned, and the lead is a lower bound. In (c), as the paper has it, "
-            "marks near 1 are an order from low to high."
+            "run ends before the high half is learned, and the lead is a lower bound; a diamond, before either half is. "
+            "In (c), as the paper has it, marks near 1 are an order from low to high."
         ),
     ),
     "structures": Kind(
@@ -137,7 +137,7 @@ FIGURES = {
             "Passages that rise from left to right are an order from low to high. Points are medians over members, "
             "lines their whole range, which ends at a cross where some never got there. In the panel of the lead, how "
             "far right of zero the marks lie; a triangle follows a lower bound, where the run ends before the high "
-            "half is learned."
+            "half is learned, a diamond what ends before either half is."
         ),
     ),
     "projection": Kind(

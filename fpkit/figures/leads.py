@@ -17,11 +17,9 @@ from fpkit.figures import style
 
 LEAD = "lead\n(decades of training)"
 RANK = "rank correlation of\nfrequency and passage"
-# The run ends before the high half is learned: with more training, the lead would grow.
-BOUND = "lower bound of the lead"
-# What the mark of a lower bound is found by among the lines of its axes.
-SIGN = "lower bound"
-AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+# The run ends before the high half is learned: with more training, the lead would grow; before the low one: fall.
+LOWER, UPPER, NEITHER = "lower bound", "upper bound", "no bound yet"
+SIGNS = {LOWER: "\N{GREATER-THAN OR EQUAL TO}", UPPER: "\N{LESS-THAN OR EQUAL TO}", NEITHER: "~"}
 # Within a row, the members lie so far above and below the median.
 JITTER = 0.2
 # Points from the last mark of a lead to the sign that it is a lower bound.
@@ -35,22 +33,23 @@ def lead_of(spectra: xr.Dataset) -> xr.DataArray:
     return lead(style.kept(spectra))
 
 
-def is_lower_bound(spectra: xr.Dataset) -> bool:
-    """Whether the lead of some member might grow with more training, and of none fall."""
-    low, high = open_ends(style.kept(spectra))
-    return bool(high.any() and not low.any())
+def bound(spectra: xr.Dataset) -> str:
+    """What the lead is, if with more training that of some member might grow or fall: `LOWER`, `UPPER`, `NEITHER`."""
+    falls, grows = (bool(side.any()) for side in open_ends(style.kept(spectra)))
+    return {(True, True): NEITHER, (True, False): UPPER, (False, True): LOWER}.get((falls, grows), "")
 
 
 def words(spectra: xr.Dataset) -> str:
     """Median lead and its interval, for a title: `lead 0.83 [0.68, 0.94] decades`; `≥`, and open above, where it is a
-    lower bound.
+    lower bound, `≤` where an upper one, `~` where neither is known yet.
     """
     value, low, high = style.interval_of(style.known_by_most(lead_of(spectra)))
     if not np.isfinite(value):
         return "lead unknown"
-    sign = f"{AT_LEAST} " if is_lower_bound(spectra) else ""
-    upper = "\N{INFINITY})" if sign else f"{high:.2f}]"
-    ends = f" [{low:.2f}, {upper}" if np.isfinite([low, high]).all() else ""
+    lower = "(-\N{INFINITY}" if bound(spectra) == UPPER else f"[{low:.2f}"
+    upper = "\N{INFINITY})" if bound(spectra) == LOWER else f"{high:.2f}]"
+    ends = f" {lower}, {upper}" if np.isfinite([low, high]).all() else ""
+    sign = f"{SIGNS[bound(spectra)]} " if bound(spectra) else ""
     return f"lead {sign}{value:.2f}{ends} decades"
 
 
@@ -119,14 +118,17 @@ def order_rows(
 
 
 def handles(axes: Axes, color=style.LOW) -> list[Line2D]:
-    """What a legend says of the marks of the leads drawn on `axes`; of lower bounds only where there are any."""
+    """What a legend says of the marks of the leads drawn on `axes`; of bounds only where there are any."""
     options = {"color": color, "linestyle": ""}
     marks = [
         Line2D([], [], marker="o", markersize=4, label="median [exact interval]", **options),
         Line2D([], [], marker="o", markersize=2, alpha=0.5, label="members", **options),
     ]
-    signs = {line.get_marker() for line in axes.lines if line.get_gid() == SIGN}
-    return marks + [Line2D([], [], marker=sign, markersize=5, mfc="none", label=BOUND, **options) for sign in signs]
+    signs = {line.get_gid(): line.get_marker() for line in axes.lines if line.get_gid() in (LOWER, UPPER, NEITHER)}
+    return marks + [
+        Line2D([], [], marker=sign, markersize=5, mfc="none", label=f"{told} of the lead", **options)
+        for told, sign in sorted(signs.items())
+    ]
 
 
 def _rows(axes: Axes, spectra: Sequence[xr.Dataset], titles: Sequence[str] | None) -> None:
@@ -140,15 +142,17 @@ def _lead(axes: Axes, place: float, spectra: xr.Dataset, horizontal: bool, color
     values = lead_of(spectra)
     _members(axes, place, values, horizontal, color, marker)
     style.intervals(axes, [place], [values], horizontal, linestyle="", color=color, marker=marker)
-    if values.notnull().any() and is_lower_bound(spectra):
-        along = (APART / 72, 0) if horizontal else (0, APART / 72)
+    if values.notnull().any() and (told := bound(spectra)):
+        apart = -APART / 72 if told == UPPER else APART / 72
+        along = (apart, 0) if horizontal else (0, apart)
         beyond = axes.transData + ScaledTranslation(*along, axes.figure.dpi_scale_trans)
-        ends = np.array([*values.to_numpy(), style.interval_of(values)[2]])
-        last = ends[np.isfinite(ends)].max()  # of few members, the interval has none
+        ends = np.array([*values.to_numpy(), *style.interval_of(values)[1:]])
+        ends = ends[np.isfinite(ends)]  # of few members, the interval has none
+        last = ends.min() if told == UPPER else ends.max()
         at = (last, place) if horizontal else (place, last)
-        sign = ">" if horizontal else "^"
+        sign = {LOWER: ">^", UPPER: "<v", NEITHER: "DD"}[told][not horizontal]
         axes.plot(*[[x] for x in at], sign, color=color, markerfacecolor="none", markersize=4, transform=beyond,
-                  clip_on=False, gid=SIGN)  # fmt: skip
+                  clip_on=False, gid=told)  # fmt: skip
     return float(style.known_by_most(values).median())
 
 

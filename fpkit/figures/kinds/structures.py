@@ -31,8 +31,9 @@ def draw(spectra: list[xr.Dataset]) -> Figure:
         maps = next(parts).subplots(1, 3, sharey=True)
         for axes, letter, (title, number, colors, said) in zip(maps, "abc", MAPS, strict=True):
             _map(axes, on_grid, number, colors, said)
-            signs = any(text.get_text().startswith(leads.AT_LEAST) for text in axes.texts)
-            style.panel(axes, letter, title + (f"\n{leads.AT_LEAST}: lower bound" if signs else ""))
+            first = {text.get_text()[:1] for text in axes.texts}
+            signs = [f"{sign}: {told}" for told, sign in leads.SIGNS.items() if sign in first]
+            style.panel(axes, letter, "\n".join([title, *signs]))
         maps[0].set_ylabel("depth (hidden layers)")
     if others:
         ahead, order = next(parts).subplots(1, 2, sharey=True, width_ratios=[1.3, 1])
@@ -77,7 +78,7 @@ def _order(spectra: xr.Dataset) -> float:
 
 
 def _lead_said(spectra: xr.Dataset, value: float) -> str:
-    return f"{leads.AT_LEAST if leads.is_lower_bound(spectra) else ''}{value:.2f}"
+    return f"{leads.SIGNS.get(leads.bound(spectra), '')}{value:.2f}"
 
 
 # Title, number of a variant, colours of those that are known, and how one is written.
