@@ -80,7 +80,7 @@ FIGURES = {
         look=(
             "In (a) colours that brighten from left to right are an order from low to high. In (b) how far right of "
             "zero the marks lie: by so many decades of training low is ahead of high; where a triangle follows, the "
-            "run ends before the high half is learned, and the lead is a lower bound; a diamond, before either half is. "
+            "run ends before the high half is learned, and the lead is a lower bound; a diamond, before either is. "
             "In (c), as the paper has it, marks near 1 are an order from low to high."
         ),
     ),
