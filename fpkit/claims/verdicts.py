@@ -53,7 +53,8 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
             on_null(one, null, STATISTICS[name].needs)
     values, failed = _taken(kept, name)
     counted = "" if failed else censored(kept, name)
-    interval, control, reached = known_interval(values, draws, _open_ends(name, kept, failed)), np.nan, ""
+    ends = _open_ends(name, kept, failed)
+    interval, control, reached = known_interval(values, draws, ends), np.nan, ""
     if null and np.isfinite(values).any():
         under = [_taken(kept, name, null, draw) for draw in range(spectra[0].sizes.get("draw", 1))]
         failed = next((reason for _, reason in under if reason), [])
@@ -64,7 +65,7 @@ def judge(claim_id: str, claim: dict, variant: str, spectra: Sequence[xr.Dataset
         reached = f"{_reached(values, medians, claim['bound'])} of {len(medians)}"
     remarks = failed or _unknown(name, values, draws)
     if name == "lead" and not failed:
-        remarks += _late(kept) + _unfinished(kept, values) + _overshoot(kept)
+        remarks += _late(kept) + _unfinished(kept, values, ends) + _overshoot(kept)
     remarks += sorted({one.attrs["cut"] for one in kept if "cut" in one.attrs})
     found = bounds.verdict(interval.low, interval.high, claim["bound"])
     given, unmet = _given(claim, kept, draws)
@@ -243,11 +244,11 @@ def _open_ends(name: str, spectra: Sequence[xr.Dataset], failed: list[str]) -> t
     return np.concatenate(low), np.concatenate(high)
 
 
-def _unfinished(spectra: Sequence[xr.Dataset], values: np.ndarray) -> list[str]:
+def _unfinished(spectra: Sequence[xr.Dataset], values: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> list[str]:
     """What a lead (member,) might become with more training, and of how many members."""
     if any(one["step"][0] > 1 for one in spectra):  # of which it is told
         return []
-    low, high = (side & np.isfinite(values) for side in _open_ends("lead", spectra, []))
+    low, high = (side & np.isfinite(values) for side in ends)
     cases = {
         "a lower bound: the run ends before the high half is learned": high & ~low,
         "an upper bound: the run ends before the low half is learned": low & ~high,

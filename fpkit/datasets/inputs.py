@@ -94,9 +94,10 @@ def check_files(datasets: Mapping[str, Any], patterns: Mapping[str, list[str]], 
 
     Args: see `compared` and `recorded`.
     """
+    digests = Digests(Path(kept))
     for name, dataset in datasets.items():
         try:
-            list(_named(dataset, Digests(Path(kept))))
+            list(_named(dataset, digests))
         except UserError as error:
             raise UserError(f"datasets.{name}.{error}") from error
     for name, several in patterns.items():

@@ -72,12 +72,12 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 def evenly_spaced(places: np.ndarray) -> bool:
     """Whether places (sample,), at least two, ascend or descend by equal steps."""
     spacing = np.diff(places.astype(np.float64))
-    if len(spacing) == 0 or spacing.mean() == 0:
+    mean = spacing.mean() if len(spacing) else 0
+    if mean == 0:
         return False
     # Many places on a grid are nearer to each other than single precision tells them apart by.
     rounding = 2 * float(np.spacing(np.float32(np.abs(places).max())))
-    mean = abs(float(spacing.mean()))
-    return np.allclose(spacing, spacing.mean(), rtol=UNEVEN, atol=min(rounding, ROUNDED * mean))
+    return np.allclose(spacing, mean, rtol=UNEVEN, atol=min(rounding, ROUNDED * abs(mean)))
 
 
 def too_coarse(x: np.ndarray) -> str | None:

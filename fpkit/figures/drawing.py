@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -81,10 +80,10 @@ def _check(name: str, shown: Any) -> None:
         measure = spectra.attrs.get("measure")
         if measure not in kind.measures:
             raise UserError(f"{what}, not of {measure}")
-        model = json.loads(spectra.attrs.get("recipe", "{}")).get("model", {})
-        if lacking := [key for key in kind.of_model if key not in model]:
+        recipe = style.recipe(spectra)
+        if lacking := [key for key in kind.of_model if key not in recipe.get("model", {})]:
             raise UserError(f"figures.{name}: needs networks with model.{lacking[0]}, these have none; draw another")
-        if kind.of_predictions and not any("snapshot" in str(array) or "prediction" in str(array) for array in spectra):
+        if kind.of_predictions and "basis" in recipe.get("record", {}):
             raise UserError(f"figures.{name}: shows predictions, and coefficients were recorded; draw another figure")
         lacking = [array for array in kind.needs if array not in spectra and array not in spectra.coords]
         if lacking:

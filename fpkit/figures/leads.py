@@ -46,10 +46,11 @@ def words(spectra: xr.Dataset) -> str:
     value, low, high = style.interval_of(style.known_by_most(lead_of(spectra)))
     if not np.isfinite(value):
         return "lead unknown"
-    lower = "(-\N{INFINITY}" if bound(spectra) == UPPER else f"[{low:.2f}"
-    upper = "\N{INFINITY})" if bound(spectra) == LOWER else f"{high:.2f}]"
+    told = bound(spectra)
+    lower = "(-\N{INFINITY}" if told == UPPER else f"[{low:.2f}"
+    upper = "\N{INFINITY})" if told == LOWER else f"{high:.2f}]"
     ends = f" {lower}, {upper}" if np.isfinite([low, high]).all() else ""
-    sign = f"{SIGNS[bound(spectra)]} " if bound(spectra) else ""
+    sign = f"{SIGNS[told]} " if told else ""
     return f"lead {sign}{value:.2f}{ends} decades"
 
 

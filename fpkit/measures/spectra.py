@@ -130,5 +130,6 @@ def finish(spectra: xr.Dataset, predictions: xr.Dataset, **attributes) -> xr.Dat
     scores = [name for name in predictions if str(name).startswith(("loss", "accuracy")) and name not in spectra]
     spectra = spectra.assign({name: predictions[name] for name in scores} | {"diverged": diverged(predictions)})
     spectra["diverged"].attrs.update(long_name="member diverged and is left out", units="1")
-    kept = {name: predictions.attrs[name] for name in ("cut",) if name in predictions.attrs}
-    return spectra.assign_attrs(attributes, recipe=predictions.attrs.get("recipe", "{}"), **kept).compute()
+    if "cut" in predictions.attrs:
+        attributes["cut"] = predictions.attrs["cut"]
+    return spectra.assign_attrs(attributes, recipe=predictions.attrs.get("recipe", "{}")).compute()

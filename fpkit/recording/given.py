@@ -20,21 +20,15 @@ def inputs(x: Any) -> np.ndarray:
         raise UserError("x holds no probe point; give an array with a row for each")
     if values.ndim > 9:
         raise UserError(f"x has {values.ndim} dimensions; give at most 9")
-    if not np.isfinite(values).all():
-        raise UserError("x holds NaN or infinity; mend or drop these points")
+    _check_numbers(values, "x")
     values = values.reshape(len(values), -1) if values.ndim == 1 else values
-    if lost := too_coarse(values):
-        raise UserError(f"x, {lost}")
     return np.array(values, dtype=np.float32, order="C")
 
 
 def values_of(y: Any) -> np.ndarray:
     """Targets (sample, output) as plain values, float32."""
     values = evaluation.as_array(y, "y")
-    if not np.isfinite(values).all():
-        raise UserError("y holds NaN or infinity; mend or drop these points")
-    if lost := too_coarse(values):
-        raise UserError(f"y, {lost}")
+    _check_numbers(values, "y")
     return np.asarray(values.reshape(len(values), math.prod(values.shape[1:])), np.float32)
 
 
@@ -45,12 +39,9 @@ def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:
     values = np.array(evaluation.as_array(y, "y"))
     if values.ndim == 0 or len(values) != samples:
         raise UserError(f"y of shape {values.shape} has no target for each of {samples} probe points")
-    if not np.isfinite(values).all():
-        raise UserError("y holds NaN or infinity; mend or drop these points")
+    _check_numbers(values, "y")
     if outputs not in (None, "values", "logits"):
         raise UserError(f"outputs {outputs!r}: give 'logits' or 'values', or leave it out")
-    if lost := too_coarse(values):
-        raise UserError(f"y, {lost}")
     values = values.astype(np.int64) if values.dtype.kind == "b" else values
     if are_classes(values):
         if outputs is None:
@@ -65,6 +56,14 @@ def labels(y: Any, samples: int, outputs: str | None) -> np.ndarray | None:
             " leave outputs out"
         )
     return values
+
+
+def _check_numbers(values: np.ndarray, name: str) -> None:
+    """Raises UserError for what is no number, or more than single precision, which is kept, tells apart."""
+    if not np.isfinite(values).all():
+        raise UserError(f"{name} holds NaN or infinity; mend or drop these points")
+    if lost := too_coarse(values):
+        raise UserError(f"{name}, {lost}")
 
 
 def are_classes(values: np.ndarray) -> bool:
